@@ -1,0 +1,58 @@
+"""Every exception that Detector raises on purpose. Bad input is not among them: a codec returns a `DeadLetter`.
+
+    DetectorError
+    ├── ConfigError            fix the file: the message names the path and what is known there
+    ├── TopicMismatch          a topic exists with settings that would lose or reorder data
+    ├── Unreachable            a service (Kafka, Redis, registry) does not answer
+    ├── CommitAborted          the transaction was rolled back: recover every partition that was in it
+    ├── Fenced                 a second process uses this worker's slot: exit
+    ├── SnapshotMoved          another owner wrote the snapshot: recover the partition
+    ├── SnapshotTooNew         a newer release wrote the snapshot: refuse the partition
+    ├── StateAheadOfLog        the snapshot is ahead of the committed offset: an operator decides
+    ├── LogMoved               the log is not the one that the snapshot was taken of: an operator decides
+    └── IllegalTransition      a bug in the breaker: crash
+"""
+
+
+class DetectorError(Exception):
+    """Base of all errors that Detector raises on purpose."""
+
+
+class ConfigError(DetectorError):
+    """The configuration is wrong; the message names the path (`breaker.wiat: unknown key; known: ...`)."""
+
+
+class TopicMismatch(DetectorError):
+    """A topic exists with settings that would lose or reorder data; the message says which and what to do."""
+
+
+class Unreachable(DetectorError):
+    """A service that is needed does not answer; the message says which, where, and what was tried."""
+
+
+class CommitAborted(DetectorError):
+    """A transaction was rolled back, or its outcome is unknown: every partition in it must be recovered."""
+
+
+class Fenced(DetectorError):
+    """Another process uses the same worker slot (`transactional.id`); this one must exit."""
+
+
+class SnapshotMoved(DetectorError):
+    """The snapshot in Redis is not at the expected offset: another owner wrote it, or Redis lost it."""
+
+
+class SnapshotTooNew(DetectorError):
+    """The snapshot was written by a newer release, in a format that this one does not know."""
+
+
+class StateAheadOfLog(DetectorError):
+    """The snapshot is true for an offset after the committed one: somebody rewound the consumer group."""
+
+
+class LogMoved(DetectorError):
+    """The log was re-created, repartitioned or truncated below what is needed: an operator must decide."""
+
+
+class IllegalTransition(DetectorError):
+    """A breaker was asked for a move that its table does not allow: a bug of ours."""
