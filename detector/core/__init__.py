@@ -1,1 +1,1 @@
-"""The pure core: no I/O, no clock, no logging, no global randomness. Time is an argument; replay gives the same result."""
+"""The pure core: no I/O, no clock, no logging, no global randomness. Time is an argument; a replay decides the same."""

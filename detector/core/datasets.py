@@ -1,0 +1,118 @@
+"""What a dataset's entity does with what runs write to it, with the checks of others, and with profiles."""
+
+from detector.core.events import DatasetObserved, Profiled
+from detector.core.jobs import MAX_NEIGHBOURS
+from detector.core.judge import judge
+from detector.core.ledger import close, find_run, note_time, run_hash
+from detector.core.state import Good, Run
+from detector.core.turn import CRITICAL, INFO, Turn
+
+
+def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
+    """Fold what one event says of the dataset; judge what a run wrote when that run is over."""
+    if seen.role == "input" and seen.job is not None:
+        _read_by(turn, seen.job, seen.event_time)
+    if seen.role == "described":
+        _assertions(turn, {a.assertion: a.success for a in seen.dataset.assertions if a.severity != "warn"}, None)
+    elif seen.run_id is not None and (seen.role == "output" or seen.dataset.assertions):
+        _on_write(turn, seen, f"{seen.run_id}" if seen.role == "output" else f"{seen.run_id}/{seen.job}")
+
+
+def _read_by(turn: Turn, job: str, at: float) -> None:
+    readers = turn.entity.runs.neighbours
+    readers[job] = max(at, readers.get(job, 0.0))
+    while len(readers) > MAX_NEIGHBOURS:
+        del readers[min(readers, key=lambda key: (readers[key], key))]
+
+
+def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
+    runs = turn.entity.runs
+    run = find_run(runs, run_id, seen.state, seen.event_time, turn.now)
+    if run is None:
+        return
+    over = run.id in runs.closed
+    _fold(run, seen, over)
+    if over:
+        before = run.severity
+        _judge_facts(turn, run)
+        if run.severity > before:
+            turn.outcome(run_hash(run.id), run.severity, _reason(run))
+    elif run.ended is not None:
+        close(runs, run)
+        _judge_write(turn, run)
+
+
+def _fold(run: Run, seen: DatasetObserved, over: bool) -> None:
+    note_time(run, seen.state, seen.event_time)
+    dataset = seen.dataset
+    if seen.role == "output":
+        for name, value in (("rows", dataset.rows), ("bytes", dataset.bytes), ("files", dataset.files)):
+            if value is not None and not (over and name in run.metrics):
+                run.metrics[name] = value
+    run.version = dataset.version or run.version
+    for check in dataset.assertions:
+        if check.severity != "warn":
+            name = f"{check.assertion}({check.column})" if check.column else check.assertion
+            run.assertions[name] = check.success and run.assertions.get(name, True)
+
+
+def _judge_write(turn: Turn, run: Run) -> None:
+    """A run that failed wrote nothing that can be judged: its job says so."""
+    if run.state == "COMPLETE":
+        _judge_facts(turn, run)
+    elif run.assertions:
+        _judge_assertions(turn, run)
+    else:
+        return
+    if run.severity == INFO and run.state == "COMPLETE" and run.metrics:
+        turn.entity.runs.good = Good(run.id, run.ended or turn.at, run.version)
+    if run.judged:
+        turn.outcome(run_hash(run.id), run.severity, _reason(run))
+
+
+def _judge_facts(turn: Turn, run: Run) -> None:
+    watched = turn.settings.metrics
+    for metric, value in sorted(run.metrics.items()):
+        if run.state == "COMPLETE" and metric not in run.judged and (watched is None or metric in watched):
+            run.judged.append(metric)
+            run.severity = max(run.severity, judge(turn, metric, value, run.id))
+    _judge_assertions(turn, run)
+
+
+def _judge_assertions(turn: Turn, run: Run) -> None:
+    new = {name: success for name, success in sorted(run.assertions.items()) if f"assertion {name}" not in run.judged}
+    if new:
+        run.judged += [f"assertion {name}" for name in new]
+        run.severity = max(run.severity, _assertions(turn, new, run.id))
+
+
+def _assertions(turn: Turn, outcomes: dict[str, bool], run_id: str | None) -> int:
+    """Checks that somebody else ran: each that failed is critical, as its owner declared it."""
+    failed = sorted(name for name, success in outcomes.items() if not success)
+    if failed:
+        turn.find("assertion", CRITICAL, f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(failed)}", run_id)
+        return CRITICAL
+    if outcomes:
+        turn.over("assertion", "all checks pass", run_id)
+    return INFO
+
+
+def _reason(run: Run) -> str:
+    return f"unusual load by run {run.id}" if run.severity else "a good load"
+
+
+def on_profile(turn: Turn, seen: Profiled) -> None:
+    """Judge the size of a profiled set of rows. Profiles at different grains are different series."""
+    profile = seen.profile
+    name = f"{profile.grain}/{profile.partition}/{profile.window_end}/{profile.run_id}/{profile.event_time}"
+    runs = turn.entity.runs
+    run = find_run(runs, f"profile:{name}", "COMPLETE", profile.event_time, turn.now)
+    if run is None or run.id in runs.closed:
+        return
+    note_time(run, "COMPLETE", profile.event_time)
+    run.version = profile.version
+    for metric, value in (("rows", profile.rows), ("bytes", profile.bytes)):
+        if value is not None:
+            run.metrics[f"profile_{metric}:{profile.grain}"] = value
+    close(runs, run)
+    _judge_write(turn, run)

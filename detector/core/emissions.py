@@ -1,0 +1,134 @@
+"""What `step` says to the outside: control events, whole breaker values, heartbeats. Each has a deterministic id."""
+
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from detector.core.breaker import Breaker, Mode, State
+
+Phase = Literal["started", "updated", "ended"]
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+
+
+class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something is wrong with an entity, with all that a person needs to judge it.
+
+    `check` names what was looked at. `observed`, `expected`, `lower` and `upper` are in `unit`. `score` is in [0, 1].
+    `episode` is the id of the event that started it; `since` and `count` speak of the episode so far.
+    """
+
+    phase: Phase
+    episode: str
+    entity: str
+    check: str
+    severity: Severity
+    summary: str
+    since: float
+    count: int = 1
+    run_id: str | None = None
+    observed: float | None = None
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    unit: str | None = None
+    score: float | None = None
+    direction: Literal["low", "high"] | None = None
+    samples: int | None = None
+    last_values: list[float] | None = None
+    nominal_time: float | None = None
+    previous_good_run: str | None = None
+    previous_good_version: str | None = None
+    code_version: str | None = None
+    error: str | None = None
+    downstream: list[str] = []
+
+
+class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A breaker moved from one state to another."""
+
+    entity: str
+    from_state: State = msgspec.field(name="from")
+    to_state: State = msgspec.field(name="to")
+    mode: Mode
+    reason: str
+    cause: str | None
+    retry_at: float | None
+    trips: int
+    sequence: int
+    summary: str
+
+
+class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole value of a breaker, as `detector.breakers` keeps it. Valid while its partition's heartbeat is fresh."""
+
+    entity: str
+    state: State
+    mode: Mode
+    on_unknown: Literal["allow", "block"]
+    since: float
+    retry_at: float | None
+    reason: str
+    cause: str | None
+    trips: int
+    sequence: int
+    warming_up: bool
+    partition: int
+
+    def breaker(self) -> Breaker:
+        """The breaker that this value was published of."""
+        return Breaker(
+            self.state, self.since, self.retry_at, self.trips, self.reason, self.cause, self.sequence, self.warming_up
+        )
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The clock of one partition of the log: while it goes on, the breakers of that partition are valid."""
+
+    partition: int
+    clock: float
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """`step` failed on a record twice: the record was set aside, the entity's state is what it was before."""
+
+    entity: str
+    partition: int
+    offset: int
+    error: str
+    failures: int
+    summary: str
+
+
+Data = Anomaly | BreakerChange | BreakerValue | Heartbeat | Quarantined
+
+
+class Emission(msgspec.Struct, frozen=True):
+    """One thing to say. `data` is None for a tombstone; `partition` is set where the place is not the key's."""
+
+    id: str
+    topic: Literal["control", "breakers"]
+    key: str
+    type: str
+    time: float
+    data: Data | None
+    partition: int | None = None
+
+
+def emission_id(topic_id: str, partition: int, offset: int, ordinal: int) -> str:
+    """The same for every replay of the same log, and for no other emission: 32 hex digits."""
+    return blake2b(f"{topic_id}/{partition}/{offset}/{ordinal}".encode(), digest_size=16).hexdigest()
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def digest(previous: bytes, emissions: list[Emission]) -> bytes:
+    """The running digest of all emissions of a partition, 16 bytes: equal if and only if all of them were."""
+    if not emissions:
+        return previous
+    running = blake2b(previous, digest_size=16)
+    for emission in emissions:
+        running.update(_encoder.encode(emission))
+    return running.digest()

@@ -1,0 +1,322 @@
+"""What a job's entity does with the events of its runs, and with time that passes without them."""
+
+from detector.core.events import JobObserved, RunObserved
+from detector.core.judge import judge
+from detector.core.ledger import close, find_run, note_time, run_hash
+from detector.core.models import Model
+from detector.core.state import NEVER, Good, Run
+from detector.core.text import duration, moment
+from detector.core.turn import CRITICAL, INFO, WARNING, Turn
+
+SETTLE = 10.0
+ABANDON = 7 * 86_400.0
+MAX_NEIGHBOURS = 100
+
+
+def on_run(turn: Turn, seen: RunObserved) -> None:
+    """Fold one event into its run; judge the run when it is over."""
+    runs = turn.entity.runs
+    known = seen.run_id in runs.open
+    run = find_run(runs, seen.run_id, seen.state, seen.event_time, turn.now)
+    if run is None:
+        return
+    over = run.id in runs.closed
+    _fold(run, seen, over)
+    runs.streaming = runs.streaming or run.streaming
+    runs.sends_start = runs.sends_start or seen.state == "START"
+    if not known and not over:
+        _began(turn, run, seen)
+    if over:
+        _late_facts(turn, run)
+    elif run.ended is not None and (run.started is not None or not _waits_for_start(turn, run)):
+        _judge_run(turn, run)
+    elif run.streaming and seen.snapshot_windows and seen.state == "RUNNING":
+        _judge_window(turn, run)
+
+
+def on_job(turn: Turn, seen: JobObserved) -> None:
+    """Remember what a job writes, told outside any run."""
+    _remember(turn, seen.outputs, seen.event_time)
+
+
+def _remember(turn: Turn, datasets: tuple[str, ...], at: float) -> None:
+    neighbours = turn.entity.runs.neighbours
+    for key in datasets:
+        neighbours[key] = max(at, neighbours.get(key, 0.0))
+    while len(neighbours) > MAX_NEIGHBOURS:
+        del neighbours[min(neighbours, key=lambda key: (neighbours[key], key))]
+
+
+def _fold(run: Run, seen: RunObserved, over: bool) -> None:
+    """Facts accumulate. Of a run that is over, only what was not known yet is taken."""
+    note_time(run, seen.state, seen.event_time)
+    for mine, theirs in ((run.inputs, seen.inputs), (run.outputs, seen.outputs)):
+        for key, (rows, size) in theirs.items():
+            old_rows, old_size = mine.get(key, (None, None))
+            new = (rows if rows is not None else old_rows, size if size is not None else old_size)
+            if not over or old_rows is None or old_size is None:
+                mine[key] = (
+                    old_rows if over and old_rows is not None else new[0],
+                    old_size if over and old_size is not None else new[1],
+                )
+    for name, value in seen.metrics.items():
+        if not over or name not in run.metrics:
+            run.metrics[name] = value
+    run.nominal_time = run.nominal_time if seen.nominal_time is None else seen.nominal_time
+    run.error = run.error or seen.error
+    run.streaming = run.streaming or seen.streaming
+    run.incomplete = run.incomplete or seen.incomplete
+    run.code_version = seen.code_version or run.code_version
+
+
+def _waits_for_start(turn: Turn, run: Run) -> bool:
+    """An end without its START, of a job that sends STARTs: disorder, most likely. Wait a little, then judge."""
+    if turn.entity.runs.streaming or not turn.entity.runs.sends_start or run.settle_at == 0.0:
+        return False
+    if run.settle_at is None:
+        run.settle_at = turn.now + SETTLE
+    return True
+
+
+def _began(turn: Turn, run: Run, seen: RunObserved) -> None:
+    runs = turn.entity.runs
+    if runs.streaming:
+        return
+    # A clock of the producer that is ahead must not move the schedule into the future.
+    began = min(seen.event_time, max(seen.arrived, turn.now) + turn.rules.ahead)
+    runs.schedule.add(began, seen.arrived - seen.event_time, turn.settings.late)
+    turn.over("late", f"a run began at {moment(began)}", run.id)
+    for waiting in [r for r in runs.open.values() if r.ended is not None and r is not run]:
+        _judge_run(turn, waiting)
+
+
+def metrics_of(run: Run) -> dict[str, float]:
+    """The metrics of a run, by name and in a fixed order; what was not measured is not there. Units: see `unit_of`."""
+    found = {name: value for name, value in run.metrics.items() if value >= 0}
+    if run.started is not None and run.ended is not None and not run.streaming:
+        found["duration"] = max(run.ended - run.started, 0.0)
+    for side, datasets in (("in", run.inputs), ("out", run.outputs)):
+        for name, index in (("rows", 0), ("bytes", 1)):
+            values = [datasets[key][index] for key in sorted(datasets)]
+            measured = [value for value in values if value is not None]
+            if measured:
+                total = 0.0
+                for value in measured:
+                    total += value
+                found[f"{name}_{side}"] = total
+    return dict(sorted(found.items()))
+
+
+def _judge_run(turn: Turn, run: Run) -> None:
+    runs = turn.entity.runs
+    close(runs, run)
+    _remember(turn, tuple(run.outputs), run.ended or turn.at)
+    turn.over("hanging", f"the run ended ({run.state.lower()})", run.id)
+    if run.state == "FAIL":
+        run.severity, reason = CRITICAL, _failed(turn, run, "failed", CRITICAL)
+    elif run.state == "ABORT":
+        run.severity, reason = WARNING, _failed(turn, run, "aborted", WARNING)
+    else:
+        reason = _completed(turn, run)
+    turn.outcome(run_hash(run.id), run.severity, reason)
+
+
+def _failed(turn: Turn, run: Run, check: str, severity: int) -> str:
+    error = f": {run.error}" if run.error else ""
+    turn.find(check, severity, f"run {run.id} {check}{error}", run.id, **_evidence(run))
+    return f"run {run.id} {check}"
+
+
+def _completed(turn: Turn, run: Run) -> str:
+    runs = turn.entity.runs
+    runs.completed = max(runs.completed, run.ended or 0.0)
+    for check in ("failed", "aborted"):
+        turn.over(check, f"run {run.id} completed", run.id)
+    turn.over("deadline", f"a run completed at {moment(run.ended or turn.at)}", run.id)
+    reason = _judge_metrics(turn, run)
+    if run.severity == INFO:
+        runs.good = Good(run.id, run.ended or turn.at, run.version)
+    return reason
+
+
+def _judge_metrics(turn: Turn, run: Run) -> str:
+    """Judge what was not judged yet of a completed run. Returns what to say if its severity is not 0."""
+    bad = []
+    for metric, value in metrics_of(run).items():
+        if metric in run.judged or not _watched(turn, metric):
+            continue
+        run.judged.append(metric)
+        if run.incomplete:
+            continue
+        severity = judge(turn, metric, value, run.id)
+        if severity > INFO:
+            bad.append(metric)
+        run.severity = max(run.severity, severity)
+    return f"unusual {', '.join(bad)} in run {run.id}" if bad else "a good run"
+
+
+def _watched(turn: Turn, metric: str) -> bool:
+    return turn.settings.metrics is None or metric in turn.settings.metrics
+
+
+def _late_facts(turn: Turn, run: Run) -> None:
+    """Facts that came after the end: judge what they add, and let the run's outcome be what it is now."""
+    if run.state != "COMPLETE":
+        return
+    before = run.severity
+    reason = _judge_metrics(turn, run)
+    if run.severity > before:
+        turn.outcome(run_hash(run.id), run.severity, reason)
+
+
+def _judge_window(turn: Turn, run: Run) -> None:
+    """A streaming run that reports whole windows: each report is judged, the run goes on."""
+    severity = INFO
+    for metric, value in metrics_of(run).items():
+        if _watched(turn, metric):
+            severity = max(severity, judge(turn, metric, value, run.id))
+    turn.outcome(run_hash(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}")
+
+
+def _evidence(run: Run) -> dict[str, object]:
+    return {"error": run.error, "nominal_time": run.nominal_time, "code_version": run.code_version}
+
+
+# ---------------------------------------------------------------- time
+
+
+def due(turn: Turn, grace_until: float) -> float:
+    """When this job next wants the time, in seconds since 1970."""
+    runs = turn.entity.runs
+    times = [NEVER]
+    for run in runs.open.values():
+        if run.ended is not None:
+            times.append(run.settle_at or turn.now)
+        elif not run.streaming:
+            times.append(max(_hangs_at(turn, run), grace_until))
+            times.append(run.first_seen + ABANDON)
+    times.append(max(_late_at(turn), grace_until))
+    times.append(max(_deadline_at(turn), grace_until))
+    return min(times)
+
+
+def on_time(turn: Turn, grace_until: float) -> None:
+    """Time has come for something: runs that waited, that hang or were abandoned; a run that is late or missing."""
+    runs = turn.entity.runs
+    for run in list(runs.open.values()):
+        if run.ended is not None:
+            if (run.settle_at or 0.0) <= turn.now:
+                run.settle_at = 0.0
+                _judge_run(turn, run)
+        elif not run.streaming and turn.now >= run.first_seen + ABANDON:
+            del runs.open[run.id]
+            turn.over("hanging", "no end was seen for a week", run.id)
+        elif turn.now >= max(_hangs_at(turn, run), grace_until):
+            _hangs(turn, run)
+    if turn.now < grace_until:
+        return
+    if turn.now >= _late_at(turn):
+        _late(turn)
+    if turn.now >= _deadline_at(turn):
+        _missed(turn)
+
+
+def _duration_model(turn: Turn) -> Model | None:
+    series = turn.entity.series.get("duration")
+    if series is None or not series.model:
+        return None
+    model = turn.settings.model()
+    model.restore(series.model)
+    return model
+
+
+def _longest(turn: Turn) -> tuple[float, str]:
+    """How many seconds a run may take before it hangs, and why so."""
+    declared, rule = turn.settings.max_duration, turn.settings.hanging
+    longest, why = (NEVER, "") if declared is None else (declared, f"at most {duration(declared)} was declared")
+    model = _duration_model(turn) if rule is not None else None
+    if rule is not None and model is not None and model.samples >= rule.min_runs:
+        usual = model.bounds()[1]
+        learned = max(rule.floor, rule.factor * usual)
+        if learned < longest:
+            longest, why = learned, f"{duration(usual)} is usual ({model.samples} runs seen)"
+    return longest, why
+
+
+def _hangs_at(turn: Turn, run: Run) -> float:
+    if run.streaming or "hanging" in run.judged:
+        return NEVER
+    began = run.started if run.started is not None else run.first_seen
+    return began + _longest(turn)[0]
+
+
+def _hangs(turn: Turn, run: Run) -> None:
+    run.judged.append("hanging")
+    longest, why = _longest(turn)
+    began = run.started if run.started is not None else run.first_seen
+    running = turn.now - began
+    turn.find(
+        "hanging",
+        CRITICAL,
+        f"run {run.id} has not ended after {duration(running)}: {why}",
+        run.id,
+        observed=running,
+        upper=longest,
+        unit="seconds",
+        direction="high",
+        **_evidence(run),
+    )
+
+
+def _late_at(turn: Turn) -> float:
+    runs = turn.entity.runs
+    if turn.settings.late is None or runs.streaming or runs.open or "late" in turn.entity.judgement.episodes:
+        return NEVER
+    late_at = runs.schedule.late_at
+    return NEVER if late_at is None else late_at
+
+
+def _late(turn: Turn) -> None:
+    schedule = turn.entity.runs.schedule
+    expected, late_at = schedule.expected or turn.now, schedule.late_at or turn.now
+    turn.find(
+        "late",
+        WARNING,
+        f"no run has begun; one was expected at {moment(expected)} and is late since {moment(late_at)}"
+        f" (learned from {len(schedule.starts)} runs; the last began at {moment(schedule.starts[-1])})",
+        expected=expected,
+        upper=late_at,
+        unit="time",
+        direction="high",
+        samples=len(schedule.starts),
+    )
+
+
+def _deadline_at(turn: Turn) -> float:
+    deadline = turn.settings.deadline
+    if deadline is None or turn.now == 0:
+        return NEVER
+    runs = turn.entity.runs
+    if runs.deadline_checked == 0:
+        runs.deadline_checked = turn.now
+    return deadline.after(runs.deadline_checked)
+
+
+def _missed(turn: Turn) -> None:
+    """A declared deadline has passed: a run must have completed since the one before it."""
+    deadline, runs = turn.settings.deadline, turn.entity.runs
+    if deadline is None:
+        return
+    reached = deadline.before(turn.now + 1e-3)
+    runs.deadline_checked = turn.now
+    if runs.completed > deadline.before(reached):
+        return
+    last = f"the last one completed at {moment(runs.completed)}" if runs.completed else "none was ever seen"
+    turn.find(
+        "deadline",
+        CRITICAL,
+        f"no run has completed by {moment(reached)}, the declared deadline; {last}",
+        expected=reached,
+        unit="time",
+        direction="high",
+    )

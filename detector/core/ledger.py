@@ -1,0 +1,61 @@
+"""Which runs are open, which are over: events of a run come twice, in any order, days late, or never.
+
+Events of one run are folded into one `Run`. Its end is judged once. The hash of a run that is over is kept, so that a
+repeat of its end is no new run; a START later than that end is a new attempt under the same id (a scheduler that
+derives run ids from the nominal time does this when a run is cleared).
+"""
+
+from hashlib import blake2b
+
+from detector.core.events import TERMINAL, RunState
+from detector.core.state import Run, Runs
+
+KEEP_ENDED = 128
+KEEP_CLOSED = 3
+MAX_OPEN = 64
+
+
+def run_hash(run_id: str) -> int:
+    """Eight bytes that stand for a run id."""
+    return int.from_bytes(blake2b(run_id.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def find_run(runs: Runs, run_id: str, state: RunState | None, event_time: float, now: float) -> Run | None:
+    """The run that this event belongs to, made when it is a new one; None for a repeat of a run that is over."""
+    run = runs.open.get(run_id)
+    if run is not None:
+        return run if event_time > run.not_before else None
+    closed = runs.closed.get(run_id)
+    ended = closed.ended if closed is not None else runs.ended.get(run_hash(run_id))
+    if ended is not None and not (state == "START" and event_time > ended):
+        return closed
+    if ended is None and event_time <= runs.horizon:
+        return None
+    runs.closed.pop(run_id, None)
+    runs.open[run_id] = run = Run(run_id, now, not_before=ended or 0.0)
+    if len(runs.open) > MAX_OPEN:
+        del runs.open[next(iter(runs.open))]
+    return run
+
+
+def note_time(run: Run, state: RunState | None, event_time: float) -> None:
+    """Fold the time of one event into a run: it started at its first START, and ended at its first terminal event."""
+    if state == "START":
+        run.started = event_time if run.started is None else min(run.started, event_time)
+    elif state in TERMINAL and run.ended is None:
+        run.ended, run.state = event_time, str(state)
+
+
+def close(runs: Runs, run: Run) -> None:
+    """A run is over: keep what late facts of it need for a while, and its hash for long."""
+    runs.open.pop(run.id, None)
+    runs.closed[run.id] = run
+    while len(runs.closed) > KEEP_CLOSED:
+        del runs.closed[next(iter(runs.closed))]
+    ended = runs.ended
+    hashed = run_hash(run.id)
+    ended.pop(hashed, None)
+    ended[hashed] = run.ended or run.first_seen
+    while len(ended) > KEEP_ENDED:
+        first = next(iter(ended))
+        runs.horizon = max(runs.horizon, ended.pop(first))

@@ -1,0 +1,264 @@
+"""The flow of one record of the log: which entities it concerns, what each does, what is said.
+
+`step` is a function of the states and the record alone. It owns the states that it is given and changes them in
+place: the caller must not use what it held before. If an entity's turn raises, `step` raises `StepFailed` with the
+entity's name, and the states are to be thrown away (the checkpoint replays them from the last snapshot).
+"""
+
+from collections.abc import Mapping
+from heapq import heapify, heappop, heappush
+from types import MappingProxyType
+
+from detector.core import breaker as breakers
+from detector.core import datasets, jobs
+from detector.core.breaker import State
+from detector.core.emissions import Emission, Heartbeat, Quarantined
+from detector.core.events import (
+    DatasetObserved,
+    JobObserved,
+    Neighbour,
+    Observation,
+    Profiled,
+    Record,
+    RunObserved,
+    Tick,
+)
+from detector.core.partition import partition_of
+from detector.core.rules import DAY, Rules
+from detector.core.state import NEVER, Entity, Partition
+from detector.core.turn import BREAKER, Place, Turn
+
+MAX_DUE = 2_000
+POISON_LIMIT = 3
+HEARTBEAT = "io.detector.heartbeat.v1"
+QUARANTINED = "io.detector.entity.quarantined.v1"
+NO_POISON: Mapping[str, str] = MappingProxyType({})
+
+
+class StepFailed(Exception):
+    """The turn of one entity at one record raised; the cause is the exception."""
+
+    def __init__(self, key: str) -> None:
+        """`key` names the entity."""
+        super().__init__(key)
+        self.key = key
+
+
+def wanted(partition: Partition, record: Record, body: Observation, rules: Rules) -> list[str]:
+    """The entities whose states `step` needs for this record: those that are not in the index are new.
+
+    May be asked again before `step`: the answer is the same. After a change of the configuration a tick concerns every
+    entity of the partition, some at a time, so that each breaker is told of anew under the new rules.
+    """
+    if not isinstance(body, Tick):
+        return [(record.key or b"").decode()]
+    if not accepted(partition, record, body, rules):
+        return []
+    if partition.rules != rules.fingerprint:
+        for key in sorted(partition.due):
+            schedule(partition, key, 0.0)
+        partition.rules = rules.fingerprint
+    return _unborn(partition, rules) + _due_keys(partition, body.at)
+
+
+def step(
+    partition: Partition,
+    entities: Mapping[str, Entity],
+    record: Record,
+    body: Observation,
+    rules: Rules,
+    topic_id: str,
+    poisoned: Mapping[str, str] = NO_POISON,
+) -> list[Emission]:
+    """Let every entity that the record concerns have its turn, in a fixed order. Raises `StepFailed`.
+
+    `entities` holds the states of all of `wanted`, new ones included. `poisoned` maps entities whose turn at this
+    record raised before to the error: they keep their state and are quarantined instead.
+    """
+    emissions: list[Emission] = []
+    place = Place(topic_id, partition.number, record.offset)
+    keys = wanted(partition, record, body, rules)
+    if isinstance(body, Tick):
+        _advance(partition, record, body, rules, place, emissions)
+    now = partition.clock or record.timestamp
+    at = _time_of(body, now)
+    for key in keys:
+        turn = Turn(entities[key], rules.of(key), rules, place, now, at, emissions)
+        if key in poisoned:
+            _quarantine(turn, poisoned[key], partition)
+        else:
+            _take(turn, partition, record, body)
+        turn.entity.at = record.offset + 1
+    return emissions
+
+
+def _take(turn: Turn, partition: Partition, record: Record, body: Observation) -> None:
+    entity = turn.entity
+    try:
+        turn.announce()
+        if isinstance(body, Tick):
+            _on_time(turn, partition)
+        else:
+            _observe(turn, body)
+            entity.seen = max(entity.seen, record.timestamp)
+        entity.judgement.poisoned = 0
+        if isinstance(body, Tick) and turn.now >= _expires_at(turn):
+            _expire(turn, partition)
+        else:
+            schedule(partition, entity.key, _due(turn, partition))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise StepFailed(entity.key) from error
+
+
+def _observe(turn: Turn, body: Observation) -> None:
+    match body:
+        case RunObserved():
+            jobs.on_run(turn, body)
+        case DatasetObserved():
+            datasets.on_dataset(turn, body)
+        case Profiled():
+            datasets.on_profile(turn, body)
+        case JobObserved():
+            jobs.on_job(turn, body)
+
+
+def _time_of(body: Observation, now: float) -> float:
+    match body:
+        case RunObserved() | DatasetObserved() | JobObserved():
+            return body.event_time
+        case Profiled():
+            return body.profile.event_time
+        case Neighbour():
+            return body.at
+        case Tick():
+            return now
+
+
+# ---------------------------------------------------------------- time
+
+
+def accepted(partition: Partition, record: Record, tick: Tick, rules: Rules) -> bool:
+    """Whether a tick moves the clock: one that is behind is a repeat; one far ahead of its append time is a lie."""
+    return partition.clock < tick.at <= record.timestamp + rules.ahead
+
+
+def _advance(
+    partition: Partition, record: Record, tick: Tick, rules: Rules, place: Place, emissions: list[Emission]
+) -> None:
+    if tick.at > record.timestamp + rules.ahead:
+        partition.ignored_ticks += 1
+    if not accepted(partition, record, tick, rules):
+        return
+    if partition.clock == 0 or tick.at - partition.clock > rules.gap:
+        partition.grace_until = tick.at + rules.grace
+    partition.clock = tick.at
+    if tick.at >= partition.heartbeat_at + rules.heartbeat:
+        partition.heartbeat_at = tick.at
+        beat = Heartbeat(partition=partition.number, clock=tick.at)
+        turn_id = Turn(Entity(""), rules.default, rules, place, tick.at, tick.at, emissions).next_id()
+        key = f"heartbeat:{partition.number}"
+        emissions.append(Emission(turn_id, "breakers", key, HEARTBEAT, tick.at, beat, partition.number))
+
+
+def _on_time(turn: Turn, partition: Partition) -> None:
+    turn.moves(breakers.on_time(turn.entity.judgement.breaker, turn.now))
+    if turn.entity.key.startswith("job:"):
+        jobs.on_time(turn, partition.grace_until)
+
+
+def _due(turn: Turn, partition: Partition) -> float:
+    breaker = turn.entity.judgement.breaker
+    times = [_expires_at(turn)]
+    if breaker.state is State.OPEN and breaker.retry_at is not None:
+        times.append(breaker.retry_at)
+    if turn.entity.key.startswith("job:"):
+        times.append(jobs.due(turn, partition.grace_until))
+    return min(times)
+
+
+def _expires_at(turn: Turn) -> float:
+    """Forgotten at the end of the day: the index need not change with every record. Declared jobs stay."""
+    if turn.settings.deadline is not None:
+        return NEVER
+    return (turn.entity.seen + turn.rules.expire_after) // DAY * DAY + DAY
+
+
+def _expire(turn: Turn, partition: Partition) -> None:
+    """The entity was silent for so long that it is forgotten: its episodes end, its breaker becomes a tombstone."""
+    for check in sorted(turn.entity.judgement.episodes):
+        turn.over(check, "the entity was forgotten after a long silence")
+    turn.emissions.append(Emission(turn.next_id(), "breakers", turn.entity.key, BREAKER, turn.at, None))
+    forget(partition, turn.entity.key)
+
+
+def schedule(partition: Partition, key: str, at: float) -> None:
+    """Enter into the index when an entity next wants the time."""
+    if partition.due.get(key) == at:
+        return
+    partition.due[key] = at
+    partition.changed.add(key)
+    if at < NEVER:
+        heappush(partition.queue, (at, key))
+    if len(partition.queue) > 2 * len(partition.due) + 1_000:
+        rebuild(partition)
+
+
+def forget(partition: Partition, key: str) -> None:
+    """Take an entity out of the index."""
+    partition.due.pop(key, None)
+    partition.changed.add(key)
+
+
+def rebuild(partition: Partition) -> None:
+    """Make the queue anew from the due times."""
+    partition.queue = [(at, key) for key, at in partition.due.items() if at < NEVER]
+    heapify(partition.queue)
+
+
+def _due_keys(partition: Partition, at: float) -> list[str]:
+    """The entities that are due, the longest due first; the rest of a crowd waits for the next tick."""
+    due: list[tuple[float, str]] = []
+    queue = partition.queue
+    while queue and queue[0][0] <= at and len(due) < MAX_DUE:
+        entry = heappop(queue)
+        if partition.due.get(entry[1]) == entry[0] and (not due or due[-1] != entry):
+            due.append(entry)
+    for entry in due:
+        heappush(queue, entry)
+    return [key for _, key in due]
+
+
+def _unborn(partition: Partition, rules: Rules) -> list[str]:
+    """Declared jobs of this partition that no event has spoken of yet: they are watched all the same."""
+    return [
+        key
+        for key in rules.declared
+        if key not in partition.due and partition_of(key, partition.count) == partition.number
+    ]
+
+
+# ---------------------------------------------------------------- poison
+
+
+def _quarantine(turn: Turn, error: str, partition: Partition) -> None:
+    """The turn raised twice: that is its outcome. The state stays, the record is set aside, and it is said."""
+    judgement = turn.entity.judgement
+    judgement.poisoned += 1
+    turn.say(
+        QUARANTINED,
+        Quarantined(
+            entity=turn.entity.key,
+            partition=turn.place.partition,
+            offset=turn.place.offset,
+            error=error,
+            failures=judgement.poisoned,
+            summary=f"{turn.entity.key}: a record could not be judged ({error}); it was set aside",
+        ),
+    )
+    if judgement.poisoned >= POISON_LIMIT:
+        turn.moves(
+            breakers.lose(judgement.breaker, turn.now, f"{judgement.poisoned} records in a row could not be judged")
+        )
+    schedule(partition, turn.entity.key, NEVER)

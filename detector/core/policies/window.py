@@ -1,0 +1,39 @@
+"""Trip on what happened in the last few runs: one critical finding, or some warnings."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from detector.core.breaker import Outcome, Verdict
+
+CRITICAL = 2
+WARNING = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Trip on `criticals` critical runs, or `warnings` runs with a warning or worse, among the last `runs` runs.
+
+    A run that follows a good one still trips if the window holds enough bad ones; a good run alone recovers.
+    """
+
+    kind: ClassVar[str] = "window"
+
+    criticals: int = 1
+    warnings: int = 2
+    runs: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse a window that can never trip. Raises `ValueError`."""
+        if not 1 <= self.criticals <= self.runs:
+            raise ValueError("criticals: must be from 1 to runs")
+        if not 1 <= self.warnings <= self.runs:
+            raise ValueError("warnings: must be from 1 to runs")
+
+    def verdict(self, outcomes: list[Outcome]) -> Verdict:
+        """The last outcome decides whether a good run recovers; the window decides whether a bad one trips."""
+        window = outcomes[-self.runs :]
+        if not window or window[-1].severity == 0:
+            return Verdict.RECOVER if window else Verdict.HOLD
+        criticals = sum(outcome.severity >= CRITICAL for outcome in window)
+        warnings = sum(outcome.severity >= WARNING for outcome in window)
+        return Verdict.TRIP if criticals >= self.criticals or warnings >= self.warnings else Verdict.HOLD

@@ -1,0 +1,200 @@
+"""The state of one entity and of one partition, and their bytes.
+
+A snapshot is one format byte and named sections (`breaker`, `runs`, `series`), each with a version of its own, so
+that a new engine of one section does not wipe the others. A section that is newer than this release knows refuses the
+partition (`SnapshotTooNew`): dropping it would lose what a later release needs.
+"""
+
+from typing import Any
+
+import msgspec
+
+from detector.core.breaker import Breaker, Outcome
+from detector.core.schedule import Schedule
+from detector.errors import SnapshotTooNew
+
+FORMAT = 1
+NEVER = float("inf")
+
+
+class Episode(msgspec.Struct, array_like=True):
+    """An anomaly that goes on: one check of one entity, from its first finding until it is over."""
+
+    id: str
+    since: float
+    severity: int
+    count: int = 1
+    run_id: str | None = None
+
+
+class Run(msgspec.Struct, array_like=True):
+    """A run as far as its events tell. `inputs` and `outputs` map a dataset to (rows, bytes); times in seconds.
+
+    `judged` names the metrics that were judged already, so that a fact that comes late is judged once.
+    """
+
+    id: str
+    first_seen: float
+    started: float | None = None
+    ended: float | None = None
+    state: str = "RUNNING"
+    nominal_time: float | None = None
+    inputs: dict[str, tuple[float | None, float | None]] = {}
+    outputs: dict[str, tuple[float | None, float | None]] = {}
+    metrics: dict[str, float] = {}
+    error: str | None = None
+    streaming: bool = False
+    incomplete: bool = False
+    code_version: str | None = None
+    version: str | None = None
+    settle_at: float | None = None
+    not_before: float = 0.0
+    assertions: dict[str, bool] = {}
+    judged: list[str] = []
+    severity: int = 0
+
+
+class Good(msgspec.Struct, array_like=True):
+    """The last run that had nothing wrong with it: to compare with, and to go back to."""
+
+    run_id: str
+    at: float
+    version: str | None = None
+
+
+class Runs(msgspec.Struct, array_like=True):
+    """What is kept of the runs of an entity.
+
+    `ended` maps the hashes of runs that are over to the time of their end, the oldest first; what ended before
+    `horizon` has left it. With both, the repeat of a run's end that comes days later is no new run.
+    """
+
+    open: dict[str, Run] = {}
+    closed: dict[str, Run] = {}
+    ended: dict[int, float] = {}
+    horizon: float = 0.0
+    schedule: Schedule = msgspec.field(default_factory=Schedule)
+    deadline_checked: float = 0.0
+    completed: float = 0.0
+    good: Good | None = None
+    streaming: bool = False
+    sends_start: bool = False
+    neighbours: dict[str, float] = {}
+
+
+class Series(msgspec.Struct, array_like=True):
+    """One metric: the model's snapshot, the last values, and the flagged ones that were not learned (`held`)."""
+
+    model: bytes = b""
+    last: list[float] = []
+    held: list[float] = []
+
+
+class Judgement(msgspec.Struct, array_like=True):
+    """What the breaker section holds: the breaker, the outcomes that its policy sees, and the open episodes."""
+
+    breaker: Breaker = msgspec.field(default_factory=Breaker)
+    outcomes: list[Outcome] = []
+    episodes: dict[str, Episode] = {}
+    poisoned: int = 0
+    announced: str = ""
+
+
+class Entity(msgspec.Struct):
+    """The whole state of one entity. `at` is the offset of the log that it is true for; `seen` when it last spoke."""
+
+    key: str
+    at: int = 0
+    seen: float = 0.0
+    judgement: Judgement = msgspec.field(default_factory=Judgement)
+    runs: Runs = msgspec.field(default_factory=Runs)
+    series: dict[str, Series] = msgspec.field(default_factory=dict)
+
+
+class _Section(msgspec.Struct, array_like=True):
+    name: str
+    version: int
+    body: msgspec.Raw
+
+
+class _Head(msgspec.Struct, array_like=True):
+    key: str
+    at: int
+    seen: float
+
+
+_SECTIONS: dict[str, tuple[int, Any]] = {
+    "head": (1, msgspec.msgpack.Decoder(_Head)),
+    "breaker": (1, msgspec.msgpack.Decoder(Judgement)),
+    "runs": (1, msgspec.msgpack.Decoder(Runs)),
+    "series": (1, msgspec.msgpack.Decoder(dict[str, Series])),
+}
+_encoder = msgspec.msgpack.Encoder()
+_sections = msgspec.msgpack.Decoder(list[_Section])
+
+
+def dump(entity: Entity) -> bytes:
+    """The bytes of an entity's state: equal states give equal bytes, however they came about."""
+    parts = {
+        "head": _Head(entity.key, entity.at, entity.seen),
+        "breaker": entity.judgement,
+        "runs": entity.runs,
+        "series": entity.series,
+    }
+    sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
+    return bytes((FORMAT,)) + _encoder.encode(sections)
+
+
+def load(snapshot: bytes) -> Entity:
+    """The entity that `dump` wrote.
+
+    Raises `SnapshotTooNew` for a format or a section that a newer release wrote, and `ValueError` (of which
+    `msgspec.DecodeError` is a child) for bytes that are corrupt.
+    """
+    if not snapshot or snapshot[0] == 0:
+        raise ValueError("no snapshot")
+    if snapshot[0] > FORMAT:
+        raise SnapshotTooNew(f"state has format {snapshot[0]}; this release knows formats up to {FORMAT}")
+    found = {section.name: _decode(section) for section in _sections.decode(snapshot[1:])}
+    if found.keys() != _SECTIONS.keys():
+        raise ValueError("a section is missing")
+    head: _Head = found["head"]
+    return Entity(head.key, head.at, head.seen, found["breaker"], found["runs"], found["series"])
+
+
+def _decode(section: _Section) -> Any:
+    version, decoder = _SECTIONS.get(section.name, (0, None))
+    if decoder is None or section.version > version:
+        raise SnapshotTooNew(f"state has section {section.name!r} in version {section.version}; known: {version}")
+    return decoder.decode(section.body)
+
+
+class Partition(msgspec.Struct):
+    """The state of one partition of the log: its clock, and when each of its entities next wants the time.
+
+    `clock` is the highest accepted tick (0 before the first), `grace_until` holds lateness back after an outage, and
+    `due` has every entity of the partition, `NEVER` for those that wait for nothing; `queue` is a heap over it, in
+    which what is out of date is passed over. `changed` names the entities whose due time is not in the snapshot yet.
+    `rules` names the configuration that all its entities have seen.
+    """
+
+    number: int
+    count: int
+    clock: float = 0.0
+    grace_until: float = 0.0
+    heartbeat_at: float = 0.0
+    ignored_ticks: int = 0
+    rules: str = ""
+    due: dict[str, float] = msgspec.field(default_factory=dict)
+    queue: list[tuple[float, str]] = msgspec.field(default_factory=list)
+    changed: set[str] = msgspec.field(default_factory=set)
+
+
+class PartitionHead(msgspec.Struct, array_like=True):
+    """What of a partition's state is stored beside the due times, which the index holds."""
+
+    clock: float
+    grace_until: float
+    heartbeat_at: float
+    ignored_ticks: int
+    rules: str

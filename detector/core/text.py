@@ -1,0 +1,52 @@
+"""Numbers, durations and times as a person reads them at 3 a.m."""
+
+import math
+from datetime import UTC, datetime
+
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+
+
+def number(value: float, unit: str | None) -> str:
+    """A value in its unit: `9,400 rows`, `1.2 GB`, `4 min 10 s`."""
+    if math.isinf(value):
+        return "any number of " + (unit or "")
+    if unit == "seconds":
+        return duration(value)
+    if unit == "bytes":
+        return _bytes(value)
+    plain = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.3g}"
+    return f"{plain} {unit}" if unit else plain
+
+
+def _bytes(value: float) -> str:
+    for factor, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= factor:
+            return f"{value / factor:,.3g} {name}"
+    return f"{value:,.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two largest units: `2 d 3 h`, `1 h 5 min`, `4 min 10 s`, `0.3 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    parts: list[tuple[int, str]] = []
+    for size, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1.0, "s")):
+        count = int(seconds // size)
+        if count or parts:
+            parts.append((count, name))
+        seconds -= count * size
+    return " ".join(f"{count} {name}" for count, name in parts[:2] if count)
+
+
+def moment(at: float) -> str:
+    """A time: `Tue 24 Nov 03:00 UTC`, with seconds where there are any."""
+    when = datetime.fromtimestamp(at, UTC)
+    clock = when.strftime("%H:%M:%S" if when.second else "%H:%M")
+    return f"{when.strftime('%a')} {when.day} {when.strftime('%b')} {clock} UTC"
+
+
+def rounded(value: float | None) -> float | None:
+    """A published number: six digits are enough for people, and equal on every CPU; None for what is no number."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.6g}")

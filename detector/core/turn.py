@@ -1,0 +1,180 @@
+"""One entity's turn at one record: what it may read, and how it says things; episodes and breaker moves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from detector.core import breaker as breakers
+from detector.core.breaker import Breaker, Outcome, State, Verdict
+from detector.core.emissions import (
+    SEVERITIES,
+    Anomaly,
+    BreakerChange,
+    BreakerValue,
+    Data,
+    Emission,
+    emission_id,
+)
+from detector.core.rules import Rules, Settings
+from detector.core.state import Entity, Episode
+from detector.core.text import duration, moment
+
+CRITICAL, WARNING, INFO = 2, 1, 0
+KEEP_OUTCOMES = 16
+ANOMALY = {phase: f"io.detector.anomaly.{phase}.v1" for phase in ("started", "updated", "ended")}
+BREAKER_CHANGED = "io.detector.breaker.state_changed.v1"
+BREAKER = "io.detector.breaker.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the log a record stands: all that an emission's id is made of, but its ordinal."""
+
+    topic_id: str
+    partition: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Turn:
+    """`now` is the partition's clock, `at` the time of what happened (both seconds since 1970).
+
+    Emissions of all turns at one record are in one list, so that their ordinals are unique.
+    """
+
+    entity: Entity
+    settings: Settings
+    rules: Rules
+    place: Place
+    now: float
+    at: float
+    emissions: list[Emission]
+
+    def next_id(self) -> str:
+        """The id that the next emission will have."""
+        return emission_id(self.place.topic_id, self.place.partition, self.place.offset, len(self.emissions))
+
+    def say(self, type_: str, data: Data) -> None:
+        """Add an event for the control topic."""
+        self.emissions.append(Emission(self.next_id(), "control", self.entity.key, type_, self.at, data))
+
+    # ------------------------------------------------------------ episodes
+
+    def find(self, check: str, severity: int, summary: str, run_id: str | None = None, **evidence: Any) -> None:
+        """Something is wrong: begin an episode of this check, or go on with the open one."""
+        episodes = self.entity.judgement.episodes
+        episode = episodes.get(check)
+        if episode is None:
+            episode = episodes[check] = Episode(self.next_id(), self.at, severity, 1, run_id)
+            self._anomaly("started", check, episode, severity, summary, run_id, evidence)
+            return
+        episode.count += 1
+        episode.severity = max(episode.severity, severity)
+        episode.run_id = run_id
+        self._anomaly("updated", check, episode, severity, summary, run_id, evidence)
+
+    def over(self, check: str, why: str, run_id: str | None = None) -> None:
+        """End the open episode of this check, if there is one."""
+        episode = self.entity.judgement.episodes.pop(check, None)
+        if episode is not None:
+            lasted = duration(max(self.at - episode.since, 0.0))
+            self._anomaly("ended", check, episode, INFO, f"{check}: {why}, after {lasted}", run_id, {})
+
+    def _anomaly(
+        self, phase: Any, check: str, episode: Episode, severity: int, summary: str, run_id: str | None, evidence: Any
+    ) -> None:
+        good = self.entity.runs.good
+        data = Anomaly(
+            phase=phase,
+            episode=episode.id,
+            entity=self.entity.key,
+            check=check,
+            severity=SEVERITIES[severity],
+            summary=summary,
+            since=episode.since,
+            count=episode.count,
+            run_id=run_id,
+            previous_good_run=good.run_id if good else None,
+            previous_good_version=good.version if good else None,
+            downstream=sorted(self.entity.runs.neighbours),
+            **evidence,
+        )
+        self.say(ANOMALY[phase], data)
+
+    # ------------------------------------------------------------ the breaker
+
+    def outcome(self, run: int, severity: int, reason: str) -> None:
+        """Take how a run ended into the policy's window, and move the breaker as the policy says."""
+        judgement = self.entity.judgement
+        kept = [outcome for outcome in judgement.outcomes if outcome.run != run]
+        judgement.outcomes = [*kept, Outcome(run, severity, self.at)][-KEEP_OUTCOMES:]
+        if self.settings.mode == "off":
+            return
+        probing = judgement.breaker.state is State.HALF_OPEN
+        verdict = self.settings.policy.verdict(judgement.outcomes)
+        if verdict is Verdict.TRIP or (probing and severity > 0):
+            self._trip(reason)
+        elif verdict is Verdict.RECOVER and severity == 0:
+            self.moves(breakers.recover(judgement.breaker, self.now, "a good run"))
+
+    def _trip(self, reason: str) -> None:
+        episodes = self.entity.judgement.episodes.values()
+        worst = max(episodes, key=lambda episode: (episode.severity, episode.since), default=None)
+        cause = worst.id if worst else None
+        breaker = self.entity.judgement.breaker
+        if breaker.state is State.OPEN:
+            # The run that came was the probe, and it failed: what is published must say so, with the longer wait.
+            reason = f"again: {reason}"
+        self.moves(breakers.trip(breaker, self.now, self.settings.wait, self.settings.max_wait, reason, cause))
+
+    def moves(self, values: list[Breaker]) -> None:
+        """Let the breaker take these values one after the other; each is a control event and a published value."""
+        judgement = self.entity.judgement
+        for value in values:
+            before, judgement.breaker = judgement.breaker, value
+            self.say(BREAKER_CHANGED, self._change(before, value))
+            self.publish()
+
+    def _change(self, before: Breaker, after: Breaker) -> BreakerChange:
+        until = f"; a probe may run from {moment(after.retry_at)}" if after.retry_at is not None else ""
+        shadow = " (shadow: nobody is stopped)" if self.settings.mode == "shadow" else ""
+        return BreakerChange(
+            entity=self.entity.key,
+            from_state=before.state,
+            to_state=after.state,
+            mode=self.settings.mode,
+            reason=after.reason,
+            cause=after.cause,
+            retry_at=after.retry_at,
+            trips=after.trips,
+            sequence=after.sequence,
+            summary=f"{self.entity.key} is {after.state.replace('_', '-')}: {after.reason}{until}{shadow}",
+        )
+
+    def publish(self) -> None:
+        """Put the whole breaker on `detector.breakers`."""
+        entity, breaker = self.entity, self.entity.judgement.breaker
+        value = BreakerValue(
+            entity=entity.key,
+            state=breaker.state,
+            mode=self.settings.mode,
+            on_unknown=self.settings.on_unknown,
+            since=breaker.since,
+            retry_at=breaker.retry_at,
+            reason=breaker.reason,
+            cause=breaker.cause,
+            trips=breaker.trips,
+            sequence=breaker.sequence,
+            warming_up=breaker.warming_up,
+            partition=self.place.partition,
+        )
+        entity.judgement.announced = self.settings.announced
+        self.emissions.append(Emission(self.next_id(), "breakers", entity.key, BREAKER, self.at, value))
+
+    def announce(self) -> None:
+        """Publish the breaker if readers have not been told of it as it is now: a new entity, or other settings."""
+        judgement = self.entity.judgement
+        if judgement.announced == self.settings.announced:
+            return
+        if self.settings.mode == "off" and judgement.breaker.state is not State.CLOSED:
+            self.moves(breakers.recover(judgement.breaker, self.now, "breakers are off for this entity"))
+        self.publish()
