@@ -1,0 +1,1 @@
+"""How what Detector says leaves it. One form of message a file."""
