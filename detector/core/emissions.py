@@ -60,8 +60,21 @@ class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
+class OpenEpisode(msgspec.Struct, frozen=True, kw_only=True):
+    """An anomaly that goes on, as the breaker's record names it."""
+
+    id: str
+    since: float
+    severity: int
+    count: int
+    run_id: str | None
+
+
 class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole value of a breaker, as `detector.breakers` keeps it. Valid while its partition's heartbeat is fresh."""
+    """The whole value of a breaker, and the anomalies that go on, as `detector.breakers` keeps them.
+
+    Valid while the heartbeat of `partition` is fresh.
+    """
 
     entity: str
     state: State
@@ -75,6 +88,7 @@ class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     warming_up: bool
     partition: int
+    episodes: dict[str, OpenEpisode] = {}
 
     def breaker(self) -> Breaker:
         """The breaker that this value was published of."""

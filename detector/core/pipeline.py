@@ -5,7 +5,7 @@ place: the caller must not use what it held before. If an entity's turn raises, 
 entity's name, and the states are to be thrown away (the checkpoint replays them from the last snapshot).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
@@ -64,6 +64,7 @@ def wanted(partition: Partition, record: Record, body: Observation, rules: Rules
 def step(
     partition: Partition,
     entities: Mapping[str, Entity],
+    keys: Sequence[str],
     record: Record,
     body: Observation,
     rules: Rules,
@@ -72,12 +73,11 @@ def step(
 ) -> list[Emission]:
     """Let every entity that the record concerns have its turn, in a fixed order. Raises `StepFailed`.
 
-    `entities` holds the states of all of `wanted`, new ones included. `poisoned` maps entities whose turn at this
-    record raised before to the error: they keep their state and are quarantined instead.
+    `keys` are what `wanted` says, and `entities` holds the states of all of them, new ones included. `poisoned` maps
+    entities whose turn at this record raised before to the error: they keep their state and are quarantined instead.
     """
     emissions: list[Emission] = []
     place = Place(topic_id, partition.number, record.offset)
-    keys = wanted(partition, record, body, rules)
     if isinstance(body, Tick):
         _advance(partition, record, body, rules, place, emissions)
     now = partition.clock or record.timestamp
@@ -105,6 +105,7 @@ def _take(turn: Turn, partition: Partition, record: Record, body: Observation) -
         if isinstance(body, Tick) and turn.now >= _expires_at(turn):
             _expire(turn, partition)
         else:
+            turn.publish()
             schedule(partition, entity.key, _due(turn, partition))
     except MemoryError:
         raise
@@ -261,4 +262,5 @@ def _quarantine(turn: Turn, error: str, partition: Partition) -> None:
         turn.moves(
             breakers.lose(judgement.breaker, turn.now, f"{judgement.poisoned} records in a row could not be judged")
         )
+        turn.publish()
     schedule(partition, turn.entity.key, NEVER)

@@ -12,6 +12,7 @@ from detector.core.emissions import (
     BreakerValue,
     Data,
     Emission,
+    OpenEpisode,
     emission_id,
 )
 from detector.core.rules import Rules, Settings
@@ -48,6 +49,7 @@ class Turn:
     now: float
     at: float
     emissions: list[Emission]
+    unpublished: bool = False
 
     def next_id(self) -> str:
         """The id that the next emission will have."""
@@ -65,6 +67,7 @@ class Turn:
         episode = episodes.get(check)
         if episode is None:
             episode = episodes[check] = Episode(self.next_id(), self.at, severity, 1, run_id)
+            self.unpublished = True
             self._anomaly("started", check, episode, severity, summary, run_id, evidence)
             return
         episode.count += 1
@@ -76,6 +79,7 @@ class Turn:
         """End the open episode of this check, if there is one."""
         episode = self.entity.judgement.episodes.pop(check, None)
         if episode is not None:
+            self.unpublished = True
             lasted = duration(max(self.at - episode.since, 0.0))
             self._anomaly("ended", check, episode, INFO, f"{check}: {why}, after {lasted}", run_id, {})
 
@@ -127,12 +131,12 @@ class Turn:
         self.moves(breakers.trip(breaker, self.now, self.settings.wait, self.settings.max_wait, reason, cause))
 
     def moves(self, values: list[Breaker]) -> None:
-        """Let the breaker take these values one after the other; each is a control event and a published value."""
+        """Let the breaker take these values one after the other; each is a control event."""
         judgement = self.entity.judgement
         for value in values:
             before, judgement.breaker = judgement.breaker, value
             self.say(BREAKER_CHANGED, self._change(before, value))
-            self.publish()
+            self.unpublished = True
 
     def _change(self, before: Breaker, after: Breaker) -> BreakerChange:
         until = f"; a probe may run from {moment(after.retry_at)}" if after.retry_at is not None else ""
@@ -151,7 +155,9 @@ class Turn:
         )
 
     def publish(self) -> None:
-        """Put the whole breaker on `detector.breakers`."""
+        """At the end of a turn: put the whole breaker on `detector.breakers`, if there is anything new to read."""
+        if not self.unpublished:
+            return
         entity, breaker = self.entity, self.entity.judgement.breaker
         value = BreakerValue(
             entity=entity.key,
@@ -166,15 +172,22 @@ class Turn:
             sequence=breaker.sequence,
             warming_up=breaker.warming_up,
             partition=self.place.partition,
+            episodes={check: _published(e) for check, e in sorted(entity.judgement.episodes.items())},
         )
         entity.judgement.announced = self.settings.announced
         self.emissions.append(Emission(self.next_id(), "breakers", entity.key, BREAKER, self.at, value))
 
     def announce(self) -> None:
-        """Publish the breaker if readers have not been told of it as it is now: a new entity, or other settings."""
+        """At the start of a turn: readers must be told of a new entity, and of other settings."""
         judgement = self.entity.judgement
         if judgement.announced == self.settings.announced:
             return
         if self.settings.mode == "off" and judgement.breaker.state is not State.CLOSED:
             self.moves(breakers.recover(judgement.breaker, self.now, "breakers are off for this entity"))
-        self.publish()
+        self.unpublished = True
+
+
+def _published(episode: Episode) -> OpenEpisode:
+    return OpenEpisode(
+        id=episode.id, since=episode.since, severity=episode.severity, count=episode.count, run_id=episode.run_id
+    )
