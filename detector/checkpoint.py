@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from detector.core.emissions import BreakerValue, Emission, digest
-from detector.core.events import Envelope, Record, Tick, decode
+from detector.core.events import DeadLetter, Envelope, Record, Tick, decode
 from detector.core.partition import partition_of
 from detector.core.pipeline import StepFailed, rebuild, schedule, step, wanted
 from detector.core.rules import Rules
@@ -103,7 +103,7 @@ class Checkpoint:
         rules: Rules,
         signals: Signals,
         encode: Callable[[Emission], Send],
-        dead_letter: Callable[[Record, str, str, str], Send],
+        dead_letter: Callable[[DeadLetter], Send],
         backstop_topic: str,
         limits: Limits | None = None,
         step: Callable[..., list[Emission]] = step,
@@ -222,18 +222,19 @@ class Checkpoint:
                 if not self._step_one(held, record, body):
                     return
             elif not held.muted:
-                held.dead.append(body)
+                self._signals.log_dead_lettered(body[0])
+                held.dead.append(body[1])
             held.position = record.offset + 1
             held.records += 1
         if not held.muted and held.expected:
             self._replayed(held)
 
-    def _read(self, record: Record) -> Envelope | Send:
-        """The envelope in a record of the log, or the dead letter that it becomes."""
+    def _read(self, record: Record) -> Envelope | tuple[str, Send]:
+        """The envelope in a record of the log, or the reason and the dead letter that it becomes."""
         try:
             envelope = decode(record.value or b"")
         except msgspec.DecodeError:
-            return self._dead_letter(record, "not_an_observation", "the value is no envelope of this log", "step")
+            return self._aside(record, "not_an_observation", "the value is no envelope of this log")
         if isinstance(envelope.body, Tick):
             return envelope
         try:
@@ -241,8 +242,11 @@ class Checkpoint:
         except UnicodeDecodeError:
             key = ""
         if not key or partition_of(key, self._log.partitions) != record.partition:
-            return self._dead_letter(record, "misplaced", "the key does not belong in this partition", "step")
+            return self._aside(record, "misplaced", "the key does not belong in this partition")
         return envelope
+
+    def _aside(self, record: Record, reason: str, message: str) -> tuple[str, Send]:
+        return reason, self._dead_letter(DeadLetter(record, reason, message, "step"))
 
     def _step_one(self, held: Held, record: Record, envelope: Envelope) -> bool:
         """One record. False if the partition must be recovered instead: the rest of the batch is void."""
@@ -337,7 +341,8 @@ class Checkpoint:
         held.urgent = True
         if not held.muted:
             reasons = ", ".join(f"{key}: {error}" for key, error in sorted(poisoned.items()))
-            held.dead.append(self._dead_letter(record, "step", reasons, "step"))
+            self._signals.log_dead_lettered("step")
+            held.dead.append(self._aside(record, "step", reasons)[1])
 
     # ------------------------------------------------------------ commit and snapshot
 

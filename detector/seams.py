@@ -13,13 +13,17 @@ Compacted = Literal["breakers", "snapshots"]
 
 
 class Send(msgspec.Struct, frozen=True):
-    """One record to write. Without a `partition`, its key decides, by `murmur2_random`."""
+    """One record to write. Without a `partition`, its key decides, by `murmur2_random`.
+
+    `timestamp` is in milliseconds since 1970; 0 is the time of writing.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
     partition: int | None = None
+    timestamp: int = 0
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -79,7 +83,6 @@ class Head(msgspec.Struct, array_like=True):
     fingerprint: str
     digest: bytes
     partition: PartitionHead
-    format: int = 1
 
 
 class Store(Protocol):

@@ -10,9 +10,10 @@ import pytest
 from detector.checkpoint import Checkpoint, Limits
 from detector.core import pipeline
 from detector.core.emissions import Emission
-from detector.core.events import Dataset, Record, RunEvent, Tick, encode, observations
+from detector.core.events import Dataset, DeadLetter, RunEvent, Tick, encode, observations
 from detector.core.partition import partition_of
 from detector.core.rules import Rules
+from detector.deadletters import send_of as send_dead
 from detector.errors import CommitAborted
 from detector.seams import Send
 from tests.fakes.cluster import Cluster, FakeLog, FakeStore
@@ -43,8 +44,8 @@ def send_of(emission: Emission) -> Send:
     return Send(emission.topic, emission.key.encode(), value, headers, emission.partition)
 
 
-def dead_letter(record: Record, reason: str, message: str, stage: str) -> Send:
-    return Send("dead", record.key, record.value, (("reason", reason.encode()), ("message", message.encode())))
+def dead_letter(letter: DeadLetter) -> Send:
+    return send_dead(letter, "dead", "test")
 
 
 @dataclass
