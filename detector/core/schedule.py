@@ -60,7 +60,8 @@ class Schedule(msgspec.Struct, array_like=True):
             chosen = sorted(same) if len(same) >= SAME_WEEKDAY else chosen
         interval = chosen[len(chosen) // 2]
         strayed = max(interval - chosen[0], chosen[-1] - interval)
-        slack = max(rule.floor, rule.share * interval, min(3 * strayed, 2 * interval))
+        # The cap must not cut off what was seen before: a job of workdays rests for twice its interval each weekend.
+        slack = max(rule.floor, rule.share * interval, min(3 * strayed, 2 * interval), 1.1 * strayed)
         lag = min(sorted(self.lags)[len(self.lags) // 2], interval)
         self.expected = starts[-1] + interval
         self.late_at = self.expected + slack + lag
