@@ -3,7 +3,7 @@
 from detector.core.events import DatasetObserved, Profiled
 from detector.core.jobs import MAX_NEIGHBOURS
 from detector.core.judge import judge
-from detector.core.ledger import close, find_run, note_time, run_hash
+from detector.core.ledger import close, find_run, note_time
 from detector.core.state import Good, Run
 from detector.core.turn import CRITICAL, INFO, Turn
 
@@ -36,7 +36,7 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
         before = run.severity
         _judge_facts(turn, run)
         if run.severity > before:
-            turn.outcome(run_hash(run.id), run.severity, _reason(run))
+            turn.outcome(run.hash, run.severity, _reason(run))
     elif run.ended is not None:
         close(runs, run)
         _judge_write(turn, run)
@@ -67,7 +67,7 @@ def _judge_write(turn: Turn, run: Run) -> None:
     if run.severity == INFO and run.state == "COMPLETE" and run.metrics:
         turn.entity.runs.good = Good(run.id, run.ended or turn.at, run.version)
     if run.judged:
-        turn.outcome(run_hash(run.id), run.severity, _reason(run))
+        turn.outcome(run.hash, run.severity, _reason(run))
 
 
 def _judge_facts(turn: Turn, run: Run) -> None:

@@ -1,7 +1,7 @@
 """What a job's entity does with the events of its runs, and with time that passes without them."""
 
 from detector.core.events import JobObserved, RunObserved
-from detector.core.judge import judge
+from detector.core.judge import judge, model_of
 from detector.core.ledger import close, find_run, note_time, run_hash
 from detector.core.models import Model
 from detector.core.state import NEVER, Good, Run
@@ -85,7 +85,8 @@ def _began(turn: Turn, run: Run, seen: RunObserved) -> None:
     # A clock of the producer that is ahead must not move the schedule into the future.
     began = min(seen.event_time, max(seen.arrived, turn.now) + turn.rules.ahead)
     runs.schedule.add(began, seen.arrived - seen.event_time, turn.settings.late)
-    turn.over("late", f"a run began at {moment(began)}", run.id)
+    if "late" in turn.entity.judgement.episodes:
+        turn.over("late", f"a run began at {moment(began)}", run.id)
     for waiting in [r for r in runs.open.values() if r.ended is not None and r is not run]:
         _judge_run(turn, waiting)
 
@@ -96,6 +97,8 @@ def metrics_of(run: Run) -> dict[str, float]:
     if run.started is not None and run.ended is not None and not run.streaming:
         found["duration"] = max(run.ended - run.started, 0.0)
     for side, datasets in (("in", run.inputs), ("out", run.outputs)):
+        if not datasets:
+            continue
         for name, index in (("rows", 0), ("bytes", 1)):
             values = [datasets[key][index] for key in sorted(datasets)]
             measured = [value for value in values if value is not None]
@@ -111,14 +114,15 @@ def _judge_run(turn: Turn, run: Run) -> None:
     runs = turn.entity.runs
     close(runs, run)
     _remember(turn, tuple(run.outputs), run.ended or turn.at)
-    turn.over("hanging", f"the run ended ({run.state.lower()})", run.id)
+    if turn.entity.judgement.episodes:
+        turn.over("hanging", f"the run ended ({run.state.lower()})", run.id)
     if run.state == "FAIL":
         run.severity, reason = CRITICAL, _failed(turn, run, "failed", CRITICAL)
     elif run.state == "ABORT":
         run.severity, reason = WARNING, _failed(turn, run, "aborted", WARNING)
     else:
         reason = _completed(turn, run)
-    turn.outcome(run_hash(run.id), run.severity, reason)
+    turn.outcome(run.hash, run.severity, reason)
 
 
 def _failed(turn: Turn, run: Run, check: str, severity: int) -> str:
@@ -130,9 +134,10 @@ def _failed(turn: Turn, run: Run, check: str, severity: int) -> str:
 def _completed(turn: Turn, run: Run) -> str:
     runs = turn.entity.runs
     runs.completed = max(runs.completed, run.ended or 0.0)
-    for check in ("failed", "aborted"):
-        turn.over(check, f"run {run.id} completed", run.id)
-    turn.over("deadline", f"a run completed at {moment(run.ended or turn.at)}", run.id)
+    if turn.entity.judgement.episodes:
+        for check in ("failed", "aborted"):
+            turn.over(check, f"run {run.id} completed", run.id)
+        turn.over("deadline", f"a run completed at {moment(run.ended or turn.at)}", run.id)
     reason = _judge_metrics(turn, run)
     if run.severity == INFO:
         runs.good = Good(run.id, run.ended or turn.at, run.version)
@@ -142,21 +147,15 @@ def _completed(turn: Turn, run: Run) -> str:
 def _judge_metrics(turn: Turn, run: Run) -> str:
     """Judge what was not judged yet of a completed run. Returns what to say if its severity is not 0."""
     bad = []
+    watched, judged = turn.settings.metrics, run.judged
     for metric, value in metrics_of(run).items():
-        if metric in run.judged or not _watched(turn, metric):
+        if metric in judged or not (watched is None or metric in watched):
             continue
-        run.judged.append(metric)
-        if run.incomplete:
-            continue
-        severity = judge(turn, metric, value, run.id)
-        if severity > INFO:
+        judged.append(metric)
+        if not run.incomplete and (severity := judge(turn, metric, value, run.id)):
             bad.append(metric)
-        run.severity = max(run.severity, severity)
+            run.severity = max(run.severity, severity)
     return f"unusual {', '.join(bad)} in run {run.id}" if bad else "a good run"
-
-
-def _watched(turn: Turn, metric: str) -> bool:
-    return turn.settings.metrics is None or metric in turn.settings.metrics
 
 
 def _late_facts(turn: Turn, run: Run) -> None:
@@ -166,14 +165,15 @@ def _late_facts(turn: Turn, run: Run) -> None:
     before = run.severity
     reason = _judge_metrics(turn, run)
     if run.severity > before:
-        turn.outcome(run_hash(run.id), run.severity, reason)
+        turn.outcome(run.hash, run.severity, reason)
 
 
 def _judge_window(turn: Turn, run: Run) -> None:
     """A streaming run that reports whole windows: each report is judged, the run goes on."""
     severity = INFO
+    watched = turn.settings.metrics
     for metric, value in metrics_of(run).items():
-        if _watched(turn, metric):
+        if watched is None or metric in watched:
             severity = max(severity, judge(turn, metric, value, run.id))
     turn.outcome(run_hash(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}")
 
@@ -223,11 +223,7 @@ def on_time(turn: Turn, grace_until: float) -> None:
 
 def _duration_model(turn: Turn) -> Model | None:
     series = turn.entity.series.get("duration")
-    if series is None or not series.model:
-        return None
-    model = turn.settings.model()
-    model.restore(series.model)
-    return model
+    return None if series is None else turn.entity.models.get("duration") or model_of(turn, "duration", series)
 
 
 def _longest(turn: Turn) -> tuple[float, str]:

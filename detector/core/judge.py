@@ -35,20 +35,27 @@ def judge(turn: Turn, metric: str, value: float, run_id: str | None) -> int:
         if len(all_series) >= MAX_SERIES:
             return INFO
         series = all_series[metric] = Series()
-    model = turn.settings.model()
-    if series.model:
-        model.restore(series.model)
+    model = turn.entity.models.get(metric) or model_of(turn, metric, series)
     score = model.score_one(value)
     severity = INFO
     if score > ALERT:
         severity = _flagged(turn, metric, series, model, value, score, run_id)
     else:
-        series.held = []
+        if series.held:
+            series.held = []
         model.learn_one(value)
-        turn.over(metric, "back to normal", run_id)
+        if metric in turn.entity.judgement.episodes:
+            turn.over(metric, "back to normal", run_id)
     series.last = [*series.last[-KEEP_LAST + 1 :], value]
-    series.model = model.snapshot()
     return severity
+
+
+def model_of(turn: Turn, metric: str, series: Series) -> Model:
+    """The model of a series, taken into use."""
+    model = turn.entity.models[metric] = turn.settings.model()
+    if series.model:
+        model.restore(series.model)
+    return model
 
 
 def _flagged(

@@ -25,14 +25,14 @@ def find_run(runs: Runs, run_id: str, state: RunState | None, event_time: float,
     run = runs.open.get(run_id)
     if run is not None:
         return run if event_time > run.not_before else None
-    closed = runs.closed.get(run_id)
-    ended = closed.ended if closed is not None else runs.ended.get(run_hash(run_id))
+    closed, hashed = runs.closed.get(run_id), run_hash(run_id)
+    ended = closed.ended if closed is not None else runs.ended.get(hashed)
     if ended is not None and not (state == "START" and event_time > ended):
         return closed
     if ended is None and event_time <= runs.horizon:
         return None
     runs.closed.pop(run_id, None)
-    runs.open[run_id] = run = Run(run_id, now, not_before=ended or 0.0)
+    runs.open[run_id] = run = Run(run_id, hashed, now, not_before=ended or 0.0)
     if len(runs.open) > MAX_OPEN:
         del runs.open[next(iter(runs.open))]
     return run
@@ -53,9 +53,8 @@ def close(runs: Runs, run: Run) -> None:
     while len(runs.closed) > KEEP_CLOSED:
         del runs.closed[next(iter(runs.closed))]
     ended = runs.ended
-    hashed = run_hash(run.id)
-    ended.pop(hashed, None)
-    ended[hashed] = run.ended or run.first_seen
+    ended.pop(run.hash, None)
+    ended[run.hash] = run.ended or run.first_seen
     while len(ended) > KEEP_ENDED:
         first = next(iter(ended))
         runs.horizon = max(runs.horizon, ended.pop(first))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from detector.core.breaker import Breaker, Outcome
+from detector.core.models import Model
 from detector.core.schedule import Schedule
 from detector.errors import SnapshotTooNew
 
@@ -28,12 +29,13 @@ class Episode(msgspec.Struct, array_like=True):
 
 
 class Run(msgspec.Struct, array_like=True):
-    """A run as far as its events tell. `inputs` and `outputs` map a dataset to (rows, bytes); times in seconds.
+    """A run as far as its events tell. `hash` stands for its id where that is too long to keep. `inputs` and `outputs` map a dataset to (rows, bytes); times in seconds.
 
     `judged` names the metrics that were judged already, so that a fact that comes late is judged once.
     """
 
     id: str
+    hash: int
     first_seen: float
     started: float | None = None
     ended: float | None = None
@@ -101,7 +103,10 @@ class Judgement(msgspec.Struct, array_like=True):
 
 
 class Entity(msgspec.Struct):
-    """The whole state of one entity. `at` is the offset of the log that it is true for; `seen` when it last spoke."""
+    """The whole state of one entity. `at` is the offset of the log that it is true for; `seen` when it last spoke.
+
+    `models` are those of `series` that are in use: `dump` takes their snapshots.
+    """
 
     key: str
     at: int = 0
@@ -109,6 +114,7 @@ class Entity(msgspec.Struct):
     judgement: Judgement = msgspec.field(default_factory=Judgement)
     runs: Runs = msgspec.field(default_factory=Runs)
     series: dict[str, Series] = msgspec.field(default_factory=dict)
+    models: dict[str, Model] = msgspec.field(default_factory=dict)
 
 
 class _Section(msgspec.Struct, array_like=True):
@@ -135,6 +141,8 @@ _sections = msgspec.msgpack.Decoder(list[_Section])
 
 def dump(entity: Entity) -> bytes:
     """The bytes of an entity's state: equal states give equal bytes, however they came about."""
+    for metric, model in entity.models.items():
+        entity.series[metric].model = model.snapshot()
     parts = {
         "head": _Head(entity.key, entity.at, entity.seen),
         "breaker": entity.judgement,

@@ -20,7 +20,7 @@ from detector.core.state import Entity, Episode
 from detector.core.text import duration, moment
 
 CRITICAL, WARNING, INFO = 2, 1, 0
-KEEP_OUTCOMES = 16
+KEEP_OUTCOMES = 8
 ANOMALY = {phase: f"io.detector.anomaly.{phase}.v1" for phase in ("started", "updated", "ended")}
 BREAKER_CHANGED = "io.detector.breaker.state_changed.v1"
 BREAKER = "io.detector.breaker.v1"
@@ -110,7 +110,7 @@ class Turn:
         """Take how a run ended into the policy's window, and move the breaker as the policy says."""
         judgement = self.entity.judgement
         kept = [outcome for outcome in judgement.outcomes if outcome.run != run]
-        judgement.outcomes = [*kept, Outcome(run, severity, self.at)][-KEEP_OUTCOMES:]
+        judgement.outcomes = [*kept[1 - KEEP_OUTCOMES :], Outcome(run, severity, self.at)]
         if self.settings.mode == "off":
             return
         probing = judgement.breaker.state is State.HALF_OPEN
