@@ -28,6 +28,7 @@ from detector.core.rules import Rules
 from detector.core.state import NEVER, Entity, Episode, Partition, PartitionHead, dump, load
 from detector.errors import (
     CommitAborted,
+    DetectorError,
     LogMoved,
     SnapshotMoved,
     SnapshotTooNew,
@@ -209,6 +210,8 @@ class Checkpoint:
                 self._drop(partition, "the guard refused")
             except Unreachable as error:
                 self._wait(partition, str(error))
+            except SnapshotTooNew as error:
+                self._refuse(partition, error)
 
     def _apply(self, held: Held, batch: list[Record]) -> None:
         bodies = [(record, self._read(record)) for record in batch if record.offset >= held.position]
@@ -432,6 +435,12 @@ class Checkpoint:
         self._waiting[partition] = why
         self._signals.partition_waits(partition, why)
 
+    def _refuse(self, partition: int, error: DetectorError) -> None:
+        """An operator must decide. The partition is looked at again with each `retry`, so that no restart is needed."""
+        self._held.pop(partition, None)
+        self._signals.partition_refused(partition, error)
+        self._wait(partition, str(error))
+
     def _recover(self, number: int, why: str) -> None:
         """Drop memory, go back to the snapshot, and replay from there, muted, up to what is committed.
 
@@ -446,8 +455,7 @@ class Checkpoint:
             self._wait(number, str(error))
             return
         except (StateAheadOfLog, LogMoved, SnapshotTooNew) as error:
-            self._signals.partition_refused(number, error)
-            self._wait(number, str(error))
+            self._refuse(number, error)
             return
         self._held[number] = held
         self._log.seek(number, held.position)

@@ -5,17 +5,22 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from detector.checkpoint import Checkpoint, Limits
 from detector.core import pipeline
-from detector.core.emissions import Emission
-from detector.core.events import Dataset, DeadLetter, RunEvent, Tick, encode, observations
+from detector.core.breaker import State
+from detector.core.emissions import BreakerValue, Emission
+from detector.core.events import Dataset, DeadLetter, RunEvent, RunObserved, Tick, encode, observations
 from detector.core.partition import partition_of
-from detector.core.rules import Rules
+from detector.core.pipeline import StepFailed
+from detector.core.policies.window import Window
+from detector.core.rules import Rules, Settings
+from detector.core.state import Run, dump, load
 from detector.deadletters import send_of as send_dead
-from detector.errors import CommitAborted
-from detector.seams import Send
+from detector.errors import CommitAborted, SnapshotMoved
+from detector.seams import Committed, Send
 from tests.fakes.cluster import Cluster, FakeLog, FakeStore
 
 PARTITIONS = 2
@@ -38,9 +43,7 @@ class Told:
 def send_of(emission: Emission) -> Send:
     """What a test reads of an emission: its id and what it says."""
     headers = (("ce_id", emission.id.encode()), ("ce_type", emission.type.encode()))
-    from msgspec import json
-
-    value = None if emission.data is None else json.encode(emission.data)
+    value = None if emission.data is None else msgspec.json.encode(emission.data)
     return Send(emission.topic, emission.key.encode(), value, headers, emission.partition)
 
 
@@ -78,7 +81,9 @@ class Worker:
             self.commit()
             self.checkpoint.settle()
             if not self.checkpoint.uncommitted() and not any(
-                r.offset >= self.log.positions.get(p, 0) for p in self.log.positions for r in self.log.cluster.records[p]
+                r.offset >= self.log.positions.get(p, 0)
+                for p in self.log.positions
+                for r in self.log.cluster.records[p]
             ):
                 break
         self.checkpoint.snapshot()
@@ -260,3 +265,363 @@ def test_random_schedules_say_exactly_what_a_quiet_run_says() -> None:
 @pytest.mark.crash
 def test_many_random_schedules_say_exactly_what_a_quiet_run_says() -> None:
     check_schedules(range(1_000, 4_000))
+
+
+# ---------------------------------------------------------------- what the schedules would catch
+
+
+def wrong(seeds: range, sabotage: Callable[[Schedule], None]) -> int:
+    """How many schedules go wrong once something is taken out."""
+    count = 0
+    for seed in seeds:
+        schedule = Schedule(seed)
+        sabotage(schedule)
+        try:
+            schedule.run(70)
+            schedule.end()
+        except (KeyError, RuntimeError, SnapshotMoved):
+            count += 1
+            continue
+        count += written(schedule.cluster) != quiet(schedule.cluster)[0]
+    return count
+
+
+def test_without_the_guard_schedules_go_wrong() -> None:
+    def unguarded(schedule: Schedule) -> None:
+        schedule.store.guarded = False
+
+    assert wrong(range(60), unguarded) > 0
+
+
+# ---------------------------------------------------------------- one rule, one test
+
+
+def one(records: int = 30, seed: int = 1, **more: Any) -> tuple[Cluster, FakeStore, Worker]:
+    """A cluster of one partition with some runs, and a worker that has it."""
+    cluster, store = Cluster(1), FakeStore()
+    fill(cluster, Random(seed), records)
+    return cluster, store, give(cluster, worker(cluster, store, **more), [0])
+
+
+def restart(cluster: Cluster, store: FakeStore, **more: Any) -> Worker:
+    """The process died; another one takes over."""
+    return give(cluster, worker(cluster, store, member=99, **more), [0])
+
+
+def append(cluster: Cluster, event: RunEvent) -> None:
+    for key, body in observations(event, event.event_time):
+        cluster.append(partition_of(key, cluster.partitions), key, encode(body), event.event_time)
+
+
+def tick(cluster: Cluster, at: float) -> None:
+    for partition in range(cluster.partitions):
+        cluster.append(partition, None, encode(Tick(at)), at)
+
+
+def breakers(cluster: Cluster) -> dict[str, BreakerValue]:
+    """What `detector.breakers` says of each entity."""
+    last: dict[str, BreakerValue] = {}
+    for partition in range(cluster.partitions):
+        for key, value in FakeLog(cluster, 0).compacted("breakers", partition).items():
+            if not key.startswith("heartbeat:"):
+                last[key] = msgspec.json.decode(value, type=BreakerValue)
+    return last
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 1_000])
+def test_any_split_into_batches_gives_the_same_events_and_the_same_snapshot(limit: int) -> None:
+    cluster, store, split = one()
+    while any(r.offset >= split.log.positions.get(0, 0) for r in cluster.records[0]):
+        split.turn(limit)
+        if limit % 2:
+            split.commit()
+            split.checkpoint.snapshot()
+    split.finish()
+    expected, whole = quiet(cluster)
+
+    assert written(cluster) == expected
+    assert store.snapshots == whole.snapshots
+
+
+def test_a_state_that_the_index_names_and_redis_lacks_is_a_refusal_and_not_an_empty_state() -> None:
+    cluster, store, first = one(limits=Limits(cached=0))
+    first.finish()
+    lost = next(iter(store.snapshots[0][1]))
+    del store.snapshots[0][1][lost]
+    fill(cluster, Random(2), 20, START + 50_000)
+    second = restart(cluster, store)
+    second.finish()
+
+    assert written(cluster) == quiet(cluster)[0]
+    assert second.told.count("guard_refused") == 1
+
+
+def test_a_snapshot_of_a_newer_format_refuses_the_partition() -> None:
+    cluster, store, first = one()
+    first.finish()
+    head, states, due = store.snapshots[0]
+    store.snapshots[0] = (head, {key: b"\x63" + state[1:] for key, state in states.items()}, due)
+    fill(cluster, Random(2), 5, START + 50_000)
+    before = len(cluster.written)
+    second = restart(cluster, store)
+    second.turn(1_000)
+
+    assert second.checkpoint.waiting[0].startswith("state has format 99")
+    assert (second.told.count("partition_refused"), len(cluster.written)) == (1, before)
+
+
+def test_corrupt_bytes_start_cold_with_the_breaker_that_was_published() -> None:
+    cluster, store, first = one()
+    append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))
+    first.finish()
+    head, states, due = store.snapshots[0]
+    store.snapshots[0] = (head, {**states, "job:ns/broken": b"\x01rubbish"}, due)
+    append(cluster, RunEvent("ns", "broken", "r2", "START", START + 90_100))
+    second = restart(cluster, store)
+    second.finish()
+
+    found = second.checkpoint.held[0].entities["job:ns/broken"].judgement.breaker
+    assert (found.state, found.warming_up) == (State.OPEN, True)
+    assert second.told.count("state_corrupt") == 1
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        pytest.param(
+            lambda c, s: c.committed.update({0: Committed(3, c.committed[0].metadata)}), "rewound", id="S > C"
+        ),
+        pytest.param(lambda c, s: c.committed.clear(), "no committed offset", id="C is gone, S is there"),
+        pytest.param(lambda c, s: c.low.update({0: 10_000}), "first that is left", id="C is below the low watermark"),
+        pytest.param(lambda c, s: setattr(c, "topic_id", "topic-2"), "re-created", id="the log was re-created"),
+    ],
+)
+def test_what_an_operator_must_decide_stands_still_and_says_so(harm: Callable[..., None], says: str) -> None:
+    cluster, store, first = one()
+    first.finish()
+    harm(cluster, store)
+    second = restart(cluster, store)
+    second.turn()
+
+    assert says in second.checkpoint.waiting[0]
+    assert second.told.count("partition_refused") >= 1
+
+
+def test_a_partition_goes_on_without_redis_until_it_needs_a_state_that_it_has_not() -> None:
+    cluster, store, only = one(limits=Limits(cached=1))
+    only.finish()
+    kept = next(iter(only.checkpoint.held[0].entities))
+    store.away = True
+    namespace, name = kept.removeprefix("job:").removeprefix("dataset:").split("/")
+    if kept.startswith("job:"):
+        append(cluster, RunEvent(namespace, name, "with redis away", "START", START + 60_000))
+        only.turn()
+        assert not only.checkpoint.waiting
+    fill(cluster, Random(5), 10, START + 61_000)
+    only.turn(1_000)
+    assert only.checkpoint.waiting
+    store.away = False
+    only.finish()
+
+    assert written(cluster) == quiet(cluster)[0]
+
+
+def test_a_key_in_a_partition_where_it_does_not_belong_is_set_aside() -> None:
+    cluster, store = Cluster(2), FakeStore()
+    key = "job:ns/x"
+    wrong_place = 1 - partition_of(key, 2)
+    (_, body), *_ = observations(RunEvent("ns", "x", "r", "FAIL", START), START)
+    cluster.append(wrong_place, key, encode(body), START)
+    cluster.append(wrong_place, key, b"\xff not an envelope", START)
+    give(cluster, worker(cluster, store)).finish()
+
+    assert [dict(s.headers)["__connect.errors.exception.class.name"] for s in cluster.written] == [
+        b"misplaced",
+        b"not_an_observation",
+    ]
+    assert cluster.written[1].value == b"\xff not an envelope"
+
+
+# ---------------------------------------------------------------- poison
+
+
+def poisonous(*args: Any, **named: Any) -> list[Emission]:
+    """The real step, but for a bug that shows itself on one kind of run."""
+    body, keys, poisoned = args[4], args[2], args[7]
+    if isinstance(body, RunObserved) and body.run_id.startswith("poison") and keys[0] not in poisoned:
+        args[1][keys[0]].runs.open["half done"] = Run("half done", 1, 0.0)
+        raise StepFailed(keys[0]) from ZeroDivisionError("a bug")
+    return pipeline.step(*args, **named)
+
+
+def test_a_poisonous_record_costs_one_dead_letter_and_one_event_and_the_others_never_notice() -> None:
+    cluster, store, only = one(step=poisonous)
+    without = Cluster(1)
+    without.records = [list(cluster.records[0])]
+    append(cluster, RunEvent("ns", "victim", "poison", "COMPLETE", START + 90_000))
+    fill(cluster, Random(3), 10, START + 91_000)
+    for record in cluster.records[0][len(without.records[0]) + 1 :]:
+        without.records[0].append(record)
+    only.finish()
+    _, expected = quiet(without)
+
+    letters = [s for s in cluster.written if s.topic == "dead"]
+    said = [v for v in written(cluster, "control") if b"could not be judged" in (v[2] or b"")]
+    states = {k: v for k, v in store.snapshots[0][1].items() if k != "job:ns/victim"}
+    assert (len(letters), len(said), only.told.count("step_failed")) == (1, 1, 2)
+    assert states == expected.snapshots[0][1]
+    assert load(store.snapshots[0][1]["job:ns/victim"]).runs.open == {}
+
+
+def test_three_poisonous_records_in_a_row_make_the_signal_unknown_and_a_good_one_ends_it() -> None:
+    cluster, _, only = one(records=2, step=poisonous)
+    for number in range(3):
+        append(cluster, RunEvent("ns", "victim", f"poison{number}", "COMPLETE", START + 90_000 + number))
+    only.finish()
+    assert breakers(cluster)["job:ns/victim"].state is State.UNKNOWN
+    append(cluster, RunEvent("ns", "victim", "good", "COMPLETE", START + 90_100))
+    only.finish()
+
+    assert breakers(cluster)["job:ns/victim"].state is State.CLOSED
+
+
+def test_poison_is_the_same_poison_after_a_crash() -> None:
+    cluster, store, first = one(step=poisonous)
+    append(cluster, RunEvent("ns", "victim", "poison", "COMPLETE", START + 90_000))
+    fill(cluster, Random(3), 10, START + 91_000)
+    for _ in range(12):
+        first.turn()
+        first.commit()
+    second = restart(cluster, store, step=poisonous)
+    second.finish()
+    once = len(cluster.written)
+    restart(cluster, FakeStore(), step=poisonous).finish()
+
+    assert len(cluster.written) == once
+    assert len([s for s in cluster.written if s.topic == "dead"]) == 1
+
+
+def test_an_exception_that_does_not_repeat_stops_the_process() -> None:
+    raised: list[bool] = []
+
+    def flaky(*args: Any, **named: Any) -> list[Emission]:
+        if isinstance(args[4], RunObserved) and args[4].run_id == "flaky" and not raised:
+            raised.append(True)
+            raise StepFailed(args[2][0]) from OSError("a bad bit")
+        return pipeline.step(*args, **named)
+
+    cluster, _, only = one(step=flaky)
+    append(cluster, RunEvent("ns", "victim", "flaky", "COMPLETE", START + 90_000))
+
+    with pytest.raises(RuntimeError, match="not deterministic"):
+        only.finish()
+
+
+# ---------------------------------------------------------------- what was published wins
+
+
+def test_after_a_change_of_configuration_between_snapshot_and_commit_no_breaker_stays_open_that_nobody_closes() -> None:
+    cluster, store, first = one(records=10)
+    first.finish()
+    append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))
+    first.turn()
+    first.commit()  # published as open; then the process dies, and the snapshot does not know
+    lenient = Rules(default=Settings(policy=Window(criticals=2, warnings=3, runs=3)), fingerprint="lenient")
+    second = restart(cluster, store, rules=lenient)
+    second.finish()
+    state = second.checkpoint.held[0].entities["job:ns/broken"].judgement.breaker
+    assert (state.state, breakers(cluster)["job:ns/broken"].state) == (State.OPEN, State.OPEN)
+    append(cluster, RunEvent("ns", "broken", "r2", "COMPLETE", START + 91_000))
+    second.finish()
+
+    assert breakers(cluster)["job:ns/broken"].state is State.CLOSED
+    assert second.told.count("replay_differs") == 1
+
+
+def test_breakers_that_are_switched_off_are_closed_at_the_next_tick() -> None:
+    cluster, store, first = one(records=3)
+    append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))
+    first.finish()
+    off = Rules(default=Settings(mode="off"), fingerprint="off")
+    second = restart(cluster, store, rules=off)
+    tick(cluster, START + 90_100)
+    second.finish()
+
+    found = breakers(cluster)["job:ns/broken"]
+    assert (found.state, found.mode) == (State.CLOSED, "off")
+
+
+# ---------------------------------------------------------------- the backstop
+
+
+def test_redis_flushed_and_the_log_shortened_leaves_an_open_breaker_open() -> None:
+    cluster, store, first = one(records=40)
+    tick(cluster, START + 89_999)
+    append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))
+    tick(cluster, START + 90_001)
+    first.finish()
+    before = breakers(cluster)
+    store.flush()
+    middle = cluster.records[0][len(cluster.records[0]) // 2].offset
+    cluster.records[0] = [r for r in cluster.records[0] if r.offset >= middle]
+    cluster.low[0] = middle
+    said = len(cluster.written)
+    second = restart(cluster, store)
+    second.finish()
+
+    assert second.told.count("backstop_used") == 1
+    assert (breakers(cluster), len(cluster.written)) == (before, said)
+    entities = second.checkpoint.held[0].entities
+    assert entities["job:ns/broken"].judgement.breaker.state is State.OPEN
+    assert entities.keys() == before.keys()
+    append(cluster, RunEvent("ns", "broken", "r2", "COMPLETE", START + 90_500))
+    second.finish()
+    assert breakers(cluster)["job:ns/broken"].state is State.CLOSED
+
+
+def test_the_backstop_gives_models_back_that_the_shortened_log_does_not_hold() -> None:
+    cluster, store, first = one(records=40)
+    first.finish()
+    entities = {k: v for k, v in first.checkpoint.held[0].entities.items() if v.series}
+    store.flush()
+    last = cluster.records[0][-1].offset
+    cluster.records[0], cluster.low[0] = [r for r in cluster.records[0] if r.offset >= last], last
+    second = restart(cluster, store)
+    second.finish()
+
+    found = second.checkpoint.held[0].entities
+    assert {k: found[k].series for k in entities} == {k: load(dump(v)).series for k, v in entities.items()}
+
+
+def test_each_touched_state_goes_to_the_backstop_topic_at_most_once_an_hour() -> None:
+    cluster, _, only = one(records=1)
+    for minute in range(180):
+        append(cluster, RunEvent("ns", "busy", f"r{minute}", "COMPLETE", START + 1_000 + 60 * minute))
+        tick(cluster, START + 1_000 + 60 * minute)
+        only.turn()
+        only.commit()
+    only.finish()
+
+    assert len([s for s in cluster.written if s.topic == "snapshots" and s.key == b"job:ns/busy"]) in (3, 4)
+
+
+def test_a_long_recovery_under_restarts_comes_to_an_end() -> None:
+    cluster, store, first = one(records=60)
+    first.turn(1_000)
+    first.commit()
+    store.flush()
+    restarts = 0
+    while True:
+        restarts += 1
+        again = restart(cluster, store, limits=Limits(snapshot_records=5))
+        again.turn(8)
+        again.turn(8)
+        if again.checkpoint.full():
+            again.checkpoint.snapshot()
+        if not again.checkpoint.held[0].muted:
+            break
+        assert restarts < 100
+    again.finish()
+
+    assert restarts > 3
+    assert written(cluster) == quiet(cluster)[0]
