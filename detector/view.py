@@ -1,0 +1,152 @@
+"""What a pipeline reads before it goes on: the breakers in Redis, and what they mean now.
+
+    <prefix>:breaker:<entity>        the breaker, as JSON: `Stored`
+    <prefix>:heartbeat:<partition>   {"partition", "clock", "offset", "topic_id"}: while it is fresh, the breakers of
+                                     that partition of the log are valid
+    <prefix>:view                    a hash: "topic_id", and for each partition of the topic the offset up to which
+                                     the keys above are its fold
+
+`detector.follower` writes them from the topic of breakers. Reading needs neither Kafka nor numpy, so that a pipeline
+has its answer in milliseconds. `decide` is the rule, without any I/O; `read` fetches what it needs.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from detector.core.breaker import State
+from detector.core.emissions import BreakerValue, Heartbeat
+from detector.core.text import duration, moment
+
+if TYPE_CHECKING:
+    import redis
+
+Verdict = Literal["allow", "block", "unknown"]
+_Finding = tuple[Verdict, str, str]
+EXIT_CODES: dict[Verdict, int] = {"allow": 0, "block": 1, "unknown": 2}
+MAX_AGE = 60.0
+HEARTBEAT = "heartbeat:"
+
+
+class Stored(BreakerValue, frozen=True, kw_only=True):
+    """A breaker as Redis has it, and where it was read: `offset` of the topic of breakers that `topic_id` names."""
+
+    offset: int
+    topic_id: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """May this entity's pipeline go on?
+
+    `reason` is a word to decide by (`closed`, `open`, `probe`, `shadow`, `off`, `lost`, `no_record`, `no_heartbeat`,
+    `stale`, `ahead`, `unreadable`, `unreachable`), `message` a sentence for people. `heartbeat_age` is in seconds.
+    `on_unknown` is what the configuration wants done when the verdict is `unknown`; None if that is unknown, too.
+    """
+
+    entity: str
+    verdict: Verdict
+    reason: str
+    message: str
+    breaker: BreakerValue | None = None
+    heartbeat_age: float | None = None
+    on_unknown: Literal["allow", "block"] | None = None
+
+
+def key_of(prefix: str, key: str) -> str:
+    """The Redis key for a key of the topic of breakers, an entity or `heartbeat:<partition>`."""
+    return f"{prefix}:{key}" if key.startswith(HEARTBEAT) else f"{prefix}:breaker:{key}"
+
+
+def read(client: "redis.Redis", prefix: str, entity: str, now: float, max_age: float = MAX_AGE) -> Answer:
+    """The answer for one entity, by two GETs. `now` is in seconds since 1970.
+
+    A Redis that does not answer is an answer, too (`unknown`): the caller must decide all the same.
+    """
+    from redis import RedisError
+
+    try:
+        value = _bytes(client.get(key_of(prefix, entity)))
+        stored = None if value is None else msgspec.json.decode(value, type=Stored)
+        beat = None
+        if stored is not None:
+            beat = _bytes(client.get(key_of(prefix, f"{HEARTBEAT}{stored.partition}")))
+        clock = None if beat is None else msgspec.json.decode(beat, type=Heartbeat).clock
+    except RedisError as error:
+        return _unknown(entity, "unreachable", f"Redis does not answer: {error}")
+    except msgspec.DecodeError as error:
+        return _unknown(entity, "unreadable", f"what Redis has is not readable by this release: {error}")
+    return decide(entity, stored, clock, now, max_age)
+
+
+def decide(
+    entity: str, value: BreakerValue | None, clock: float | None, now: float, max_age: float = MAX_AGE
+) -> Answer:
+    """What a breaker means at `now`, given the clock of its partition's last heartbeat. All in seconds."""
+    if value is None:
+        return _unknown(entity, "no_record", "no breaker is known for it: no event of it was seen, or it was forgotten")
+    doubt = _doubt(value, clock, now, max_age)
+    verdict, reason, message = doubt or _meaning(value, now)
+    return Answer(
+        entity=entity,
+        verdict=verdict,
+        reason=reason,
+        message=message,
+        breaker=value,
+        heartbeat_age=None if clock is None else now - clock,
+        on_unknown=value.on_unknown if value.mode == "enforce" else "allow",
+    )
+
+
+def _unknown(entity: str, reason: str, message: str) -> Answer:
+    return Answer(entity=entity, verdict="unknown", reason=reason, message=message)
+
+
+def _doubt(value: BreakerValue, clock: float | None, now: float, max_age: float) -> _Finding | None:
+    """Why the value cannot be relied on, if so. A heartbeat from the future is no better: some clock is wrong."""
+    if clock is None:
+        return "unknown", "no_heartbeat", f"partition {value.partition} has no heartbeat: is a worker running?"
+    age, last = now - clock, f"the last heartbeat of partition {value.partition} is"
+    if age > max_age:
+        return (
+            "unknown",
+            "stale",
+            f"{last} {duration(age)} old (more than {duration(max_age)}); it was {value.state} then",
+        )
+    if -age > max_age:
+        return "unknown", "ahead", f"{last} {duration(-age)} in the future: compare the clocks"
+    return None
+
+
+def _meaning(value: BreakerValue, now: float) -> _Finding:
+    told = f"{value.state.replace('_', '-')} for {duration(max(now - value.since, 0.0))}" + _why(value)
+    if value.mode != "enforce":
+        return "allow", value.mode, f"its breaker is {_MODES[value.mode]}; it is {told}"
+    match value.state:
+        case State.OPEN:
+            return "block", "open", told + _until(value, now)
+        case State.HALF_OPEN:
+            return "allow", "probe", f"{told}; this run is a probe"
+        case State.CLOSED:
+            return "allow", "closed", told
+        case State.UNKNOWN:
+            return "unknown", "lost", f"the detector cannot judge it: {told}"
+
+
+_MODES = {"shadow": "in shadow mode, which stops nobody", "off": "off"}
+
+
+def _why(value: BreakerValue) -> str:
+    return f": {value.reason}" if value.reason else ""
+
+
+def _until(value: BreakerValue, now: float) -> str:
+    if value.retry_at is None:
+        return ""
+    left = value.retry_at - now
+    return f"; a probe may run from {moment(value.retry_at)}" + (f", in {duration(left)}" if left > 0 else "")
+
+
+def _bytes(value: object) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    return str(value).encode()
