@@ -262,27 +262,29 @@ class Child:
         """The exit code, or None while it runs."""
         return self._process.poll()
 
+    def wait(self, timeout: float) -> int:
+        """The exit code, once it ended by itself. Raises `subprocess.TimeoutExpired`."""
+        code = self._process.wait(timeout)
+        if self._watcher:
+            self._watcher.kill()
+            self._watcher.wait()
+        return code
+
     def kill(self) -> None:
         """SIGKILL: it has no time to write anything."""
         self._process.kill()
-        self._ended(timeout=10)
+        self.wait(timeout=10)
 
     def stop(self, timeout: float = 10) -> None:
         """SIGTERM, and SIGKILL when that is not heeded in time."""
         self._process.terminate()
         try:
-            self._ended(timeout)
+            self.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
 
     def _watch(self, output: IO[bytes], cwd: Path) -> subprocess.Popen[bytes]:
         return _popen(["/bin/sh", "-c", _WATCH, "sh", str(os.getpid()), str(self._process.pid)], output, cwd)
-
-    def _ended(self, timeout: float) -> None:
-        self._process.wait(timeout)
-        if self._watcher:
-            self._watcher.kill()
-            self._watcher.wait()
 
 
 def _popen(argv: Sequence[str], output: IO[bytes], cwd: Path) -> subprocess.Popen[bytes]:
