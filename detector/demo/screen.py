@@ -1,0 +1,189 @@
+"""What a person sees of the demo: a live view on a terminal, plain lines when piped, a short summary in the end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from detector.core.text import duration
+from detector.demo.faults import WHAT
+from detector.demo.story import Case, Line, Story, Tone, delay_of, short
+
+MARKS: dict[Tone, tuple[str, str, str]] = {
+    "fault": ("✗", "bold red", "injected"),
+    "found": ("✓", "bold green", "found"),
+    "symptom": ("·", "green", "symptom"),
+    "alarm": ("!", "bold yellow", "false alarm"),
+    "open": ("■", "red", "opened"),
+    "probe": ("◧", "yellow", "half-open"),
+    "closed": ("□", "cyan", "closed"),
+    "held": ("⏸", "bold blue", "protected"),
+    "plain": (" ", "default", ""),
+}
+
+
+@dataclass(slots=True)
+class Status:
+    """What the demo knows of itself just now. Times in seconds; `rate` is events a real second, of late."""
+
+    phase: str
+    simulated: float
+    speed: float
+    rate: float = 0.0
+    lag: float = 0.0
+    warmed_up: str = ""
+    address: str = ""
+    left: float | None = None
+
+
+class Screen(Protocol):
+    """Where the story is shown."""
+
+    def show(self, story: Story, status: Status) -> None:
+        """Bring what is shown up to date."""
+
+
+@contextmanager
+def opened(stream: IO[str]) -> Iterator[Screen]:
+    """The live view if `stream` is a terminal, else plain lines."""
+    console = Console(file=stream, highlight=False)
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+        yield View(live)
+
+
+class Lines:
+    """One line for each thing that happens."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._told, self._phase = console, 0, ""
+
+    def show(self, story: Story, status: Status) -> None:
+        """Write what is new."""
+        if status.phase != self._phase:
+            self._phase = status.phase
+            self._console.print(Text(f"-- {status.phase}"), soft_wrap=True)
+        new = min(story.told - self._told, len(story.lines))
+        self._told = story.told
+        for line in list(story.lines)[len(story.lines) - new :]:
+            self._console.print(Text(f"{_when(line.at)}  {MARKS[line.tone][2]:<11}  {line.text}"), soft_wrap=True)
+
+
+class View:
+    """The whole terminal: figures above, the faults in the middle, what happens below."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def show(self, story: Story, status: Status) -> None:
+        """Draw anew."""
+        self._live.update(render(story, status, self._live.console.height), refresh=True)
+
+
+def render(story: Story, status: Status, height: int) -> RenderableType:
+    """The view, in `height` lines."""
+    rows = max(3, min(len(story.cases), (height - 11) // 2))
+    lines = max(3, height - rows - 10)
+    cases = list(story.cases.values())[-rows:]
+    return Group(_head(story, status), _faults(cases), _feed(list(story.lines)[-lines:], lines))
+
+
+def _head(story: Story, status: Status) -> Panel:
+    figures = Table.grid(expand=True)
+    for _ in range(5):
+        figures.add_column(justify="center", ratio=1)
+    alarms = len(story.judge.false_alarms)
+    figures.add_row(
+        _figure(len(story.cases), "faults injected", "red"),
+        _figure(len(story.judge.found), "found", "green"),
+        _figure(alarms, "false alarms", "yellow" if alarms else "green"),
+        _figure(story.opened, "breakers opened", "red"),
+        _figure(story.protected, "runs protected", "blue"),
+    )
+    ends = "Ctrl-C ends it" if status.left is None else f"{max(status.left, 0):.0f} s left"
+    where = f"   {status.address}" if status.address else ""
+    title = f"[bold]Detector[/]  {status.phase}   [bold]{_when(status.simulated)}[/]"
+    pace = f"1 s = {duration(status.speed)}   {status.rate:,.0f} events/s   {ends}{where}"
+    return Panel(figures, title=title, subtitle=pace, border_style="bright_black")
+
+
+def _figure(value: int, what: str, colour: str) -> Text:
+    return Text.assemble((f"{value} ", f"bold {colour}"), (what, "default"))
+
+
+def _faults(cases: list[Case]) -> Table:
+    table = Table(expand=True, box=None, header_style="bright_black", pad_edge=False, padding=(0, 1))
+    table.add_column("time", no_wrap=True)
+    table.add_column("what goes wrong", no_wrap=True, ratio=3)
+    table.add_column("where", no_wrap=True, ratio=3, overflow="ellipsis")
+    table.add_column("found after", no_wrap=True)
+    table.add_column("breakers", no_wrap=True)
+    table.add_column("protected", no_wrap=True, ratio=3, overflow="ellipsis")
+    for case in cases:
+        table.add_row(*_row(case))
+    return table
+
+
+def _row(case: Case) -> tuple[Text, ...]:
+    fault = case.fault
+    waits = Text("not yet", "yellow") if case.finding is None else Text(delay_of(case), "bold green")
+    return (
+        Text(_clock(fault.injected_at or 0.0), "bright_black"),
+        Text(WHAT[fault.kind], "red"),
+        Text(short(fault.entity)),
+        waits,
+        _breakers(case),
+        Text(
+            ", ".join(short(key) for key in sorted(case.protected)) or "-", "blue" if case.protected else "bright_black"
+        ),
+    )
+
+
+def _breakers(case: Case) -> Text:
+    if not case.breakers:
+        return Text("-", "bright_black")
+    if case.open:
+        return Text(f"{len(case.open)} open", "red")
+    return Text("closed again", "cyan")
+
+
+def _feed(lines: list[Line], height: int) -> Panel:
+    told = Text(no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        mark, style, word = MARKS[line.tone]
+        told.append(f"{_clock(line.at)} ", "bright_black").append(f"{mark} {word:<11} ", style).append(f"{line.text}\n")
+    told.rstrip()
+    return Panel(told, height=height + 2, border_style="bright_black", title="what happens")
+
+
+def summary(story: Story, status: Status, next_steps: str) -> Iterator[str]:
+    """The end of the demo in a few lines of plain text."""
+    cases = list(story.cases.values())
+    found = [case for case in cases if case.finding is not None]
+    yield ""
+    yield f"{len(cases)} faults were injected, {len(found)} found, {len(story.judge.false_alarms)} false alarms."
+    for case in cases:
+        state = f"found after {delay_of(case)}".replace("after at once", "at once") if case.finding else "NOT FOUND"
+        spared = f"; protected: {', '.join(short(key) for key in sorted(case.protected))}" if case.protected else ""
+        yield f"  {_clock(case.fault.injected_at or 0.0)}  {short(case.fault.entity)}: {WHAT[case.fault.kind]}; {state}{spared}"
+    yield f"{story.protected} runs of other jobs were held back from bad input; {story.opened} breakers opened."
+    yield f"{status.warmed_up}"
+    yield ""
+    yield next_steps
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M")
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
