@@ -4,7 +4,7 @@ from detector.core.events import DatasetObserved, Profiled
 from detector.core.jobs import MAX_NEIGHBOURS
 from detector.core.judge import judge
 from detector.core.ledger import close, find_run, note_time
-from detector.core.state import Good, Run
+from detector.core.state import NEVER, Good, Run
 from detector.core.turn import CRITICAL, INFO, Turn
 
 
@@ -38,7 +38,7 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
         if run.severity > before:
             turn.outcome(run.hash, run.severity, _reason(run))
     elif run.ended is not None:
-        close(runs, run)
+        close(runs, run, turn.believed(NEVER))
         _judge_write(turn, run)
 
 
@@ -114,5 +114,5 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
     for metric, value in (("rows", profile.rows), ("bytes", profile.bytes)):
         if value is not None:
             run.metrics[f"profile_{metric}:{profile.grain}"] = value
-    close(runs, run)
+    close(runs, run, turn.believed(NEVER))
     _judge_write(turn, run)

@@ -28,7 +28,7 @@ def on_run(turn: Turn, seen: RunObserved) -> None:
         _began(turn, run, seen)
     if over:
         _late_facts(turn, run)
-    elif run.ended is not None and (run.started is not None or not _waits_for_start(turn, run)):
+    elif run.ended is not None and not _waits_for_start(turn, run):
         _judge_run(turn, run)
     elif run.streaming and seen.snapshot_windows and seen.state == "RUNNING":
         _judge_window(turn, run)
@@ -70,7 +70,12 @@ def _fold(run: Run, seen: RunObserved, over: bool) -> None:
 
 
 def _waits_for_start(turn: Turn, run: Run) -> bool:
-    """An end without its START, of a job that sends STARTs: disorder, most likely. Wait a little, then judge."""
+    """An end without its START, of a job that sends STARTs: disorder, most likely. Wait a little, then judge.
+
+    Only a completed run needs it, for its duration: a failure must not wait.
+    """
+    if run.started is not None or run.state != "COMPLETE":
+        return False
     if turn.entity.runs.streaming or not turn.entity.runs.sends_start or run.settle_at == 0.0:
         return False
     if run.settle_at is None:
@@ -82,8 +87,7 @@ def _began(turn: Turn, run: Run, seen: RunObserved) -> None:
     runs = turn.entity.runs
     if runs.streaming:
         return
-    # A clock of the producer that is ahead must not move the schedule into the future.
-    began = min(seen.event_time, max(seen.arrived, turn.now) + turn.rules.ahead)
+    began = turn.believed(seen.event_time)
     runs.schedule.add(began, seen.arrived - seen.event_time, turn.settings.late)
     if "late" in turn.entity.judgement.episodes:
         turn.over("late", f"a run began at {moment(began)}", run.id)
@@ -112,7 +116,7 @@ def metrics_of(run: Run) -> dict[str, float]:
 
 def _judge_run(turn: Turn, run: Run) -> None:
     runs = turn.entity.runs
-    close(runs, run)
+    close(runs, run, turn.believed(NEVER))
     _remember(turn, tuple(run.outputs), run.ended or turn.at)
     if turn.entity.judgement.episodes:
         turn.over("hanging", f"the run ended ({run.state.lower()})", run.id)
@@ -133,7 +137,7 @@ def _failed(turn: Turn, run: Run, check: str, severity: int) -> str:
 
 def _completed(turn: Turn, run: Run) -> str:
     runs = turn.entity.runs
-    runs.completed = max(runs.completed, run.ended or 0.0)
+    runs.completed = max(runs.completed, turn.believed(run.ended or 0.0))
     if turn.entity.judgement.episodes:
         for check in ("failed", "aborted"):
             turn.over(check, f"run {run.id} completed", run.id)

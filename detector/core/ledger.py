@@ -2,9 +2,11 @@
 
 Events of one run are folded into one `Run`. Its end is judged once. The hash of a run that is over is kept, so that a
 repeat of its end is no new run; a START later than that end is a new attempt under the same id (a scheduler that
-derives run ids from the nominal time does this when a run is cleared).
+derives run ids from the nominal time does this when a run is cleared), and so is a later end of another kind: a run
+cannot both fail and complete.
 """
 
+import math
 from hashlib import blake2b
 
 from detector.core.events import TERMINAL, RunState
@@ -22,20 +24,29 @@ def run_hash(run_id: str) -> int:
 
 def find_run(runs: Runs, run_id: str, state: RunState | None, event_time: float, now: float) -> Run | None:
     """The run that this event belongs to, made when it is a new one; None for a repeat of a run that is over."""
+    if not math.isfinite(event_time):
+        return None
     run = runs.open.get(run_id)
     if run is not None:
         return run if event_time > run.not_before else None
     closed, hashed = runs.closed.get(run_id), run_hash(run_id)
-    ended = closed.ended if closed is not None else runs.ended.get(hashed)
-    if ended is not None and not (state == "START" and event_time > ended):
+    ended = runs.ended.get(hashed)
+    if ended is not None and not (event_time > ended and _is_new_attempt(closed, state)):
+        if state in TERMINAL:
+            runs.ended[hashed] = max(ended, event_time)
         return closed
     if ended is None and event_time <= runs.horizon:
         return None
     runs.closed.pop(run_id, None)
     runs.open[run_id] = run = Run(run_id, hashed, now, not_before=ended or 0.0)
     if len(runs.open) > MAX_OPEN:
-        del runs.open[next(iter(runs.open))]
+        # One that has ended waits for its judgement, and must have it.
+        del runs.open[next((other for other, r in runs.open.items() if r.ended is None))]
     return run
+
+
+def _is_new_attempt(closed: Run | None, state: RunState | None) -> bool:
+    return state == "START" or (closed is not None and state in TERMINAL and state != closed.state)
 
 
 def note_time(run: Run, state: RunState | None, event_time: float) -> None:
@@ -46,8 +57,12 @@ def note_time(run: Run, state: RunState | None, event_time: float) -> None:
         run.ended, run.state = event_time, str(state)
 
 
-def close(runs: Runs, run: Run) -> None:
-    """A run is over: keep what late facts of it need for a while, and its hash for long."""
+def close(runs: Runs, run: Run, believed: float) -> None:
+    """A run is over: keep what late facts of it need for a while, and its hash for long.
+
+    `believed` is the latest end that can be true; one beyond it must not move the horizon there, or no run would be
+    seen until then.
+    """
     runs.open.pop(run.id, None)
     runs.closed[run.id] = run
     while len(runs.closed) > KEEP_CLOSED:
@@ -57,4 +72,4 @@ def close(runs: Runs, run: Run) -> None:
     ended[run.hash] = run.ended or run.first_seen
     while len(ended) > KEEP_ENDED:
         first = next(iter(ended))
-        runs.horizon = max(runs.horizon, ended.pop(first))
+        runs.horizon = max(runs.horizon, min(ended.pop(first), believed))

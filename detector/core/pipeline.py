@@ -77,7 +77,7 @@ def step(
     entities whose turn at this record raised before to the error: they keep their state and are quarantined instead.
     """
     emissions: list[Emission] = []
-    place = Place(topic_id, partition.number, record.offset)
+    place = Place(topic_id, partition.number, record.offset, record.timestamp)
     if isinstance(body, Tick):
         _advance(partition, record, body, rules, place, emissions)
     now = partition.clock or record.timestamp

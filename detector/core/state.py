@@ -29,8 +29,9 @@ class Episode(msgspec.Struct, array_like=True):
 
 
 class Run(msgspec.Struct, array_like=True):
-    """A run as far as its events tell. `hash` stands for its id where that is too long to keep. `inputs` and `outputs` map a dataset to (rows, bytes); times in seconds.
+    """A run as far as its events tell. `inputs` and `outputs` map a dataset to (rows, bytes); times in seconds.
 
+    `hash` stands for its id where that is too long to keep.
     `judged` names the metrics that were judged already, so that a fact that comes late is judged once.
     """
 

@@ -28,11 +28,12 @@ BREAKER = "io.detector.breaker.v1"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the log a record stands: all that an emission's id is made of, but its ordinal."""
+    """Where in the log a record stands (all that an emission's id is made of, but its ordinal), and since when."""
 
     topic_id: str
     partition: int
     offset: int
+    appended: float
 
 
 @dataclass(slots=True)
@@ -50,6 +51,10 @@ class Turn:
     at: float
     emissions: list[Emission]
     unpublished: bool = False
+
+    def believed(self, event_time: float) -> float:
+        """A time that a producer told, or the latest that can be true: its clock must not run ours into the future."""
+        return min(event_time, max(self.now, self.place.appended) + self.rules.ahead)
 
     def next_id(self) -> str:
         """The id that the next emission will have."""
