@@ -169,16 +169,21 @@ def summary(story: Story, status: Status, next_steps: str) -> Iterator[str]:
     """The end of the demo in a few lines of plain text."""
     cases = list(story.cases.values())
     found = [case for case in cases if case.finding is not None]
-    yield ""
-    yield f"{len(cases)} faults were injected, {len(found)} found, {len(story.judge.false_alarms)} false alarms."
+    yield f"{len(cases)} faults were injected, {len(found)} found, {len(story.judge.false_alarms)} false alarms:"
     for case in cases:
-        state = f"found after {delay_of(case)}".replace("after at once", "at once") if case.finding else "NOT FOUND"
-        spared = f"; protected: {', '.join(short(key) for key in sorted(case.protected))}" if case.protected else ""
-        yield f"  {_clock(case.fault.injected_at or 0.0)}  {short(case.fault.entity)}: {WHAT[case.fault.kind]}; {state}{spared}"
-    yield f"{story.protected} runs of other jobs were held back from bad input; {story.opened} breakers opened."
-    yield f"{status.warmed_up}"
-    yield ""
+        yield _told(case)
+    yield f"{story.opened} breakers opened; {story.protected} runs of other jobs were kept from bad input."
+    if status.warmed_up:
+        yield status.warmed_up
     yield next_steps
+
+
+def _told(case: Case) -> str:
+    fault, delay = case.fault, delay_of(case)
+    found = "NOT FOUND" if not delay else f"found {delay if delay == 'at once' else 'after ' + delay}"
+    spared = ", ".join(short(key) for key in sorted(case.protected))
+    what = f"  {_clock(fault.injected_at or 0.0)}  {short(fault.entity)}: {WHAT[fault.kind]}; {found}"
+    return f"{what}; protected: {spared}" if spared else what
 
 
 def _when(at: float) -> str:

@@ -5,7 +5,7 @@ which breakers moved). Nothing here knows how it is shown.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -77,15 +77,15 @@ class Story:
 
     # ------------------------------------------------------------ Detector
 
-    def heard(self, event: dict[str, Any], passed: float | None, now: float) -> None:
-        """Take one event of the control topic.
+    def heard(self, event: dict[str, Any], passed: Callable[[float], float | None], now: float) -> None:
+        """Take one event of the control topic, heard at `now` (seconds of real time).
 
-        `passed` is the real time (monotonic seconds) at which the clock had passed the event's own time, `now` is now.
+        `passed` tells when, in real time, the company's clock passed a moment of simulated time.
         """
         data, at = event["data"], _seconds(event["time"])
         kind = event["type"]
         if kind.startswith("io.detector.anomaly.started"):
-            self._found(Finding(data["entity"], data["check"], at, data["summary"]), passed, now)
+            self._found(Finding(data["entity"], data["check"], at, data["summary"]), passed(at), now)
         elif kind.startswith("io.detector.breaker.state_changed"):
             self._moved(data, at)
 
