@@ -1,0 +1,178 @@
+"""The configuration: one strict, typed YAML file, overrides from the environment, secrets by file.
+
+`load` is pure and does the work; `load_file` does the I/O. Whatever is wrong is a `ConfigError` that names the path:
+a detector that half understands what it was told is worse than one that does not start.
+"""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from detector.config.checks import check, without_credentials
+from detector.config.reading import Read, override, parse, shape, unknown_choice, unknown_key
+from detector.config.schema import (
+    Breaker,
+    BreakerRule,
+    Config,
+    Deadline,
+    Detection,
+    Hanging,
+    Http,
+    Kafka,
+    Late,
+    Log,
+    Model,
+    Plugin,
+    Policy,
+    Redis,
+    Registry,
+    Rule,
+    Secret,
+    State,
+    Time,
+    Topics,
+    Worker,
+)
+from detector.config.showing import fingerprint, reference, schema, show
+from detector.errors import ConfigError
+
+__all__ = [
+    "Breaker",
+    "BreakerRule",
+    "Config",
+    "Deadline",
+    "Detection",
+    "Hanging",
+    "Http",
+    "Kafka",
+    "Late",
+    "Log",
+    "Model",
+    "Plugin",
+    "Policy",
+    "Redis",
+    "Registry",
+    "Rule",
+    "Secret",
+    "State",
+    "Time",
+    "Topics",
+    "Worker",
+    "fingerprint",
+    "load",
+    "load_file",
+    "plugin",
+    "reference",
+    "schema",
+    "show",
+]
+
+T = TypeVar("T")
+_WORDS = {
+    "`object`": "a table",
+    "`array`": "a list",
+    "`str`": "a text",
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`bool`": "true or false",
+    "matching regex '^([01]\\\\d|2[0-3]):[0-5]\\\\d$'": "like 03:30",
+    "matching regex '^[A-Za-z0-9._-]+$'": "of letters, digits, dots, hyphens and underscores only",
+}
+
+
+def load(text: str, env: Mapping[str, str] | None = None, read: Read | None = None) -> Config:
+    """The configuration that a file's text and environment variables make; an empty text is all defaults.
+
+    DETECTOR_<TABLE>__<KEY> overrides a key. `read` gives the text of a file that holds a secret; without it, secrets
+    by file are refused. Raises `ConfigError` that names the path, and the variable that it came from.
+    """
+    raw = parse(text)
+    origins = override(raw, env or {})
+    try:
+        config = without_credentials(_convert(shape(raw, read or _read_nothing)))
+        check(config)
+    except ConfigError as error:
+        path = str(error).partition(":")[0]
+        name = origins.get(path) or origins.get(path.removesuffix("_file"))
+        if name is None:
+            raise
+        raise ConfigError(f"{error} (from {name})") from None
+    return config
+
+
+def load_file(path: str | Path | None, env: Mapping[str, str]) -> Config:
+    """The configuration that a file and environment variables make. No file (None) is all defaults.
+
+    A file that holds a secret is looked for from the folder of `path`. Raises `ConfigError`.
+    """
+    folder = Path(path).parent if path else Path()
+    try:
+        text = Path(path).read_text(encoding="utf-8") if path else ""
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8") from None
+    try:
+        return load(text, env, lambda name: (folder / name).read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}" if path else str(error)) from None
+
+
+def plugin(registry: Mapping[str, type[T]], chosen: Plugin, path: str) -> T:
+    """What `chosen` names in a registry (`MODELS`, `POLICIES`), made with its parameters.
+
+    `path` is where the choice stands. Raises `ConfigError` for an unknown kind, unknown parameters and refused values.
+    """
+    if chosen.kind not in registry:
+        raise ConfigError(f"{path}.kind: {unknown_choice(chosen.kind, registry)}")
+    made = registry[chosen.kind]
+    known = inspect.signature(made).parameters
+    for name, value in chosen.parameters.items():
+        if name not in known:
+            raise ConfigError(f"{path}.{name}: {unknown_key(name, ['kind', *known])}")
+        _check_type(value, known[name].annotation, f"{path}.{name}")
+    try:
+        return made(**chosen.parameters)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _check_type(value: object, annotation: Any, path: str) -> None:
+    """Only plain types are checked: a River class may have no annotations, or any."""
+    if annotation in (bool, int, float, str):
+        try:
+            msgspec.convert(value, annotation)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{path}: {_lower(str(error))}") from None
+
+
+def _convert(raw: Any) -> Config:
+    try:
+        return msgspec.convert(raw, Config, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        where = path.rstrip("`").lstrip(".")
+        raise ConfigError(f"{where}: {_lower(problem)}" if where else _lower(problem)) from None
+
+
+def _secret(kind: type[Any], value: object) -> Any:
+    if kind is not Secret:
+        raise NotImplementedError(kind)
+    if not isinstance(value, str):
+        # A password of digits only is a number to YAML, and its leading zeros are lost by then.
+        raise ValueError("Expected a text: put it in quotes")
+    return Secret(value)
+
+
+def _lower(text: str) -> str:
+    """msgspec's words in ours."""
+    for theirs, ours in _WORDS.items():
+        text = text.replace(theirs, ours)
+    return text[:1].lower() + text[1:].replace("`", "")
+
+
+def _read_nothing(path: str) -> str:
+    raise ValueError(f"{path} is a file, which `load` does not read: `load_file` does")

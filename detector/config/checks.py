@@ -1,0 +1,156 @@
+"""What types cannot say: keys that belong together, names that must differ, settings that would break a promise."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from detector.config.schema import Config, Kafka, Redis, Registry, Rule, Secret, Time, Topics, Worker
+from detector.errors import ConfigError
+
+# What exactly-once and the order of the log rest on, and what has a key of its own. Each with what to say.
+_REFUSED: Final = {
+    "acks": "Detector writes with acks=all",
+    "request.required.acks": "Detector writes with acks=all",
+    "auto.offset.reset": "Detector says itself where reading begins",
+    "bootstrap.servers": "use kafka.bootstrap_servers",
+    "metadata.broker.list": "use kafka.bootstrap_servers",
+    "enable.auto.commit": "positions are committed with what was made of the records",
+    "enable.auto.offset.store": "positions are committed with what was made of the records",
+    "enable.idempotence": "Detector writes idempotently",
+    "group.id": "each stage has its own group",
+    "isolation.level": "Detector reads only what is committed",
+    "partitioner": "an entity must be on the partition that its key has",
+    "partition.assignment.strategy": "the broker assigns (group.protocol=consumer)",
+    "sasl.mechanism": "use kafka.sasl_mechanism",
+    "sasl.mechanisms": "use kafka.sasl_mechanism",
+    "sasl.password": "use kafka.sasl_password",
+    "sasl.username": "use kafka.sasl_username",
+    "security.protocol": "use kafka.security_protocol",
+    "ssl.ca.location": "use kafka.ssl_ca_location",
+    "ssl.certificate.location": "use kafka.ssl_certificate_location",
+    "ssl.key.location": "use kafka.ssl_key_location",
+    "transaction.timeout.ms": "use worker.transaction_timeout",
+    "transactional.id": "use worker.slot",
+}
+_SECRET_OPTION: Final = re.compile(r"password|secret|\.pem$|jaas")
+
+
+def check(config: Config) -> None:
+    """Refuse what cannot work. Raises `ConfigError` that names the path."""
+    for problem in _problems(config):
+        raise ConfigError(problem)
+
+
+def without_credentials(config: Config) -> Config:
+    """Name and password out of the addresses into keys of their own, so that an address can be shown and logged.
+
+    Raises `ConfigError` for an address that holds a password where it cannot be taken out.
+    """
+    replace = msgspec.structs.replace
+    redis = replace(config.redis, **_apart(config.redis.url, config.redis, "redis"))
+    registry = config.registry
+    if registry.url is not None:
+        registry = replace(registry, **_apart(registry.url, registry, "registry"))
+    return replace(config, redis=redis, registry=registry)
+
+
+def _apart(url: str, table: Redis | Registry, path: str) -> dict[str, object]:
+    try:
+        parts = urlsplit(url)
+        name, word, _ = parts.username, parts.password, parts.port
+    except ValueError as error:
+        raise ConfigError(f"{path}.url: is no address ({error})") from None
+    if "password" in parts.query:
+        raise ConfigError(f"{path}.url: put the password into {path}.password, not behind a question mark")
+    if "," in url and "@" in url:
+        raise ConfigError(f"{path}.url: with more than one address, put the password into {path}.password")
+    changes: dict[str, object] = {"url": urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))}
+    if name and table.username is None:
+        changes["username"] = unquote(name)
+    if word and table.password is None:
+        changes["password"] = Secret(unquote(word))
+    return changes
+
+
+def _problems(config: Config) -> Iterator[str]:
+    yield from _kafka(config.kafka)
+    yield from _topics(config.topics)
+    yield from _redis(config.redis)
+    yield from _worker(config.worker)
+    yield from _time(config.time)
+    if config.breaker.wait > config.breaker.max_wait:
+        yield "breaker.wait: must not be more than breaker.max_wait"
+    for at, rule in enumerate(config.rules):
+        yield from _rule(rule, f"rules[{at}]")
+
+
+def _kafka(kafka: Kafka) -> Iterator[str]:
+    if kafka.security_protocol.startswith("SASL") and kafka.sasl_mechanism is None:
+        yield f"kafka.sasl_mechanism: is needed with security_protocol {kafka.security_protocol}"
+    if kafka.sasl_mechanism is not None and not kafka.security_protocol.startswith("SASL"):
+        yield "kafka.sasl_mechanism: has no effect unless security_protocol is SASL_SSL or SASL_PLAINTEXT"
+    if kafka.sasl_mechanism not in (None, "OAUTHBEARER", "GSSAPI") and not (
+        kafka.sasl_username and kafka.sasl_password
+    ):
+        yield f"kafka.sasl_username and kafka.sasl_password: are needed with sasl_mechanism {kafka.sasl_mechanism}"
+    for name, value in kafka.options.items():
+        if name == "group.protocol" and value != "consumer":
+            yield f"kafka.options.{name}: only consumer is supported (Kafka 4.0 or later), not {value}"
+        if _SECRET_OPTION.search(name) and name not in _REFUSED:
+            yield f"kafka.options.{name}: put it into kafka.secret_options, whose values are never shown"
+    for table, names in (("options", kafka.options), ("secret_options", kafka.secret_options)):
+        for name in names:
+            if name in _REFUSED:
+                yield f"kafka.{table}.{name}: cannot be set: {_REFUSED[name]}"
+
+
+def _topics(topics: Topics) -> Iterator[str]:
+    if not topics.inputs:
+        yield "topics.inputs: name at least one topic"
+    seen: dict[str, str] = {}
+    ours = {key: getattr(topics, key) for key in ("log", "control", "breakers", "snapshots", "dead_letters")}
+    for key, name in [*ours.items(), *((f"inputs[{at}]", name) for at, name in enumerate(topics.inputs))]:
+        if name in seen:
+            yield f"topics.{key}: {name} is topics.{seen[name]} already"
+        seen[name] = key
+
+
+def _redis(redis: Redis) -> Iterator[str]:
+    if urlsplit(redis.url).scheme not in ("redis", "rediss", "unix"):
+        yield "redis.url: must begin with redis://, rediss:// or unix://"
+
+
+def _worker(worker: Worker) -> Iterator[str]:
+    if worker.commit_min > worker.commit_max:
+        yield "worker.commit_min: must not be more than worker.commit_max"
+    if worker.transaction_timeout < max(1.0, 5 * worker.commit_max):
+        yield "worker.transaction_timeout: must be at least 1s and five times worker.commit_max"
+
+
+def _time(time: Time) -> Iterator[str]:
+    if time.gap < 3 * time.tick:
+        yield "time.gap: must be at least three times time.tick, or every late tick is an outage"
+
+
+def _rule(rule: Rule, path: str) -> Iterator[str]:
+    if not rule.match.startswith(("job:", "dataset:", "*", "?", "[")):
+        yield f"{path}.match: {rule.match} matches nothing; entities are job:<namespace>/<name> and dataset:..."
+    if rule.deadline is None and rule.max_duration is None and rule.breaker is None:
+        yield f"{path}: changes nothing; give it a deadline, a max_duration or a breaker"
+    if rule.deadline is not None and not _is_zone(rule.deadline.timezone):
+        yield f"{path}.deadline.timezone: the tz database has no {rule.deadline.timezone}"
+    waits = rule.breaker
+    if waits is not None and waits.wait is not None and waits.max_wait is not None and waits.wait > waits.max_wait:
+        yield f"{path}.breaker.wait: must not be more than max_wait"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True

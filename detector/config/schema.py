@@ -1,0 +1,337 @@
+"""The keys of the configuration: their types, their defaults, and a sentence on each.
+
+The sentences are the comments of `config/detector.yaml`, the descriptions of the JSON Schema and the tables of
+`docs/configuration.md`, so they are written once, here. Durations are float seconds and sizes are bytes in the
+program; people write `5s` and `16MiB`.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+DURATION = r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$"
+SIZE = r"^\d+(\.\d+)?(B|[kKMGT]i?B)$"
+
+Seconds = Annotated[float, Meta(ge=0, extra={"unit": "seconds"}, extra_json_schema={"pattern": DURATION})]
+SomeSeconds = Annotated[float, Meta(gt=0, extra={"unit": "seconds"}, extra_json_schema={"pattern": DURATION})]
+Bytes = Annotated[int, Meta(gt=0, extra={"unit": "bytes"}, extra_json_schema={"pattern": SIZE})]
+Positive = Annotated[int, Meta(ge=1)]
+TopicName = Annotated[str, Meta(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
+Parameter = bool | int | float | str | None
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Mode = Literal["enforce", "shadow", "off"]
+OnUnknown = Literal["allow", "block"]
+
+
+class Secret:
+    """A text that nobody sees by accident: `str` and `repr` are `***`. `reveal` gives it to who must have it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """`value` is kept as it is."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself: for a client's settings, never for a log line."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def about(description: str, example: object = None) -> Meta:
+    """The sentence on a key, and what it looks like where its default does not show that."""
+    return Meta(description=description, examples=None if example is None else [example])
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class Plugin(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of which there are kinds. Keys beside `kind` are the parameters of the kind, checked by its class."""
+
+    kind: str
+    parameters: dict[str, Parameter] = {}
+
+
+class Model(Plugin, frozen=True, kw_only=True):
+    """What learns the normal values of one metric. Keys beside `kind` are the model's own parameters."""
+
+    kind: Annotated[str, about("The name of a model.")] = "band"
+
+
+class Policy(Plugin, frozen=True, kw_only=True):
+    """When a breaker opens. Keys beside `kind` are the policy's own parameters."""
+
+    kind: Annotated[str, about("The name of a policy.")] = "window"
+
+
+class Kafka(Table, frozen=True, kw_only=True):
+    """The cluster that everything is read from and written to. One only: a transaction does not span two."""
+
+    bootstrap_servers: Annotated[str, about("host:port of one or more brokers, with commas between.")] = (
+        "127.0.0.1:9092"
+    )
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], about("How brokers are spoken to.")
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"] | None,
+        about("How to log in, where security_protocol is one of SASL's.", "SCRAM-SHA-512"),
+    ] = None
+    sasl_username: Annotated[str | None, about("Who logs in.", "detector")] = None
+    sasl_password: Annotated[Secret | None, about("The password. Better by file: sasl_password_file.")] = None
+    ssl_ca_location: Annotated[
+        str | None, about("File with the authorities that signed the brokers' certificates; null: the system's.")
+    ] = None
+    ssl_certificate_location: Annotated[str | None, about("File with the client's own certificate (mutual TLS).")] = (
+        None
+    )
+    ssl_key_location: Annotated[str | None, about("File with the key of that certificate.")] = None
+    options: Annotated[
+        dict[str, str | int | float | bool],
+        about("More settings of librdkafka for all clients. Those that exactly-once rests on are refused."),
+    ] = {}
+    secret_options: Annotated[
+        dict[str, Secret],
+        about("Settings of librdkafka that nobody may see (ssl.key.password); each also by file: <name>_file."),
+    ] = {}
+
+
+class Topics(Table, frozen=True, kw_only=True):
+    """The topics. The names of the log and of what is made of it belong to one installation."""
+
+    inputs: Annotated[
+        tuple[TopicName, ...], about("What is watched: OpenLineage as JSON, run events and profiles as Avro or JSON.")
+    ] = ("openlineage.events", "pipeline.run-events", "pipeline.profiles")
+    log: Annotated[TopicName, about("The log: observations in one order for each entity.")] = "detector.observations"
+    control: Annotated[TopicName, about("Anomalies and breaker changes, for pipelines and people.")] = (
+        "detector.control"
+    )
+    breakers: Annotated[TopicName, about("The whole value of every breaker, compacted.")] = "detector.breakers"
+    snapshots: Annotated[TopicName, about("States, compacted: what is left when Redis is lost.")] = "detector.snapshots"
+    dead_letters: Annotated[TopicName, about("Records that cannot be used, with the reason in the headers.")] = (
+        "detector.dead-letters"
+    )
+    partitions: Annotated[
+        Positive,
+        about("Partitions of the log when it is created: the most workers there can ever be. Never changed after."),
+    ] = 12
+    replication: Annotated[
+        Positive | None, about("Replicas of a topic that is created; null: three, or one for each broker if fewer.")
+    ] = None
+    create: Annotated[bool, about("Whether topics that are missing are created. What is there is checked always.")] = (
+        True
+    )
+
+
+class Registry(Table, frozen=True, kw_only=True):
+    """The Schema Registry (Confluent's API). Needed only for Avro that comes with a schema id."""
+
+    url: Annotated[str | None, about("Its address; null: there is none.", "http://127.0.0.1:8081")] = None
+    username: Annotated[str | None, about("Who logs in.")] = None
+    password: Annotated[Secret | None, about("The password. Better by file: password_file.")] = None
+    ca_location: Annotated[str | None, about("File with the authorities that signed its certificate.")] = None
+
+
+class Redis(Table, frozen=True, kw_only=True):
+    """Where snapshots of states and the view of the breakers are kept. Its maxmemory-policy must be noeviction."""
+
+    url: Annotated[str, about("redis://, rediss:// (TLS) or unix://, with the number of the database.")] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    username: Annotated[str | None, about("Who logs in, where Redis has users.")] = None
+    password: Annotated[Secret | None, about("The password. Better by file: password_file.")] = None
+    prefix: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")],
+        about("What all keys begin with: installations that share a Redis differ in it."),
+    ] = "detector"
+
+
+class Worker(Table, frozen=True, kw_only=True):
+    """How much is done at a time. Latency and the work of a restart are what these numbers buy."""
+
+    slot: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")] | None,
+        about(
+            "Names this process among its like: two with one slot fence each other. null: the number at the end of the"
+            " host's name (StatefulSet), else a random one.",
+            "0",
+        ),
+    ] = None
+    commit_min: Annotated[SomeSeconds, about("Time between commits while there is little to do.")] = 0.02
+    commit_max: Annotated[SomeSeconds, about("The same while catching up: seldom is faster.")] = 0.2
+    snapshot_interval: Annotated[SomeSeconds, about("Time between snapshots of the states to Redis.")] = 5.0
+    snapshot_records: Annotated[
+        Positive, about("A snapshot is taken earlier after so many records: they are replayed after a crash.")
+    ] = 50_000
+    snapshot_bytes: Annotated[
+        Bytes, about("A snapshot is taken earlier when so much has changed: Redis stands still while it takes it.")
+    ] = 16 << 20
+    cache_bytes: Annotated[Bytes, about("About how much of the states is kept in memory.")] = 512 << 20
+    transaction_timeout: Annotated[
+        SomeSeconds, about("How long the open transaction of a dead process may hold readers back.")
+    ] = 10.0
+    stop_timeout: Annotated[SomeSeconds, about("How long stopping may take, last commit and snapshot included.")] = 10.0
+
+
+class Time(Table, frozen=True, kw_only=True):
+    """Time is data: ticks in the log, that pass when all that had arrived before them is in the log."""
+
+    tick: Annotated[SomeSeconds, about("Time between ticks: how exactly lateness is told.")] = 5.0
+    ahead: Annotated[Seconds, about("A tick this far ahead of its append time is ignored: a clock is wrong.")] = 60.0
+    gap: Annotated[SomeSeconds, about("Ticks that stay away for longer mean an outage of the detector.")] = 120.0
+    grace: Annotated[Seconds, about("How long nothing is called late after an outage.")] = 300.0
+    heartbeat: Annotated[
+        SomeSeconds, about("Time between heartbeats on the topic of breakers, without which these are not valid.")
+    ] = 15.0
+
+
+class State(Table, frozen=True, kw_only=True):
+    """What is remembered, and how long."""
+
+    format: Annotated[
+        Annotated[int, Meta(ge=1, le=1)],
+        about("Format that states are written in. Raise it when every worker runs a release that reads the next."),
+    ] = 1
+    expire_after: Annotated[SomeSeconds, about("An entity that is silent for so long is forgotten.")] = 90 * 86_400.0
+    backstop_interval: Annotated[
+        SomeSeconds, about("Least time between two records of one entity on the topic of snapshots.")
+    ] = 3_600.0
+
+
+class Late(Table, frozen=True, kw_only=True):
+    """When a run that did not start is late, by what is learned of the job's schedule."""
+
+    enabled: Annotated[bool, about("Whether lateness is learned; a declared deadline holds anyway.")] = True
+    min_runs: Annotated[Annotated[int, Meta(ge=2, le=16)], about("Runs to see first.")] = 5
+    floor: Annotated[Seconds, about("Never late by less than this.")] = 300.0
+    share: Annotated[
+        Annotated[float, Meta(ge=0)], about("Nor by less than this share of the time between two runs.")
+    ] = 0.05
+
+
+class Hanging(Table, frozen=True, kw_only=True):
+    """When a run that did not end hangs, by what is learned of the job's durations."""
+
+    enabled: Annotated[bool, about("Whether it is learned; a declared max_duration holds anyway.")] = True
+    min_runs: Annotated[Positive, about("Runs to see first.")] = 5
+    factor: Annotated[Annotated[float, Meta(gt=1)], about("Longer than so many times what is usual.")] = 3.0
+    floor: Annotated[Seconds, about("Never before this.")] = 600.0
+
+
+class Detection(Table, frozen=True, kw_only=True):
+    """What is learned of every entity, and when it is called wrong."""
+
+    model: Annotated[Model, about("What learns the normal values of a metric: kind, and the kind's parameters.")] = (
+        Model()
+    )
+    metrics: Annotated[
+        tuple[str, ...] | None, about("Names of the metrics that are judged; null: all.", ["rows", "duration"])
+    ] = None
+    late: Annotated[Late, about("Lateness that is learned.")] = Late()
+    hanging: Annotated[Hanging, about("Hanging that is learned.")] = Hanging()
+    new_normal_after: Annotated[
+        Positive, about("So many unusual values in a row that agree are the new normal, and said to be.")
+    ] = 3
+
+
+class Breaker(Table, frozen=True, kw_only=True):
+    """The circuit breaker of every entity."""
+
+    mode: Annotated[Mode, about("enforce; shadow (says what it would have done); off.")] = "enforce"
+    policy: Annotated[Policy, about("When it opens: kind, and the kind's parameters.")] = Policy()
+    wait: Annotated[SomeSeconds, about("How long it stays open before one run may probe; doubles with each trip.")] = (
+        600.0
+    )
+    max_wait: Annotated[SomeSeconds, about("The most that doubling comes to.")] = 86_400.0
+    on_unknown: Annotated[OnUnknown, about("What a pipeline is told to do while the detector cannot judge.")] = "allow"
+
+
+class Deadline(Table, frozen=True, kw_only=True):
+    """On each of the days a run must have completed by this time."""
+
+    at: Annotated[
+        Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], about("Local time of the day, HH:MM.", "03:30")
+    ]
+    timezone: Annotated[str, about("Name in the tz database.", "Europe/Berlin")] = "UTC"
+    days: Annotated[
+        Annotated[tuple[Day, ...], Meta(min_length=1)], about("Days of the week.", ["mon", "tue", "wed", "thu", "fri"])
+    ] = DAYS
+
+
+class BreakerRule(Table, frozen=True, kw_only=True):
+    """What differs from `breaker`; what is null does not."""
+
+    mode: Annotated[Mode | None, about("As breaker.mode.", "shadow")] = None
+    policy: Annotated[
+        Policy | None, about("As breaker.policy.", {"kind": "window", "criticals": 1, "warnings": 3, "runs": 5})
+    ] = None
+    wait: Annotated[SomeSeconds | None, about("As breaker.wait.", "30m")] = None
+    max_wait: Annotated[SomeSeconds | None, about("As breaker.max_wait.", "12h")] = None
+    on_unknown: Annotated[OnUnknown | None, about("As breaker.on_unknown.", "block")] = None
+
+
+class Rule(Table, frozen=True, kw_only=True):
+    """What differs for the entities whose key matches. Of the rules that match, the first that has a key counts."""
+
+    match: Annotated[
+        str,
+        about(
+            "Pattern over the entity's key, job:<namespace>/<name> or dataset:...; * also matches /.",
+            "job:airflow/nightly_*",
+        ),
+    ]
+    deadline: Annotated[Deadline | None, about("When a run must have completed.")] = None
+    max_duration: Annotated[SomeSeconds | None, about("A run that takes longer hangs.", "2h")] = None
+    breaker: Annotated[BreakerRule | None, about("What differs from the breaker of all others.")] = None
+
+
+class Http(Table, frozen=True, kw_only=True):
+    """/healthz, /readyz and /metrics."""
+
+    host: Annotated[str, about("Address to listen on. There is no login: 0.0.0.0 only where a network policy is.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[Annotated[int, Meta(ge=0, le=65_535)], about("Port to listen on; 0: any that is free.")] = 8080
+
+
+class Log(Table, frozen=True, kw_only=True):
+    """What the process writes to standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], about("The least that is written.")] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"], about("json, or console for people; auto: console on a terminal.")
+    ] = "auto"
+
+
+class Config(Table, frozen=True, kw_only=True):
+    """The configuration of Detector. Every key has a default."""
+
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    registry: Registry = Registry()
+    redis: Redis = Redis()
+    worker: Worker = Worker()
+    time: Time = Time()
+    state: State = State()
+    detection: Detection = Detection()
+    breaker: Breaker = Breaker()
+    rules: Annotated[
+        tuple[Rule, ...],
+        about("What differs for some entities: a list, of which each entry names entities and what differs."),
+    ] = ()
+    http: Http = Http()
+    log: Log = Log()
