@@ -147,14 +147,17 @@ class EmbeddedRedis:
     """
 
     def __init__(self, directory: Path | None = None, *, persistent: bool = False, tcp: bool = False) -> None:
+        binary = valkey_binary()
         # A Unix socket's path must be short, which a caller's directory may not be.
         self._scratch = Path(tempfile.mkdtemp(prefix="detector-redis-"))
-        self._directory = directory or self._scratch
+        directory = directory or self._scratch
+        directory.mkdir(parents=True, exist_ok=True)
         port, path = (free_port(), None) if tcp else (0, self._scratch / "redis.sock")
         self.url = f"unix://{path}" if path else f"redis://127.0.0.1:{port}/0"
+        command = [str(binary), *_redis_options(directory, port, path, persistent)]
+        self._log = self._scratch / "server.log"
+        self.process = Child(command, cwd=directory, log=self._log)
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            self.process = self._start(port, path, persistent)
             self._wait_until_ready()
         except BaseException:
             self.close()
@@ -166,9 +169,7 @@ class EmbeddedRedis:
 
     def close(self) -> None:
         """Stop the server (a persistent one keeps its file) and remove the temporary directory."""
-        process: Child | None = getattr(self, "process", None)
-        if process:
-            process.stop()
+        self.process.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -176,25 +177,6 @@ class EmbeddedRedis:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    def _start(self, port: int, path: Path | None, persistent: bool) -> "Child":
-        settings = {
-            "bind": "127.0.0.1",
-            "port": port,
-            "dir": self._directory,
-            "maxmemory-policy": "noeviction",
-            "save": "",
-            "appendonly": "yes" if persistent else "no",
-            "appendfsync": "everysec",
-        }
-        if path:
-            settings |= {"unixsocket": path, "unixsocketperm": "700"}
-        options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-        return Child([str(valkey_binary()), *options], cwd=self._directory, log=self._log)
-
-    @property
-    def _log(self) -> Path:
-        return self._scratch / "server.log"
 
     def _wait_until_ready(self, timeout: float = 10.0) -> None:
         with contextlib.closing(self.client()) as client:
@@ -206,6 +188,21 @@ class EmbeddedRedis:
                     return
         log = self._log.read_text(errors="replace")[-2000:]
         raise EmbeddedUnavailable(f"the embedded Redis did not start at {self.url}:\n{log}")
+
+
+def _redis_options(directory: Path, port: int, path: Path | None, persistent: bool) -> list[str]:
+    settings: dict[str, object] = {
+        "bind": "127.0.0.1",
+        "port": port,
+        "dir": directory,
+        "maxmemory-policy": "noeviction",
+        "save": "",
+        "appendonly": "yes" if persistent else "no",
+        "appendfsync": "everysec",
+    }
+    if path:
+        settings |= {"unixsocket": path, "unixsocketperm": "700"}
+    return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
 
 
 def valkey_binary() -> Path:
