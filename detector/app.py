@@ -1,0 +1,255 @@
+"""The composition root: the only place that names concrete classes. What is made first is closed last.
+
+    run ─┬─ ingest    outside topics ─▶ log                       (stage `ingest`)
+         ├─ worker    log ─▶ control topic, breakers, snapshots   (stage `worker`)
+         ├─ ticks     time, into the partitions that the worker has
+         ├─ view      breakers ─▶ Redis, for `check`
+         └─ web       /healthz, /readyz, /metrics
+
+Each is a thread. If one of them ends with an error, all are stopped, and the error is the process's.
+"""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Thread
+from uuid import uuid4
+
+import redis
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from detector import topics
+from detector.broker import ANSWER, KafkaLog, Member, Settings, client_settings, topic_identity
+from detector.checkpoint import Checkpoint, Limits
+from detector.codecs import Decoder
+from detector.codecs.registry import SchemaRegistry
+from detector.config import Config, Registry
+from detector.core.emissions import Emission
+from detector.core.events import DeadLetter
+from detector.deadletters import send_of
+from detector.errors import Unreachable
+from detector.follower import Follower, RedisView
+from detector.ingest import Ingest
+from detector.pace import Pace
+from detector.seams import Send
+from detector.settings import rules_of
+from detector.sinks import cloudevents
+from detector.store import RedisStore, connect
+from detector.telemetry import Telemetry
+from detector.ticks import TickAuthor
+from detector.web import Web
+from detector.worker import Worker
+
+INGEST_GROUP, WORKER_GROUP = "detector-ingest", "detector-worker"
+SOURCE = "/detector"
+STATE_BYTES = 4_096
+STAGES = ("ingest", "worker")
+
+
+@dataclass
+class Service:
+    """Something that runs in a thread until it is told to stop."""
+
+    name: str
+    run: Callable[[Event], None]
+
+
+@dataclass
+class Services:
+    """Threads that live and die together."""
+
+    stop: Event
+    threads: list[Thread] = field(default_factory=list)
+    failure: BaseException | None = None
+
+    def start(self, services: Iterable[Service]) -> None:
+        """Start each in a thread of its own."""
+        for service in services:
+            thread = Thread(target=self._run, args=(service,), name=service.name, daemon=True)
+            self.threads.append(thread)
+            thread.start()
+
+    def _run(self, service: Service) -> None:
+        try:
+            service.run(self.stop)
+        except BaseException as error:  # whatever it is, it must end the process, not only its thread
+            self.failure = self.failure or error
+            self.stop.set()
+
+    def join(self, within: float) -> None:
+        """Wait until told to stop, then until all have stopped. Raises what one of them raised."""
+        self.stop.wait()
+        deadline = time.monotonic() + within
+        for thread in self.threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+        if self.failure is not None:
+            raise self.failure
+        late = [thread.name for thread in self.threads if thread.is_alive()]
+        if late:
+            raise Unreachable(f"{', '.join(late)} did not stop within {within:.0f} s")
+
+
+def run(
+    config: Config,
+    stages: Sequence[str] = STAGES,
+    stop: Event | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+    telemetry: Telemetry | None = None,
+    embedded: bool = False,
+) -> None:
+    """Run the stages until `stop` is set. Raises the `DetectorError` that ended it.
+
+    `clock` gives the time of ticks, in seconds since 1970. `embedded` is for librdkafka's mock cluster.
+    """
+    telemetry = telemetry or Telemetry()
+    settings = client_settings(config.kafka)
+    if not embedded:
+        prepare(config, settings)
+    slot = config.worker.slot or default_slot()
+    services = Services(stop or Event())
+    client = connect(config.redis)
+    built: list[Service] = []
+    if "worker" in stages:
+        built += _worker(config, settings, client, slot, telemetry, clock, embedded)
+    if "ingest" in stages:
+        built.append(Service("ingest", _ingest(config, settings, slot, telemetry, embedded).run))
+    with Web(config.http, telemetry):
+        telemetry.started(stages, slot)
+        services.start(built)
+        services.join(config.worker.stop_timeout)
+    telemetry.stopped()
+
+
+def prepare(config: Config, settings: Settings) -> None:
+    """Create the topics that are missing; refuse what is wrong. Raises `TopicMismatch` and `Unreachable`."""
+    topics.ensure(AdminClient(dict(settings)), topics.specs(config), config.topics.create)
+
+
+def default_slot() -> str:
+    """The ordinal of a StatefulSet's pod, else something that no other process has."""
+    ordinal = re.search(r"-(\d+)$", os.environ.get("HOSTNAME") or socket.gethostname())
+    return ordinal.group(1) if ordinal else uuid4().hex[:12]
+
+
+def _worker(
+    config: Config,
+    settings: Settings,
+    client: redis.Redis,
+    slot: str,
+    telemetry: Telemetry,
+    clock: Callable[[], float],
+    embedded: bool,
+) -> list[Service]:
+    names, worker = config.topics, config.worker
+    store = RedisStore(client, config.redis.prefix, names.log)
+    store.check()
+    topic_id, partitions = topic_identity(settings, names.log, embedded)
+    member = Member(
+        settings, WORKER_GROUP, [names.log], f"detector-worker-{slot}", worker.transaction_timeout, embedded
+    )
+    log = KafkaLog(member, names.log, topic_id, partitions, {"breakers": names.breakers, "snapshots": names.snapshots})
+
+    def encode(emission: Emission) -> Send:
+        return cloudevents.encode(emission, SOURCE, names)
+
+    def dead_letter(letter: DeadLetter) -> Send:
+        return send_of(letter, names.dead_letters, f"worker-{slot}")
+
+    limits = Limits(
+        worker.snapshot_records,
+        worker.snapshot_bytes,
+        max(worker.cache_bytes // STATE_BYTES, 1),
+        config.state.backstop_interval,
+    )
+    checkpoint = Checkpoint(log, store, rules_of(config), telemetry, encode, dead_letter, names.snapshots, limits)
+    loop = Worker(member, checkpoint, Pace(worker.commit_min, worker.commit_max), worker.snapshot_interval, telemetry)
+    author = TickAuthor(
+        settings,
+        names.inputs,
+        INGEST_GROUP,
+        names.log,
+        lambda: sorted(checkpoint.held),
+        config.time.tick,
+        clock,
+        telemetry,
+    )
+    follower = Follower(
+        settings,
+        names.breakers,
+        lambda: topic_identity(settings, names.breakers, embedded),
+        RedisView(client, config.redis.prefix),
+        telemetry,
+    )
+    return [Service("worker", loop.run), Service("ticks", author.run), Service("view", follower.run)]
+
+
+def _ingest(config: Config, settings: Settings, slot: str, telemetry: Telemetry, embedded: bool) -> Ingest:
+    names, worker = config.topics, config.worker
+    member = Member(
+        settings,
+        INGEST_GROUP,
+        names.inputs,
+        f"detector-ingest-{slot}",
+        worker.transaction_timeout,
+        embedded,
+        headers=True,
+    )
+    decoder = Decoder(_registry(config.registry))
+    pace = Pace(worker.commit_min, worker.commit_max)
+    return Ingest(member, decoder, names.log, names.dead_letters, f"ingest-{slot}", pace, telemetry)
+
+
+def _registry(config: Registry) -> SchemaRegistry | None:
+    if config.url is None:
+        return None
+    settings: dict[str, str] = {}
+    if config.username is not None:
+        word = config.password.reveal() if config.password else ""
+        settings["basic.auth.user.info"] = f"{config.username}:{word}"
+    if config.ca_location is not None:
+        settings["ssl.ca.location"] = config.ca_location
+    return SchemaRegistry(config.url, settings)
+
+
+def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:
+    """Accept that state and log do not fit: forget snapshots, and begin where the log begins if an offset is gone.
+
+    All workers must be stopped. Returns what was done, a sentence each. Raises `Unreachable`.
+    """
+    settings, log = client_settings(config.kafka), config.topics.log
+    topic_id, count = topic_identity(settings, log)
+    store = RedisStore(connect(config.redis), config.redis.prefix, log)
+    chosen = range(count) if partitions is None else partitions
+    done = []
+    for partition in chosen:
+        store.discard(partition)
+        done.append(f"{log}/{partition}: the snapshot is discarded")
+    done += _reset_offsets(settings, WORKER_GROUP, [TopicPartition(log, p) for p in chosen], topic_id)
+    known = AdminClient(dict(settings)).list_topics(timeout=ANSWER).topics
+    places = [TopicPartition(t, p) for t in config.topics.inputs if t in known for p in known[t].partitions]
+    return done + _reset_offsets(settings, INGEST_GROUP, places)
+
+
+def _reset_offsets(settings: Settings, group: str, places: list[TopicPartition], topic_id: str = "") -> list[str]:
+    """Move committed offsets that point at nothing, or into another topic of that name, to the first record left."""
+    consumer = Consumer(
+        {**settings, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
+    )
+    done = []
+    try:
+        for at in consumer.committed(places, timeout=ANSWER):
+            low, high = consumer.get_watermark_offsets(at, timeout=ANSWER, cached=False)
+            other = topic_id and at.metadata and not at.metadata.endswith(f":{topic_id}")
+            if at.offset >= 0 and (other or not low <= at.offset <= high):
+                consumer.commit(offsets=[TopicPartition(at.topic, at.partition, low)], asynchronous=False)
+                done.append(f"{at.topic}/{at.partition}: {group} goes on at {low}, the first record that is left")
+    except KafkaException as error:
+        raise Unreachable(f"Kafka does not let the offsets of {group} be changed: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+    return done
