@@ -1,0 +1,257 @@
+"""What Detector would have said of a history: files of events in, control events out, no broker.
+
+The decoding and the `step` are those of the daemon; only time is made by a rule of its own. The history is read whole
+and put in the order of event times (equal times keep the order of the files). One partition; a tick on every full
+minute, before the events of the same moment, from the minute of the first event to the end of the minute of the last.
+An event "arrived" at its event time: a capture is often made in one go, and the times of its records say nothing of
+when the events would have come. Same files, same configuration, same bytes out.
+"""
+
+import base64
+import binascii
+import gzip
+import math
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, cast
+
+import msgspec
+
+from detector.codecs import Decoder
+from detector.config import Config
+from detector.core.emissions import Anomaly, Emission
+from detector.core.events import (
+    DeadLetter,
+    Event,
+    Observation,
+    Record,
+    RunEvent,
+    Tick,
+    observations,
+)
+from detector.core.pipeline import StepFailed, step, wanted
+from detector.core.rules import Rules
+from detector.core.state import Entity, Partition
+from detector.settings import registry_of, rules_of
+from detector.sinks.cloudevents import as_json_line
+
+MINUTE = 60.0
+STEPS_OF_PROGRESS = 20_000
+TOPIC_ID = "backtest"
+SOURCE = "/detector/backtest"
+
+
+class Summary(msgspec.Struct):
+    """What was read and what was found: lines, runs (distinct job and run id), entities, anomaly episodes begun."""
+
+    read: int = 0
+    dead_lettered: dict[str, int] = {}
+    runs: int = 0
+    jobs: int = 0
+    datasets: int = 0
+    findings: int = 0
+
+
+class Replay:
+    """One partition of a log that is kept nowhere: events and ticks in, emissions out. Times must not go back."""
+
+    def __init__(
+        self, rules: Rules, topic_id: str = TOPIC_ID, poisoned: dict[int, dict[str, str]] | None = None
+    ) -> None:
+        """`poisoned` maps offsets to the entities whose turn raised there before, and why."""
+        self.entities: dict[str, Entity] = {}
+        self.offset = 0
+        self._rules = rules
+        self._topic_id = topic_id
+        self._poisoned = poisoned or {}
+        self._partition = Partition(0, 1)
+
+    def event(self, event: Event) -> list[Emission]:
+        """Let an event arrive at its event time. Raises `StepFailed`."""
+        emissions = []
+        for key, body in observations(event, event.event_time):
+            emissions += self._step(key.encode(), body, event.event_time)
+        return emissions
+
+    def tick(self, at: float) -> list[Emission]:
+        """Let the clock be `at`. Raises `StepFailed`."""
+        return self._step(None, Tick(at), at)
+
+    def ticks(self, upto: float) -> list[Emission]:
+        """Tick on every full minute after the clock and up to `upto`. Raises `StepFailed`.
+
+        Ticks at which nothing is due would but move the clock: they are passed over in one go, which gives the same
+        emissions (but for heartbeats), offsets and states as each of them would.
+        """
+        emissions = []
+        last = math.floor(upto / MINUTE)
+        minute = math.floor(self._partition.clock / MINUTE) + 1
+        while minute <= last:
+            idle = min(math.ceil(self._next_due() / MINUTE) if self._partition.queue else last + 1, last + 1) - minute
+            if idle > 0:
+                self._partition.clock = (minute + idle - 1) * MINUTE
+                self.offset += idle
+                minute += idle
+            else:
+                emissions += self.tick(minute * MINUTE)
+                minute += 1
+        return emissions
+
+    def _next_due(self) -> float:
+        return max(self._partition.queue[0][0], 0.0)
+
+    def _step(self, key: bytes | None, body: Observation, at: float) -> list[Emission]:
+        record = Record("", 0, self.offset, at, key, None)
+        keys = wanted(self._partition, record, body, self._rules)
+        for name in keys:
+            if name not in self.entities:
+                self.entities[name] = Entity(name)
+        poisoned = self._poisoned.get(self.offset, {})
+        said = step(self._partition, self.entities, keys, record, body, self._rules, self._topic_id, poisoned)
+        for name in keys:
+            if name not in self._partition.due:
+                del self.entities[name]
+        self.offset += 1
+        return said
+
+
+def run(paths: Iterable[str], config: Config, write_line: Callable[[bytes], None]) -> Summary:
+    """Judge the events in these files (`-` is standard input) and write each control event as a line of JSON.
+
+    The last line is `{"summary": ...}`. Raises `OSError` for a file that cannot be read, and `ConfigError`.
+    """
+    rules = rules_of(config)
+    summary = Summary()
+    history = _read(paths, Decoder(registry_of(config)), summary)
+    _count(history, summary)
+    _judge(history, rules, summary, write_line)
+    write_line(msgspec.json.encode({"summary": summary}))
+    return summary
+
+
+def _judge(history: list[Event], rules: Rules, summary: Summary, write_line: Callable[[bytes], None]) -> None:
+    """Replay; when an entity's turn raises, replay again and set that record aside, as the daemon does."""
+    poisoned: dict[int, dict[str, str]] = {}
+    written = 0
+    while True:
+        replay = Replay(rules, poisoned=poisoned)
+        said = _control(replay, history)
+        try:
+            for number, emission in enumerate(said):
+                if number < written:
+                    continue
+                written += 1
+                write_line(as_json_line(emission, SOURCE))
+                summary.findings += isinstance(emission.data, Anomaly) and emission.data.phase == "started"
+            break
+        except StepFailed as failed:
+            error = type(failed.__cause__ or failed).__name__
+            poisoned.setdefault(replay.offset, {})[failed.key] = error
+    if poisoned:
+        summary.dead_lettered["step"] = len(poisoned)
+
+
+def _control(replay: Replay, history: list[Event]) -> Iterator[Emission]:
+    """What goes to the control topic, in order."""
+    if not history:
+        return
+    first, last = history[0].event_time, history[-1].event_time
+    emissions = replay.tick(math.floor(first / MINUTE) * MINUTE)
+    for done, event in enumerate(history):
+        emissions += replay.ticks(event.event_time)
+        emissions += replay.event(event)
+        yield from (emission for emission in emissions if emission.topic == "control")
+        emissions = []
+        _tell("judged", done + 1, len(history))
+    emissions = replay.ticks((math.floor(last / MINUTE) + 1) * MINUTE)
+    yield from (emission for emission in emissions if emission.topic == "control")
+
+
+# ---------------------------------------------------------------- reading
+
+
+class _Captured(msgspec.Struct):
+    """A captured record. `value` is text; `value_base64` holds bytes that are no text (Avro)."""
+
+    value: str | None = None
+    value_base64: str | None = None
+    key: str | None = None
+    timestamp: float = 0.0
+
+
+_captured = msgspec.json.Decoder(_Captured)
+
+
+def _read(paths: Iterable[str], decoder: Decoder, summary: Summary) -> list[Event]:
+    """Every event of the files, in the order of their times; what cannot be read is counted by reason."""
+    events: list[Event] = []
+    dead: Counter[str] = Counter()
+    for line in _lines(paths):
+        summary.read += 1
+        decoded = _decode(decoder, line, summary.read)
+        if isinstance(decoded, DeadLetter):
+            dead[decoded.reason] += 1
+        else:
+            events.append(decoded)
+        _tell("read", summary.read, 0)
+    summary.dead_lettered = dict(sorted(dead.items()))
+    events.sort(key=lambda event: event.event_time)
+    return events
+
+
+def _lines(paths: Iterable[str]) -> Iterator[bytes]:
+    """The lines of the files that are not blank. Raises `OSError`, also for a compressed file that is damaged."""
+    for path in paths:
+        try:
+            with _open(path) as lines:
+                yield from filter(None, map(bytes.strip, lines))
+        except (EOFError, zlib.error) as error:
+            raise OSError(f"{path}: is damaged ({error})") from None
+
+
+def _open(path: str) -> AbstractContextManager[IO[bytes]]:
+    if path == "-":
+        return nullcontext(sys.stdin.buffer)
+    if path.endswith(".gz"):
+        return cast("AbstractContextManager[IO[bytes]]", gzip.open(path, "rb"))
+    return Path(path).open("rb")
+
+
+def _decode(decoder: Decoder, line: bytes, number: int) -> Event | DeadLetter:
+    """A line is an event, or a captured record of one."""
+    record = Record("backtest", 0, number, 0.0, None, line)
+    try:
+        captured = _captured.decode(line)
+        if captured.value is not None:
+            record.value = captured.value.encode()
+        elif captured.value_base64 is not None:
+            record.value = base64.b64decode(captured.value_base64, validate=True)
+    except (msgspec.DecodeError, binascii.Error):
+        pass  # what is no captured record is for the decoder to judge
+    return decoder.decode(record)
+
+
+def _count(history: list[Event], summary: Summary) -> None:
+    """Distinct runs and entities that the history speaks of."""
+    runs: set[tuple[str, str]] = set()
+    entities: set[str] = set()
+    for event in history:
+        entities.update(key for key, _ in observations(event, event.event_time))
+        if isinstance(event, RunEvent):
+            runs.add((f"{event.namespace}/{event.name}", event.run_id))
+    summary.runs = len(runs)
+    summary.jobs = sum(key.startswith("job:") for key in entities)
+    summary.datasets = len(entities) - summary.jobs
+
+
+def _tell(what: str, done: int, total: int) -> None:
+    """Say on standard error how far it is, if a person watches and it takes long. A `total` of 0 is not known."""
+    if (done % STEPS_OF_PROGRESS and done != total) or max(done, total) < STEPS_OF_PROGRESS or not sys.stderr.isatty():
+        return
+    of = f" of {total:,}" if total else ""
+    sys.stderr.write(f"\r{what} {done:,}{of}\x1b[K" + ("\n" if done == total else ""))
+    sys.stderr.flush()

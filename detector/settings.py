@@ -1,0 +1,172 @@
+"""From the configuration, as people write it, to what the rest of the program reads: rules, and settings of clients.
+
+What the core decides by is imported late: a pipeline that only asks for a breaker needs an address, and not the models.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import time
+from functools import cache, partial
+from hashlib import blake2b
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from detector import __version__
+from detector.config import BreakerRule, Config, Rule, fingerprint, plugin
+from detector.config import Deadline as Declared
+from detector.config.schema import DAYS
+
+if TYPE_CHECKING:
+    import redis
+
+    from detector.codecs import Registry
+    from detector.core.rules import Rules, Settings
+    from detector.core.schedule import Deadline
+
+REDIS_TIMEOUT = 5.0
+
+
+# ---------------------------------------------------------------- the core
+
+
+def rules_of(config: Config) -> "Rules":
+    """What the core decides by. Raises `ConfigError` for a model or a policy that does not exist or refuses its values.
+
+    The fingerprint stands for all of it, code included: two workers that differ in it may decide differently.
+    """
+    from detector.core.rules import Rules
+
+    return Rules(
+        default=_default(config),
+        overrides=tuple((rule.match, _override(rule, f"rules[{at}]")) for at, rule in enumerate(config.rules)),
+        fingerprint=f"{fingerprint(config)}-{code_fingerprint()}",
+        ahead=config.time.ahead,
+        gap=config.time.gap,
+        grace=config.time.grace,
+        heartbeat=config.time.heartbeat,
+        expire_after=config.state.expire_after,
+    )
+
+
+def _default(config: Config) -> "Settings":
+    from detector.core.models import MODELS, Model
+    from detector.core.policies import POLICIES
+    from detector.core.rules import Hanging, Settings
+    from detector.core.schedule import Lateness
+
+    detection, breaker = config.detection, config.breaker
+    late, hanging = detection.late, detection.hanging
+    plugin(MODELS, detection.model, "detection.model")  # refuse it here and now, and not at the first event
+    model: Callable[..., Model] = MODELS[detection.model.kind]
+    return Settings(
+        model=partial(model, **detection.model.parameters),
+        metrics=None if detection.metrics is None else frozenset(detection.metrics),
+        new_normal_after=detection.new_normal_after,
+        late=Lateness(late.min_runs, late.floor, late.share) if late.enabled else None,
+        hanging=Hanging(hanging.min_runs, hanging.factor, hanging.floor) if hanging.enabled else None,
+        mode=breaker.mode,
+        policy=plugin(POLICIES, breaker.policy, "breaker.policy"),
+        wait=breaker.wait,
+        max_wait=breaker.max_wait,
+        on_unknown=breaker.on_unknown,
+    )
+
+
+def _override(rule: Rule, path: str) -> dict[str, object]:
+    """The settings that a rule changes, by their names in the core."""
+    changed: dict[str, object] = {}
+    if rule.deadline is not None:
+        changed["deadline"] = _deadline(rule.deadline)
+    if rule.max_duration is not None:
+        changed["max_duration"] = rule.max_duration
+    return changed | _breaker(rule.breaker or BreakerRule(), path)
+
+
+def _deadline(declared: Declared) -> "Deadline":
+    from detector.core.schedule import Deadline
+
+    days = frozenset(DAYS.index(day) for day in declared.days)
+    return Deadline(time.fromisoformat(declared.at), ZoneInfo(declared.timezone), days)
+
+
+def _breaker(rule: BreakerRule, path: str) -> dict[str, object]:
+    from detector.core.policies import POLICIES
+
+    names = ("mode", "wait", "max_wait", "on_unknown")
+    changed = {name: getattr(rule, name) for name in names if getattr(rule, name) is not None}
+    if rule.policy is not None:
+        changed["policy"] = plugin(POLICIES, rule.policy, f"{path}.breaker.policy")
+    return changed
+
+
+@cache
+def code_fingerprint() -> str:
+    """Stands for the code that decides: the release, and the source of `core` as it is installed; 8 hex digits."""
+    found = blake2b(__version__.encode(), digest_size=4)
+    for name, source in sorted(_sources(resources.files("detector") / "core", "core")):
+        found.update(name.encode() + b"\0" + source + b"\0")
+    return found.hexdigest()
+
+
+def _sources(folder: Any, path: str) -> list[tuple[str, bytes]]:
+    """The names and the text of all Python files below a folder of the package."""
+    found: list[tuple[str, bytes]] = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _sources(entry, f"{path}/{entry.name}")
+        elif entry.name.endswith(".py"):
+            found.append((f"{path}/{entry.name}", entry.read_bytes()))
+    return found
+
+
+# ---------------------------------------------------------------- the clients
+
+
+def kafka_settings(config: Config) -> dict[str, str | int | float | bool]:
+    """How librdkafka reaches the cluster: for every client alike."""
+    kafka = config.kafka
+    named: Mapping[str, str | None] = {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "security.protocol": kafka.security_protocol.lower(),
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.sasl_username,
+        "sasl.password": kafka.sasl_password.reveal() if kafka.sasl_password else None,
+        "ssl.ca.location": kafka.ssl_ca_location,
+        "ssl.certificate.location": kafka.ssl_certificate_location,
+        "ssl.key.location": kafka.ssl_key_location,
+    }
+    return {
+        "client.id": "detector",
+        **{name: value for name, value in named.items() if value is not None},
+        **kafka.options,
+        **{name: secret.reveal() for name, secret in kafka.secret_options.items()},
+    }
+
+
+def redis_client(config: Config) -> "redis.Redis":
+    """A client that gives up after a few seconds: whoever uses it has something better to do than to wait."""
+    import redis
+
+    return redis.Redis.from_url(
+        config.redis.url,
+        username=config.redis.username,
+        password=config.redis.password.reveal() if config.redis.password else None,
+        socket_timeout=REDIS_TIMEOUT,
+        socket_connect_timeout=REDIS_TIMEOUT,
+    )
+
+
+def registry_of(config: Config) -> "Registry | None":
+    """The Schema Registry, if there is one. Raises `ConfigError` for settings that its client refuses."""
+    from detector.codecs import SchemaRegistry
+
+    registry = config.registry
+    if registry.url is None:
+        return None
+    settings = {}
+    if registry.username is not None:
+        word = registry.password.reveal() if registry.password else ""
+        settings["basic.auth.user.info"] = f"{registry.username}:{word}"
+    if registry.ca_location is not None:
+        settings["ssl.ca.location"] = registry.ca_location
+    return SchemaRegistry(registry.url, settings)
