@@ -22,7 +22,7 @@ test: $(VENV)/dev.stamp ## all tests, with a real Kafka, Schema Registry and Red
 	@$(PY) -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp ## format, lint, types and the quick tests: under a minute, no services
-	@$(VENV)/bin/ruff format --check --quiet . || { $(VENV)/bin/ruff format --check .; echo "make format mends this"; exit 1; }
+	@$(VENV)/bin/ruff format --check --quiet . || { echo "make format lays it out"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(PY) -m pytest -m "not integration and not crash" $(ARGS)
