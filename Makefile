@@ -7,8 +7,9 @@ VENV ?= .venv
 ARGS ?=
 PY := $(VENV)/bin/python
 
-# One line for each package would bury what matters: a dot each, and pip's errors as they are.
-PIP_INSTALL := set -o pipefail; $(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off
+# One line for each package would bury what matters: a dot each, and pip's errors as they are. Most modules are never
+# imported: compiling them all beforehand would take as long as the rest.
+PIP_INSTALL = set -o pipefail; $(PY) -m pip install --disable-pip-version-check --no-input --progress-bar off --no-compile
 DOTS := | awk '/^Collecting/ { printf "."; fflush() } END { print " done" }'
 
 help: ## list the targets
