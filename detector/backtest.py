@@ -31,11 +31,14 @@ from detector.core.events import (
     Record,
     RunEvent,
     Tick,
+    decode,
+    encode,
     observations,
 )
 from detector.core.pipeline import StepFailed, step, wanted
 from detector.core.rules import Rules
 from detector.core.state import Entity, Partition
+from detector.errors import DetectorError
 from detector.settings import registry_of, rules_of
 from detector.sinks.cloudevents import as_json_line
 
@@ -74,7 +77,8 @@ class Replay:
         """Let an event arrive at its event time. Raises `StepFailed`."""
         emissions = []
         for key, body in observations(event, event.event_time):
-            emissions += self._step(key.encode(), body, event.event_time)
+            # Through the bytes of the log, as in the daemon: a number is then the same number.
+            emissions += self._step(key.encode(), decode(encode(body)).body, event.event_time)
         return emissions
 
     def tick(self, at: float) -> list[Emission]:
@@ -122,18 +126,18 @@ class Replay:
 def run(paths: Iterable[str], config: Config, write_line: Callable[[bytes], None]) -> Summary:
     """Judge the events in these files (`-` is standard input) and write each control event as a line of JSON.
 
-    The last line is `{"summary": ...}`. Raises `OSError` for a file that cannot be read, and `ConfigError`.
+    The last line is `{"summary": ...}`. Raises `DetectorError` for a file that cannot be read, and `ConfigError`.
     """
     rules = rules_of(config)
     summary = Summary()
     history = _read(paths, Decoder(registry_of(config)), summary)
     _count(history, summary)
-    _judge(history, rules, summary, write_line)
+    judge(history, rules, summary, write_line)
     write_line(msgspec.json.encode({"summary": summary}))
     return summary
 
 
-def _judge(history: list[Event], rules: Rules, summary: Summary, write_line: Callable[[bytes], None]) -> None:
+def judge(history: list[Event], rules: Rules, summary: Summary, write_line: Callable[[bytes], None]) -> None:
     """Replay; when an entity's turn raises, replay again and set that record aside, as the daemon does."""
     poisoned: dict[int, dict[str, str]] = {}
     written = 0
@@ -204,13 +208,13 @@ def _read(paths: Iterable[str], decoder: Decoder, summary: Summary) -> list[Even
 
 
 def _lines(paths: Iterable[str]) -> Iterator[bytes]:
-    """The lines of the files that are not blank. Raises `OSError`, also for a compressed file that is damaged."""
+    """The lines of the files that are not blank. Raises `DetectorError` for a file that cannot be read."""
     for path in paths:
         try:
             with _open(path) as lines:
                 yield from filter(None, map(bytes.strip, lines))
-        except (EOFError, zlib.error) as error:
-            raise OSError(f"{path}: is damaged ({error})") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise DetectorError(f"{path}: cannot be read: {error}") from None
 
 
 def _open(path: str) -> AbstractContextManager[IO[bytes]]:
