@@ -1,0 +1,195 @@
+"""What the configuration means to the core and to the clients."""
+
+from datetime import UTC, datetime, time
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from detector.config import load
+from detector.core.models.band import Band
+from detector.core.policies.window import Window
+from detector.core.rules import Hanging, Rules, Settings
+from detector.core.schedule import Deadline, Lateness
+from detector.errors import ConfigError
+from detector.settings import code_fingerprint, kafka_settings, redis_client, registry_of, rules_of
+
+
+def test_without_a_configuration_the_rules_are_those_of_the_core() -> None:
+    rules, core = rules_of(load("")), Rules()
+    names = ("metrics", "new_normal_after", "late", "hanging", "deadline", "max_duration", "mode", "policy", "wait")
+
+    assert [getattr(core.default, name) for name in names] == [getattr(rules.default, name) for name in names]
+    assert rules.default.model() == Band() == core.default.model()
+    assert (core.ahead, core.gap, core.grace, core.heartbeat, core.expire_after) == (
+        rules.ahead,
+        rules.gap,
+        rules.grace,
+        rules.heartbeat,
+        rules.expire_after,
+    )
+
+
+def test_every_key_reaches_the_core() -> None:
+    rules = rules_of(
+        load("""
+            time: {tick: 2s, ahead: 30s, gap: 5m, grace: 10m, heartbeat: 20s}
+            state: {expire_after: 30d}
+            detection:
+              model: {kind: band, width: 4, alpha: 0.2, floor: 0.1, warmup: 9}
+              metrics: [rows, duration]
+              new_normal_after: 5
+              late: {min_runs: 7, floor: 1m, share: 0.1}
+              hanging: {min_runs: 6, factor: 2.5, floor: 2m}
+            breaker:
+              mode: shadow
+              policy: {kind: window, criticals: 2, warnings: 3, runs: 4}
+              wait: 15m
+              max_wait: 6h
+              on_unknown: block
+        """)
+    )
+    default = rules.default
+
+    assert (rules.ahead, rules.gap, rules.grace, rules.heartbeat) == (30, 300, 600, 20)
+    assert rules.expire_after == 30 * 86_400
+    assert default.model() == Band(alpha=0.2, width=4, floor=0.1, warmup=9)
+    assert default.metrics == frozenset({"rows", "duration"})
+    assert default.new_normal_after == 5
+    assert default.late == Lateness(7, 60, 0.1)
+    assert default.hanging == Hanging(6, 2.5, 120)
+    assert default.policy == Window(criticals=2, warnings=3, runs=4)
+    assert (default.mode, default.wait, default.max_wait, default.on_unknown) == ("shadow", 900, 21_600, "block")
+
+
+def test_what_is_switched_off_is_off() -> None:
+    default = rules_of(load("detection: {late: {enabled: false}, hanging: {enabled: false}}")).default
+
+    assert default.late is None
+    assert default.hanging is None
+
+
+RULES = """
+rules:
+  - match: job:airflow/nightly_orders
+    deadline: {at: "03:30", timezone: Europe/Berlin, days: [mon, sat]}
+  - match: job:airflow/nightly_*
+    max_duration: 2h
+    breaker: {mode: "off", wait: 1h}
+  - match: job:*
+    breaker: {mode: shadow, on_unknown: block, policy: {kind: window, criticals: 3, runs: 5}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        pytest.param("dataset:db/orders", {}, id="an entity that no rule names has the defaults"),
+        pytest.param(
+            "job:dbt/orders",
+            {"mode": "shadow", "on_unknown": "block", "policy": Window(criticals=3, runs=5)},
+            id="a glob matches across slashes",
+        ),
+        pytest.param(
+            "job:airflow/nightly_load",
+            {"mode": "off", "wait": 3_600.0, "max_duration": 7_200.0, "on_unknown": "block"},
+            id="the first rule that has a key counts, others add theirs",
+        ),
+        pytest.param(
+            "job:airflow/nightly_orders",
+            {"deadline": Deadline(time(3, 30), ZoneInfo("Europe/Berlin"), frozenset({0, 5})), "mode": "off"},
+            id="a deadline has a time zone and days",
+        ),
+    ],
+)
+def test_rules_say_what_differs(key: str, expected: dict[str, object]) -> None:
+    settings = rules_of(load(RULES)).of(key)
+
+    assert expected == {name: getattr(settings, name) for name in expected}
+    assert expected or settings == Settings(model=settings.model)
+
+
+def test_a_deadline_is_at_the_local_time_on_both_sides_of_a_change_of_clocks() -> None:
+    deadline = rules_of(load(RULES)).of("job:airflow/nightly_orders").deadline
+    assert deadline is not None
+    winter, summer = datetime(2026, 3, 27, tzinfo=UTC).timestamp(), datetime(2026, 3, 29, tzinfo=UTC).timestamp()
+
+    assert datetime.fromtimestamp(deadline.after(winter), UTC) == datetime(2026, 3, 28, 2, 30, tzinfo=UTC)
+    assert datetime.fromtimestamp(deadline.after(summer), UTC) == datetime(2026, 3, 30, 1, 30, tzinfo=UTC)
+
+
+def test_jobs_that_are_named_whole_and_have_a_deadline_are_watched_before_their_first_event() -> None:
+    assert rules_of(load(RULES)).declared == ("job:airflow/nightly_orders",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("detection: {model: {kind: bend}}", "detection.model.kind: unknown value 'bend'"),
+        ("detection: {model: {kind: band, alhpa: 0.1}}", "detection.model.alhpa: unknown key"),
+        ("detection: {model: {kind: band, alpha: 2}}", "detection.model: alpha: must be above 0 and at most 1"),
+        ("breaker: {policy: {kind: window, criticals: 9}}", "breaker.policy: criticals: must be from 1 to runs"),
+        (
+            "rules: [{match: 'job:*', max_duration: 1h}, {match: 'job:*', breaker: {policy: {kind: never}}}]",
+            "rules[1].breaker.policy.kind: unknown value 'never'",
+        ),
+    ],
+)
+def test_a_wrong_model_or_policy_is_an_error_that_names_the_path(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        rules_of(load(text))
+
+    assert str(caught.value).startswith(message)
+
+
+def test_the_fingerprint_is_that_of_what_decides_and_of_nothing_else() -> None:
+    plain = rules_of(load("")).fingerprint
+
+    assert plain == rules_of(load("http: {port: 9999}")).fingerprint
+    assert plain != rules_of(load("breaker: {wait: 11m}")).fingerprint
+    assert plain.endswith(code_fingerprint())
+    assert len(code_fingerprint()) == 8
+
+
+# ---------------------------------------------------------------- the clients
+
+
+def test_librdkafka_is_told_how_to_reach_the_cluster() -> None:
+    settings = kafka_settings(
+        load("""
+            kafka:
+              bootstrap_servers: "a:9092,b:9092"
+              security_protocol: SASL_SSL
+              sasl_mechanism: SCRAM-SHA-512
+              sasl_username: detector
+              sasl_password: "007"
+              ssl_ca_location: /etc/ca.pem
+              options: {socket.keepalive.enable: true}
+              secret_options: {ssl.key.password: hush}
+        """)
+    )
+
+    assert settings == {
+        "client.id": "detector",
+        "bootstrap.servers": "a:9092,b:9092",
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "detector",
+        "sasl.password": "007",
+        "ssl.ca.location": "/etc/ca.pem",
+        "socket.keepalive.enable": True,
+        "ssl.key.password": "hush",
+    }
+
+
+def test_a_redis_client_logs_in_and_gives_up_after_a_while() -> None:
+    with redis_client(load("redis: {url: 'redis://me:secret@10.0.0.1:6380/2'}")) as client:
+        asked = client.connection_pool.connection_kwargs
+
+    assert (asked["host"], asked["port"], asked["db"]) == ("10.0.0.1", 6380, 2)
+    assert (asked["username"], asked["password"]) == ("me", "secret")
+    assert 0 < asked["socket_timeout"] <= 10
+
+
+def test_there_is_a_registry_where_one_is_named() -> None:
+    assert registry_of(load("")) is None
+    assert registry_of(load("registry: {url: 'mock://here', username: me, password: secret}")) is not None
