@@ -1,1 +1,67 @@
 """`detector demo`: a company of pipelines with faults, and Detector watching it, on a machine with only Python."""
+
+import json
+import threading
+
+from rich.console import Console
+
+from detector.config import Config, Http, Kafka, Log, Redis, Time, Topics, Worker
+from detector.demo import wire
+from detector.demo.link import Breakers, Clock, Listener, Outlet
+from detector.demo.live import TICK, Demo
+from detector.demo.screen import opened, summary
+from detector.embedded import EmbeddedBroker, EmbeddedRedis
+from detector.settings import redis_client
+
+PARTITIONS = 4
+NEXT_STEPS = """
+Next:
+  detector doctor                    looks at your own Kafka and Redis, and says what is missing
+  detector backtest events.jsonl     judges a history of yours; needs neither
+  detector run                       watches your pipelines
+  detector check job:airflow/load    may this pipeline go on? exit code 0 yes, 1 no, 2 unknown"""
+
+
+def main(seconds: float | None, seed: int, as_json: bool, console: Console) -> int:
+    """Run the demo for `seconds` after its warm-up (None: until Ctrl-C). Returns the exit code.
+
+    With `as_json` the only thing on standard output is one JSON object; what happens goes to standard error. Raises
+    `DetectorError`.
+    """
+    told = Console(stderr=True, highlight=False) if as_json else console
+    with EmbeddedBroker() as broker, EmbeddedRedis() as server:
+        config = configuration(broker.bootstrap, server.url)
+        names = config.topics
+        for name in (*names.inputs, names.log, names.control, names.breakers, names.snapshots, names.dead_letters):
+            broker.create_topic(name, PARTITIONS)
+        with redis_client(config) as client, opened(told) as screen:
+
+            def daemon(clock: Clock, stop: threading.Event) -> None:
+                from detector import app
+
+                app.run(config, app.STAGES, stop, clock=clock, embedded=True)
+
+            def connect(clock: Clock) -> tuple[Outlet, Listener, Breakers]:
+                listener = Listener(broker.bootstrap, names.control, names.breakers)
+                return Outlet(broker.bootstrap), listener, Breakers(client, config.redis.prefix, clock)
+
+            demo = Demo(seed, seconds, daemon, connect, screen)
+            demo.run()
+    for line in summary(demo.story, demo.status, NEXT_STEPS):
+        told.print(line, markup=False, soft_wrap=True)
+    if as_json:
+        console.file.write(json.dumps({**demo.story.as_json(), "seed": seed}) + "\n")
+    return 0
+
+
+def configuration(bootstrap: str, redis_url: str) -> Config:
+    """How Detector runs here. Times are simulated: a tick every half a minute of them is some twenty a second."""
+    return Config(
+        kafka=Kafka(bootstrap_servers=bootstrap, options={"log.connection.close": False}),
+        topics=Topics(inputs=(wire.OPENLINEAGE, wire.NATIVE), partitions=PARTITIONS),
+        redis=Redis(url=redis_url),
+        worker=Worker(slot="demo"),
+        time=Time(tick=TICK, gap=6 * 3_600.0),
+        http=Http(port=0),
+        log=Log(level="error"),
+    )

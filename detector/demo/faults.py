@@ -17,11 +17,11 @@ WHAT: dict[Kind, str] = {
     "failed_run": "the run fails",
     "late": "the run never starts",
     "hanging_run": "the run never ends",
-    "slow_run": f"the run takes {SLOW:g} times as long",
-    "short_load": "only 5 % of the rows arrive",
-    "zero_rows": "no rows arrive, and the run says COMPLETE",
-    "double_load": "every row is loaded twice",
-    "retries": "the run fails twice before it succeeds",
+    "slow_run": f"takes {SLOW:g} times as long",
+    "short_load": "only 5 % of the rows",
+    "zero_rows": "no rows at all",
+    "double_load": "every row twice",
+    "retries": "fails twice, then succeeds",
 }
 CHECKS: dict[Kind, frozenset[str]] = {
     "failed_run": frozenset({"failed"}),

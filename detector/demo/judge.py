@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from detector.demo.company import BY_KEY, DAY, EVERY_DAY, HOUR, JOBS, Job, downstream, entity_of
 from detector.demo.faults import CHECKS, Fault
 
+ROUNDING = 0.002  # times of events are written in milliseconds
 _WRITER_OF: dict[str, Job] = {entity_of(output.dataset): job for job in JOBS for output in job.writes}
 
 
@@ -50,7 +51,7 @@ class Judge:
 
 def explains(fault: Fault, entity: str, at: float) -> bool:
     """Whether a fault may be felt at an entity at a moment."""
-    if fault.injected_at is None or at < fault.injected_at:
+    if fault.injected_at is None or at < fault.injected_at - ROUNDING:
         return False
     if entity not in fault.entities and entity not in downstream(fault.job):
         return False

@@ -48,7 +48,12 @@ class Outlet:
 
     def __init__(self, bootstrap: str) -> None:
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 2, "log_level": 0}
+            {
+                "bootstrap.servers": bootstrap,
+                "partitioner": "murmur2_random",
+                "linger.ms": 2,
+                "log.connection.close": False,
+            }
         )
 
     def send(self, events: Iterable[RunEvent]) -> None:
@@ -73,7 +78,7 @@ class Listener:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 10,
-                "log_level": 0,
+                "log.connection.close": False,
             }
         )
         known = self._consumer.list_topics(timeout=ANSWER).topics

@@ -18,10 +18,12 @@ from detector.demo.link import Breakers, Clock, Listener, Outlet
 from detector.demo.screen import Screen, Status
 from detector.demo.simulation import Sent, Simulation
 from detector.demo.story import Story
+from detector.errors import DetectorError
 
 BEGIN = datetime(2026, 3, 3, tzinfo=UTC).timestamp()
 HOURLY_HISTORY, DAILY_HISTORY = 14 * DAY, 42 * DAY
 SPEED = 600.0
+TICK = 30.0
 MAX_LEAD = 6 * MINUTE
 LONGEST_STEP = 1 * MINUTE
 TO_BE_FOUND = 45 * MINUTE
@@ -50,7 +52,7 @@ class Demo:
     story: Story = field(default_factory=Story)
     status: Status = field(default_factory=lambda: Status("starting Detector", BEGIN - DAILY_HISTORY, SPEED))
     _stop: threading.Event = field(default_factory=threading.Event)
-    _clock: Clock = field(default_factory=lambda: Clock(BEGIN - DAILY_HISTORY))
+    _clock: Clock = field(default_factory=lambda: Clock(BEGIN - DAILY_HISTORY - DAY))
     _failure: BaseException | None = None
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -81,10 +83,10 @@ class Demo:
     # ------------------------------------------------------------ history
 
     def _warm_up(self) -> None:
-        began, upto = time.monotonic(), self._clock.now
-        self._wait_for(upto)
+        began = time.monotonic()
+        self._wait_for(self._clock.now, ticking=True)
         self.status.phase = "learning from six weeks of history"
-        events = past(self.seed)
+        events, upto = past(self.seed), BEGIN - DAILY_HISTORY
         while upto < BEGIN:
             before, upto = upto, min(upto + 7 * DAY, BEGIN)
             self._outlet.send(event for event in events if before <= event.event_time < upto)
@@ -94,12 +96,14 @@ class Demo:
         took = time.monotonic() - began
         self.status.warmed_up = f"{len(events):,} events of six weeks were learned from in {took:.1f} s."
 
-    def _wait_for(self, moment: float) -> None:
-        """Until Detector's time has come to a moment."""
+    def _wait_for(self, moment: float, ticking: bool = False) -> None:
+        """Until Detector's time has come to a moment; `ticking` if the clock must go on, for partitions that join late."""
         deadline = time.monotonic() + WARM_UP_WITHIN
         while self._listener.clock < moment and not self._stop.wait(LOOP):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"Detector did not begin to tell the time within {WARM_UP_WITHIN:.0f} s")
+                raise DetectorError(f"Detector did not learn its history within {WARM_UP_WITHIN:.0f} s")
+            if ticking:
+                self._clock.set(self._clock.now + TICK)
             self._turn()
 
     # ------------------------------------------------------------ live

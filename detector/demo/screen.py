@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Protocol
+from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,6 +16,7 @@ from detector.core.text import duration
 from detector.demo.faults import WHAT
 from detector.demo.story import Case, Line, Story, Tone, delay_of, short
 
+WIDE = 110
 MARKS: dict[Tone, tuple[str, str, str]] = {
     "fault": ("✗", "bold red", "injected"),
     "found": ("✓", "bold green", "found"),
@@ -51,9 +52,8 @@ class Screen(Protocol):
 
 
 @contextmanager
-def opened(stream: IO[str]) -> Iterator[Screen]:
-    """The live view if `stream` is a terminal, else plain lines."""
-    console = Console(file=stream, highlight=False)
+def opened(console: Console) -> Iterator[Screen]:
+    """The live view on a terminal, else plain lines."""
     if not console.is_terminal:
         yield Lines(console)
         return
@@ -86,15 +86,16 @@ class View:
 
     def show(self, story: Story, status: Status) -> None:
         """Draw anew."""
-        self._live.update(render(story, status, self._live.console.height), refresh=True)
+        width, height = self._live.console.size
+        self._live.update(render(story, status, width, height), refresh=True)
 
 
-def render(story: Story, status: Status, height: int) -> RenderableType:
-    """The view, in `height` lines."""
+def render(story: Story, status: Status, width: int, height: int) -> RenderableType:
+    """The view, on a terminal of this size."""
     rows = max(3, min(len(story.cases), (height - 11) // 2))
     lines = max(3, height - rows - 10)
     cases = list(story.cases.values())[-rows:]
-    return Group(_head(story, status), _faults(cases), _feed(list(story.lines)[-lines:], lines))
+    return Group(_head(story, status), _faults(cases, width >= WIDE), _feed(list(story.lines)[-lines:], lines))
 
 
 def _head(story: Story, status: Status) -> Panel:
@@ -103,11 +104,11 @@ def _head(story: Story, status: Status) -> Panel:
         figures.add_column(justify="center", ratio=1)
     alarms = len(story.judge.false_alarms)
     figures.add_row(
-        _figure(len(story.cases), "faults injected", "red"),
+        _figure(len(story.cases), "injected", "red"),
         _figure(len(story.judge.found), "found", "green"),
         _figure(alarms, "false alarms", "yellow" if alarms else "green"),
         _figure(story.opened, "breakers opened", "red"),
-        _figure(story.protected, "runs protected", "blue"),
+        _figure(story.protected, "protected", "blue"),
     )
     ends = "Ctrl-C ends it" if status.left is None else f"{max(status.left, 0):.0f} s left"
     where = f"   {status.address}" if status.address else ""
@@ -120,20 +121,20 @@ def _figure(value: int, what: str, colour: str) -> Text:
     return Text.assemble((f"{value} ", f"bold {colour}"), (what, "default"))
 
 
-def _faults(cases: list[Case]) -> Table:
+def _faults(cases: list[Case], wide: bool) -> Table:
     table = Table(expand=True, box=None, header_style="bright_black", pad_edge=False, padding=(0, 1))
     table.add_column("time", no_wrap=True)
-    table.add_column("what goes wrong", no_wrap=True, ratio=3)
-    table.add_column("where", no_wrap=True, ratio=3, overflow="ellipsis")
+    table.add_column("what goes wrong", no_wrap=True)
+    table.add_column("where", no_wrap=True, min_width=20, overflow="ellipsis")
     table.add_column("found after", no_wrap=True)
     table.add_column("breakers", no_wrap=True)
-    table.add_column("protected", no_wrap=True, ratio=3, overflow="ellipsis")
+    table.add_column("protected", no_wrap=True, ratio=1, overflow="ellipsis")
     for case in cases:
-        table.add_row(*_row(case))
+        table.add_row(*_row(case, wide))
     return table
 
 
-def _row(case: Case) -> tuple[Text, ...]:
+def _row(case: Case, wide: bool) -> tuple[Text, ...]:
     fault = case.fault
     waits = Text("not yet", "yellow") if case.finding is None else Text(delay_of(case), "bold green")
     return (
@@ -142,9 +143,15 @@ def _row(case: Case) -> tuple[Text, ...]:
         Text(short(fault.entity)),
         waits,
         _breakers(case),
-        Text(
-            ", ".join(short(key) for key in sorted(case.protected)) or "-", "blue" if case.protected else "bright_black"
-        ),
+        _protected(case, wide),
+    )
+
+
+def _protected(case: Case, wide: bool) -> Text:
+    if not case.protected:
+        return Text("-", "bright_black")
+    return Text(
+        ", ".join(short(key) for key in sorted(case.protected)) if wide else f"{len(case.protected)} jobs", "blue"
     )
 
 

@@ -4,6 +4,7 @@ Two voices tell it: the company (what was injected, who was held back) and Detec
 which breakers moved). Nothing here knows how it is shown.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from detector.demo.simulation import Happening, Held, Injected, Sent
 
 Tone = Literal["fault", "found", "symptom", "alarm", "open", "probe", "closed", "held", "plain"]
 KEEP_LINES = 200
+_UUID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,11 @@ class Story:
         fault = blame(self.cases, held.entity, held.at)
         if fault is not None and held.job.key not in fault.entities:
             self.cases[fault].protected.add(held.job.key)
-        why = "the breaker" if held.directly else "it waits behind the breaker"
+        breaker = f"the breaker of {short(held.entity)}"
         self._tell(
-            held.at, "held", f"{short(held.job.key)} does not start: {why} of {short(held.entity)} is not closed"
+            held.at,
+            "held",
+            f"{short(held.job.key)} waits for {breaker if held.directly else f'a job that {breaker} holds'}",
         )
 
     # ------------------------------------------------------------ Detector
@@ -119,7 +123,7 @@ class Story:
         )
 
     def _tell(self, at: float, tone: Tone, text: str) -> None:
-        self.lines.append(Line(at, tone, text))
+        self.lines.append(Line(at, tone, _UUID.sub(r"\1", text)))
         self.told += 1
 
     # ------------------------------------------------------------ the end
@@ -156,7 +160,7 @@ def _fault(case: Case) -> dict[str, Any]:
         "entity": fault.entity,
         "injected_at": _iso(fault.injected_at),
         "found_at": None if finding is None else _iso(finding.at),
-        "delay_s": None if finding is None else round(finding.at - fault.injected_at, 3),
+        "delay_s": None if finding is None else round(max(finding.at - fault.injected_at, 0.0), 2),
         "wall_delay_s": None if case.wall_delay is None else round(case.wall_delay, 3),
         "check": None if finding is None else finding.check,
         "summary": None if finding is None else finding.summary,
