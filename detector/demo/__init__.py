@@ -48,7 +48,7 @@ def main(seconds: float | None, seed: int, as_json: bool, console: Console) -> i
             demo = Demo(seed, seconds, daemon, connect, screen)
             demo.run()
     for line in summary(demo.story, demo.status, NEXT_STEPS):
-        told.print(line, markup=False, soft_wrap=True)
+        told.print(line, markup=False, soft_wrap=not told.is_terminal)
     if as_json:
         console.file.write(json.dumps({**demo.story.as_json(), "seed": seed}) + "\n")
     return 0

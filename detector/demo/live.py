@@ -89,7 +89,9 @@ class Demo:
         events, upto = past(self.seed), BEGIN - DAILY_HISTORY
         while upto < BEGIN:
             before, upto = upto, min(upto + 7 * DAY, BEGIN)
-            self._outlet.send(event for event in events if before <= event.event_time < upto)
+            week = [event for event in events if before <= event.event_time < upto]
+            self._outlet.send(week)
+            self.story.events += len(week)
             self._clock.set(upto)
             self._turn()
         self._wait_for(BEGIN)
@@ -97,7 +99,7 @@ class Demo:
         self.status.warmed_up = f"{len(events):,} events of six weeks were learned from in {took:.1f} s."
 
     def _wait_for(self, moment: float, ticking: bool = False) -> None:
-        """Until Detector's time has come to a moment; `ticking` if the clock must go on, for partitions that join late."""
+        """Until Detector's time has come to a moment. `ticking`: the clock goes on, for partitions that join late."""
         deadline = time.monotonic() + WARM_UP_WITHIN
         while self._listener.clock < moment and not self._stop.wait(LOOP):
             if time.monotonic() > deadline:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.core.text import duration
+from detector.demo.company import DATASETS, JOBS
 from detector.demo.faults import WHAT
 from detector.demo.story import Case, Line, Story, Tone, delay_of, short
 
@@ -112,7 +113,7 @@ def _head(story: Story, status: Status) -> Panel:
     )
     ends = "Ctrl-C ends it" if status.left is None else f"{max(status.left, 0):.0f} s left"
     where = f"   {status.address}" if status.address else ""
-    title = f"[bold]Detector[/]  {status.phase}   [bold]{_when(status.simulated)}[/]"
+    title = f"[bold]{len(JOBS)} jobs, {len(DATASETS)} datasets[/]   {status.phase}   [bold]{_when(status.simulated)}[/]"
     pace = f"1 s = {duration(status.speed)}   {status.rate:,.0f} events/s   {ends}{where}"
     return Panel(figures, title=title, subtitle=pace, border_style="bright_black")
 
