@@ -1,11 +1,14 @@
 """What a dataset's entity does with what runs write to it, with the checks of others, and with profiles."""
 
-from detector.core.events import DatasetObserved, Profiled
-from detector.core.jobs import MAX_NEIGHBOURS
+from detector.core.events import Assertion, DatasetObserved, Profiled
+from detector.core.jobs import keep_newest
 from detector.core.judge import judge
-from detector.core.ledger import close, find_run, note_time
+from detector.core.ledger import close, find_run, is_new_profile, note_time, run_hash
 from detector.core.state import NEVER, Good, Run
 from detector.core.turn import CRITICAL, INFO, Turn
+
+MAX_CHECKS = 1_000
+NAMED_CHECKS = 10
 
 
 def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
@@ -13,7 +16,9 @@ def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
     if seen.role == "input" and seen.job is not None:
         _read_by(turn, seen.job, seen.event_time)
     if seen.role == "described":
-        _assertions(turn, {a.assertion: a.success for a in seen.dataset.assertions if a.severity != "warn"}, None)
+        outcomes: dict[str, bool] = {}
+        _fold_assertions(outcomes, seen.dataset.assertions)
+        _assertions(turn, outcomes, None)
     elif seen.run_id is not None and (seen.role == "output" or seen.dataset.assertions):
         _on_write(turn, seen, f"{seen.run_id}" if seen.role == "output" else f"{seen.run_id}/{seen.job}")
 
@@ -21,8 +26,7 @@ def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
 def _read_by(turn: Turn, job: str, at: float) -> None:
     readers = turn.entity.runs.neighbours
     readers[job] = max(at, readers.get(job, 0.0))
-    while len(readers) > MAX_NEIGHBOURS:
-        del readers[min(readers, key=lambda key: (readers[key], key))]
+    keep_newest(readers)
 
 
 def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
@@ -36,7 +40,7 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
         before = run.severity
         _judge_facts(turn, run)
         if run.severity > before:
-            turn.outcome(run.hash, run.severity, _reason(run))
+            turn.outcome(run.hash, run.severity, _reason(run), run.began)
     elif run.ended is not None:
         close(runs, run, turn.believed(NEVER))
         _judge_write(turn, run)
@@ -44,16 +48,23 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
 
 def _fold(run: Run, seen: DatasetObserved, over: bool) -> None:
     note_time(run, seen.state, seen.event_time)
+    stale = over or seen.event_time < run.newest
+    run.newest = max(run.newest, seen.event_time)
     dataset = seen.dataset
     if seen.role == "output":
         for name, value in (("rows", dataset.rows), ("bytes", dataset.bytes), ("files", dataset.files)):
-            if value is not None and not (over and name in run.metrics):
+            if value is not None and not (stale and name in run.metrics):
                 run.metrics[name] = value
-    run.version = dataset.version or run.version
-    for check in dataset.assertions:
-        if check.severity != "warn":
-            name = f"{check.assertion}({check.column})" if check.column else check.assertion
-            run.assertions[name] = check.success and run.assertions.get(name, True)
+    run.version = (run.version or dataset.version) if stale else (dataset.version or run.version)
+    _fold_assertions(run.assertions, dataset.assertions)
+
+
+def _fold_assertions(outcomes: dict[str, bool], told: tuple[Assertion, ...]) -> None:
+    """A check that was told twice has failed if it failed once. What its owner calls a warning is no failure."""
+    for check in told:
+        name = f"{check.assertion}({check.column})" if check.column else check.assertion
+        if check.severity != "warn" and (name in outcomes or len(outcomes) < MAX_CHECKS):
+            outcomes[name] = check.success and outcomes.get(name, True)
 
 
 def _judge_write(turn: Turn, run: Run) -> None:
@@ -67,7 +78,7 @@ def _judge_write(turn: Turn, run: Run) -> None:
     if run.severity == INFO and run.state == "COMPLETE" and run.metrics:
         turn.entity.runs.good = Good(run.id, run.ended or turn.at, run.version)
     if run.judged:
-        turn.outcome(run.hash, run.severity, _reason(run))
+        turn.outcome(run.hash, run.severity, _reason(run), run.began, mends=run.not_before > 0)
 
 
 def _judge_facts(turn: Turn, run: Run) -> None:
@@ -80,17 +91,24 @@ def _judge_facts(turn: Turn, run: Run) -> None:
 
 
 def _judge_assertions(turn: Turn, run: Run) -> None:
-    new = {name: success for name, success in sorted(run.assertions.items()) if f"assertion {name}" not in run.judged}
+    judged = set(run.judged)
+    new = {name: ok for name, ok in sorted(run.assertions.items()) if _judged_as(name, ok) not in judged}
     if new:
-        run.judged += [f"assertion {name}" for name in new]
+        run.judged += [_judged_as(name, success) for name, success in new.items()]
         run.severity = max(run.severity, _assertions(turn, new, run.id))
+
+
+def _judged_as(name: str, success: bool) -> str:
+    return f"{'passed' if success else 'failed'} {name}"
 
 
 def _assertions(turn: Turn, outcomes: dict[str, bool], run_id: str | None) -> int:
     """Checks that somebody else ran: each that failed is critical, as its owner declared it."""
     failed = sorted(name for name, success in outcomes.items() if not success)
     if failed:
-        turn.find("assertion", CRITICAL, f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(failed)}", run_id)
+        more = ", ..." if len(failed) > NAMED_CHECKS else ""
+        told = f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(failed[:NAMED_CHECKS])}{more}"
+        turn.find("assertion", CRITICAL, told, run_id)
         return CRITICAL
     if outcomes:
         turn.over("assertion", "all checks pass", run_id)
@@ -103,16 +121,15 @@ def _reason(run: Run) -> str:
 
 def on_profile(turn: Turn, seen: Profiled) -> None:
     """Judge the size of a profiled set of rows. Profiles at different grains are different series."""
-    profile = seen.profile
-    name = f"{profile.grain}/{profile.partition}/{profile.window_end}/{profile.run_id}/{profile.event_time}"
-    runs = turn.entity.runs
-    run = find_run(runs, f"profile:{name}", "COMPLETE", profile.event_time, turn.now)
-    if run is None or run.id in runs.closed:
+    profile, runs = seen.profile, turn.entity.runs
+    name = f"profile:{profile.grain}/{profile.partition}/{profile.window_end}/{profile.run_id}/{profile.event_time}"
+    if not is_new_profile(runs, name, profile.event_time, turn.believed(NEVER)):
         return
+    run_id = profile.run_id or name
+    load = runs.open.get(run_id) or runs.closed.get(run_id)
+    run = Run(run_id, run_hash(run_id), turn.now, load.began if load else None, version=profile.version)
     note_time(run, "COMPLETE", profile.event_time)
-    run.version = profile.version
     for metric, value in (("rows", profile.rows), ("bytes", profile.bytes)):
         if value is not None:
             run.metrics[f"profile_{metric}:{profile.grain}"] = value
-    close(runs, run, turn.believed(NEVER))
     _judge_write(turn, run)

@@ -1,37 +1,38 @@
 """What a job's entity does with the events of its runs, and with time that passes without them."""
 
 from detector.core.events import JobObserved, RunObserved
-from detector.core.judge import judge, model_of
+from detector.core.judge import MAX_SERIES, judge, model_of
 from detector.core.ledger import close, find_run, note_time, run_hash
 from detector.core.models import Model
 from detector.core.state import NEVER, Good, Run
 from detector.core.text import duration, moment
-from detector.core.turn import CRITICAL, INFO, WARNING, Turn
+from detector.core.turn import CHECKS, CRITICAL, INFO, WARNING, Turn
 
 SETTLE = 10.0
 ABANDON = 7 * 86_400.0
 MAX_NEIGHBOURS = 100
+KEEP_WINDOWS = 16
+UNKNOWN = (None, None)
 
 
 def on_run(turn: Turn, seen: RunObserved) -> None:
     """Fold one event into its run; judge the run when it is over."""
     runs = turn.entity.runs
-    known = seen.run_id in runs.open
     run = find_run(runs, seen.run_id, seen.state, seen.event_time, turn.now)
     if run is None:
         return
     over = run.id in runs.closed
-    _fold(run, seen, over)
+    _fold(turn, run, seen, over)
     runs.streaming = runs.streaming or run.streaming
     runs.sends_start = runs.sends_start or seen.state == "START"
-    if not known and not over:
+    if run.state != "OTHER" and not runs.streaming:
         _began(turn, run, seen)
     if over:
         _late_facts(turn, run)
     elif run.ended is not None and not _waits_for_start(turn, run):
         _judge_run(turn, run)
     elif run.streaming and seen.snapshot_windows and seen.state == "RUNNING":
-        _judge_window(turn, run)
+        _judge_window(turn, run, seen)
 
 
 def on_job(turn: Turn, seen: JobObserved) -> None:
@@ -43,24 +44,31 @@ def _remember(turn: Turn, datasets: tuple[str, ...], at: float) -> None:
     neighbours = turn.entity.runs.neighbours
     for key in datasets:
         neighbours[key] = max(at, neighbours.get(key, 0.0))
-    while len(neighbours) > MAX_NEIGHBOURS:
-        del neighbours[min(neighbours, key=lambda key: (neighbours[key], key))]
+    keep_newest(neighbours)
 
 
-def _fold(run: Run, seen: RunObserved, over: bool) -> None:
-    """Facts accumulate. Of a run that is over, only what was not known yet is taken."""
+def keep_newest(neighbours: dict[str, float]) -> None:
+    """Drop the neighbours that were not heard of for longest, where they are too many."""
+    surplus = len(neighbours) - MAX_NEIGHBOURS
+    if surplus > 0:
+        for key in sorted(neighbours, key=lambda key: (neighbours[key], key))[:surplus]:
+            del neighbours[key]
+
+
+def _fold(turn: Turn, run: Run, seen: RunObserved, over: bool) -> None:
+    """Facts accumulate. Of a run that is over, and of an older event, only what was not known yet is taken."""
     note_time(run, seen.state, seen.event_time)
+    stale = over or seen.event_time < run.newest
+    run.newest = max(run.newest, seen.event_time)
     for mine, theirs in ((run.inputs, seen.inputs), (run.outputs, seen.outputs)):
-        for key, (rows, size) in theirs.items():
-            old_rows, old_size = mine.get(key, (None, None))
-            new = (rows if rows is not None else old_rows, size if size is not None else old_size)
-            if not over or old_rows is None or old_size is None:
-                mine[key] = (
-                    old_rows if over and old_rows is not None else new[0],
-                    old_size if over and old_size is not None else new[1],
-                )
-    for name, value in seen.metrics.items():
-        if not over or name not in run.metrics:
+        for key, told in theirs.items():
+            first, second = (mine.get(key, UNKNOWN), told) if stale else (told, mine.get(key, UNKNOWN))
+            mine[key] = (second[0] if first[0] is None else first[0], second[1] if first[1] is None else first[1])
+    watched = turn.settings.metrics
+    for name, value in sorted(seen.metrics.items()):
+        if name in run.metrics:
+            run.metrics[name] = run.metrics[name] if stale else value
+        elif len(run.metrics) < MAX_SERIES and (watched is None or name in watched):
             run.metrics[name] = value
     run.nominal_time = run.nominal_time if seen.nominal_time is None else seen.nominal_time
     run.error = run.error or seen.error
@@ -84,10 +92,15 @@ def _waits_for_start(turn: Turn, run: Run) -> bool:
 
 
 def _began(turn: Turn, run: Run, seen: RunObserved) -> None:
+    """The first event of a run has come, or its START after another one: only that tells when it began."""
     runs = turn.entity.runs
-    if runs.streaming:
+    if run.scheduled is not None:
+        if seen.state == "START":
+            began = turn.believed(run.began)
+            runs.schedule.correct(run.scheduled, began, turn.settings.late)
+            run.scheduled = began
         return
-    began = turn.believed(seen.event_time)
+    run.scheduled = began = turn.believed(seen.event_time)
     runs.schedule.add(began, seen.arrived - seen.event_time, turn.settings.late)
     if "late" in turn.entity.judgement.episodes:
         turn.over("late", f"a run began at {moment(began)}", run.id)
@@ -96,8 +109,11 @@ def _began(turn: Turn, run: Run, seen: RunObserved) -> None:
 
 
 def metrics_of(run: Run) -> dict[str, float]:
-    """The metrics of a run, by name and in a fixed order; what was not measured is not there. Units: see `unit_of`."""
-    found = {name: value for name, value in run.metrics.items() if value >= 0}
+    """The metrics of a run, by name and in a fixed order; what was not measured is not there. Units: see `unit_of`.
+
+    A number that is none or below zero (some drivers say -1 rows) is not measured.
+    """
+    found = {name: value for name, value in run.metrics.items() if name not in CHECKS and 0 <= value < NEVER}
     if run.started is not None and run.ended is not None and not run.streaming:
         found["duration"] = max(run.ended - run.started, 0.0)
     for side, datasets in (("in", run.inputs), ("out", run.outputs)):
@@ -105,7 +121,7 @@ def metrics_of(run: Run) -> dict[str, float]:
             continue
         for name, index in (("rows", 0), ("bytes", 1)):
             values = [datasets[key][index] for key in sorted(datasets)]
-            measured = [value for value in values if value is not None]
+            measured = [value for value in values if value is not None and 0 <= value < NEVER]
             if measured:
                 total = 0.0
                 for value in measured:
@@ -118,15 +134,14 @@ def _judge_run(turn: Turn, run: Run) -> None:
     runs = turn.entity.runs
     close(runs, run, turn.believed(NEVER))
     _remember(turn, tuple(run.outputs), run.ended or turn.at)
-    if turn.entity.judgement.episodes:
-        turn.over("hanging", f"the run ended ({run.state.lower()})", run.id)
+    _hangs_no_more(turn, f"the run ended ({run.state.lower()})", run)
     if run.state == "FAIL":
         run.severity, reason = CRITICAL, _failed(turn, run, "failed", CRITICAL)
     elif run.state == "ABORT":
         run.severity, reason = WARNING, _failed(turn, run, "aborted", WARNING)
     else:
         reason = _completed(turn, run)
-    turn.outcome(run.hash, run.severity, reason)
+    turn.outcome(run.hash, run.severity, reason, run.began, mends=run.not_before > 0)
 
 
 def _failed(turn: Turn, run: Run, check: str, severity: int) -> str:
@@ -149,8 +164,13 @@ def _completed(turn: Turn, run: Run) -> str:
 
 
 def _judge_metrics(turn: Turn, run: Run) -> str:
-    """Judge what was not judged yet of a completed run. Returns what to say if its severity is not 0."""
-    bad = []
+    """Judge what was not judged yet of a completed run. Returns what to say if its severity is not 0.
+
+    What a streaming run did in all its life compares with nothing: its windows are judged.
+    """
+    bad: list[str] = []
+    if run.streaming:
+        return "a good run"
     watched, judged = turn.settings.metrics, run.judged
     for metric, value in metrics_of(run).items():
         if metric in judged or not (watched is None or metric in watched):
@@ -169,17 +189,23 @@ def _late_facts(turn: Turn, run: Run) -> None:
     before = run.severity
     reason = _judge_metrics(turn, run)
     if run.severity > before:
-        turn.outcome(run.hash, run.severity, reason)
+        turn.outcome(run.hash, run.severity, reason, run.began)
 
 
-def _judge_window(turn: Turn, run: Run) -> None:
-    """A streaming run that reports whole windows: each report is judged, the run goes on."""
+def _judge_window(turn: Turn, run: Run, seen: RunObserved) -> None:
+    """A streaming run that reports whole windows: each report is judged, once, and the run goes on."""
+    told = f"window {seen.event_time}"
+    if told in run.judged:
+        return
+    run.judged = [*run.judged[1 - KEEP_WINDOWS :], told]
+    window = Run(run.id, run.hash, turn.now, streaming=True)
+    _fold(turn, window, seen, False)
     severity = INFO
     watched = turn.settings.metrics
-    for metric, value in metrics_of(run).items():
+    for metric, value in metrics_of(window).items():
         if watched is None or metric in watched:
             severity = max(severity, judge(turn, metric, value, run.id))
-    turn.outcome(run_hash(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}")
+    turn.outcome(run_hash(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}", turn.at)
 
 
 def _evidence(run: Run) -> dict[str, object]:
@@ -214,7 +240,7 @@ def on_time(turn: Turn, grace_until: float) -> None:
                 _judge_run(turn, run)
         elif not run.streaming and turn.now >= run.first_seen + ABANDON:
             del runs.open[run.id]
-            turn.over("hanging", "no end was seen for a week", run.id)
+            _hangs_no_more(turn, "no end was seen for a week", run)
         elif turn.now >= max(_hangs_at(turn, run), grace_until):
             _hangs(turn, run)
     if turn.now < grace_until:
@@ -244,17 +270,27 @@ def _longest(turn: Turn) -> tuple[float, str]:
 
 
 def _hangs_at(turn: Turn, run: Run) -> float:
-    if run.streaming or "hanging" in run.judged:
+    if run.state != "RUNNING" or run.streaming or "hanging" in run.judged:
         return NEVER
-    began = run.started if run.started is not None else run.first_seen
-    return began + _longest(turn)[0]
+    return _runs_since(turn, run) + _longest(turn)[0]
+
+
+def _runs_since(turn: Turn, run: Run) -> float:
+    return min(run.began, run.first_seen + turn.rules.ahead)
+
+
+def _hangs_no_more(turn: Turn, why: str, run: Run) -> None:
+    """The episode is over when no open run hangs any more, not when any run ends."""
+    if "hanging" in turn.entity.judgement.episodes and not any(
+        "hanging" in other.judged for other in turn.entity.runs.open.values()
+    ):
+        turn.over("hanging", why, run.id)
 
 
 def _hangs(turn: Turn, run: Run) -> None:
     run.judged.append("hanging")
     longest, why = _longest(turn)
-    began = run.started if run.started is not None else run.first_seen
-    running = turn.now - began
+    running = turn.now - _runs_since(turn, run)
     turn.find(
         "hanging",
         CRITICAL,
@@ -270,10 +306,13 @@ def _hangs(turn: Turn, run: Run) -> None:
 
 def _late_at(turn: Turn) -> float:
     runs = turn.entity.runs
-    if turn.settings.late is None or runs.streaming or runs.open or "late" in turn.entity.judgement.episodes:
-        return NEVER
     late_at = runs.schedule.late_at
-    return NEVER if late_at is None else late_at
+    if late_at is None or turn.settings.late is None or runs.streaming or "late" in turn.entity.judgement.episodes:
+        return NEVER
+    # The last run still goes on, and may keep the next one away. An older one does not: others have begun since.
+    last = runs.schedule.starts[-1]
+    goes_on = any(run.scheduled is not None and run.scheduled >= last for run in runs.open.values())
+    return NEVER if goes_on else late_at
 
 
 def _late(turn: Turn) -> None:

@@ -28,7 +28,12 @@ def unit_of(metric: str) -> str | None:
 
 
 def judge(turn: Turn, metric: str, value: float, run_id: str | None) -> int:
-    """Judge one value (not negative) of a metric, say what is to be said, learn. Returns the severity (0 is fine)."""
+    """Judge one value of a metric, say what is to be said, learn. Returns the severity (0 is fine).
+
+    A negative or infinite value, or none, is not a measurement: nothing is said or learned of it.
+    """
+    if not 0 <= value < math.inf:
+        return INFO
     all_series = turn.entity.series
     series = all_series.get(metric)
     if series is None:
@@ -87,7 +92,7 @@ def _flagged(
         upper=rounded(upper),
         unit=unit,
         score=rounded(score),
-        direction="low" if value < lower else "high",
+        direction="low" if value < expected else "high",
         samples=model.samples,
         last_values=[float(f"{x:.6g}") for x in series.last],
     )

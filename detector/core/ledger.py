@@ -49,10 +49,24 @@ def _is_new_attempt(closed: Run | None, state: RunState | None) -> bool:
     return state == "START" or (closed is not None and state in TERMINAL and state != closed.state)
 
 
+def is_new_profile(runs: Runs, name: str, event_time: float, believed: float) -> bool:
+    """Whether a profile was not seen before. Profiles have a ring of their own: there may be many more than runs."""
+    hashed = run_hash(name)
+    if not math.isfinite(event_time) or hashed in runs.profiled or event_time < runs.profiled_before:
+        return False
+    runs.profiled[hashed] = event_time
+    while len(runs.profiled) > KEEP_ENDED:
+        first = next(iter(runs.profiled))
+        runs.profiled_before = max(runs.profiled_before, min(runs.profiled.pop(first), believed))
+    return True
+
+
 def note_time(run: Run, state: RunState | None, event_time: float) -> None:
     """Fold the time of one event into a run: it started at its first START, and ended at its first terminal event."""
     if state == "START":
         run.started = event_time if run.started is None else min(run.started, event_time)
+    if state in ("START", "RUNNING") and run.ended is None:
+        run.state = "RUNNING"
     elif state in TERMINAL and run.ended is None:
         run.ended, run.state = event_time, str(state)
 

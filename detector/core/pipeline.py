@@ -30,6 +30,7 @@ from detector.core.turn import BREAKER, Place, Turn
 
 MAX_DUE = 2_000
 POISON_LIMIT = 3
+POISON_REST = 3_600.0
 HEARTBEAT = "io.detector.heartbeat.v1"
 QUARANTINED = "io.detector.entity.quarantined.v1"
 NO_POISON: Mapping[str, str] = MappingProxyType({})
@@ -85,7 +86,7 @@ def step(
     for key in keys:
         turn = Turn(entities[key], rules.of(key), rules, place, now, at, emissions)
         if key in poisoned:
-            _quarantine(turn, poisoned[key], partition)
+            _quarantine(turn, poisoned[key], partition, isinstance(body, Tick))
         else:
             _take(turn, partition, record, body)
         turn.entity.at = record.offset + 1
@@ -101,7 +102,7 @@ def _take(turn: Turn, partition: Partition, record: Record, body: Observation) -
         else:
             _observe(turn, body)
             entity.seen = max(entity.seen, record.timestamp)
-        entity.judgement.poisoned = 0
+            entity.judgement.poisoned = 0
         if isinstance(body, Tick) and turn.now >= _expires_at(turn):
             _expire(turn, partition)
         else:
@@ -243,8 +244,11 @@ def _unborn(partition: Partition, rules: Rules) -> list[str]:
 # ---------------------------------------------------------------- poison
 
 
-def _quarantine(turn: Turn, error: str, partition: Partition) -> None:
-    """The turn raised twice: that is its outcome. The state stays, the record is set aside, and it is said."""
+def _quarantine(turn: Turn, error: str, partition: Partition, tick: bool) -> None:
+    """The turn raised twice: that is its outcome. The state stays, the record is set aside, and it is said.
+
+    What it waits for stays too; but an entity that fails on a tick would fail on each: it has a rest.
+    """
     judgement = turn.entity.judgement
     judgement.poisoned += 1
     turn.say(
@@ -258,9 +262,12 @@ def _quarantine(turn: Turn, error: str, partition: Partition) -> None:
             summary=f"{turn.entity.key}: a record could not be judged ({error}); it was set aside",
         ),
     )
-    if judgement.poisoned >= POISON_LIMIT:
+    if judgement.poisoned >= POISON_LIMIT and turn.settings.mode != "off":
         turn.moves(
             breakers.lose(judgement.breaker, turn.now, f"{judgement.poisoned} records in a row could not be judged")
         )
         turn.publish()
-    schedule(partition, turn.entity.key, NEVER)
+    if not tick:
+        turn.entity.seen = max(turn.entity.seen, turn.place.appended)
+    if tick or turn.entity.key not in partition.due:
+        schedule(partition, turn.entity.key, turn.now + POISON_REST)

@@ -74,13 +74,8 @@ class Rules:
 
     def __post_init__(self) -> None:
         """`declared` are the jobs that are named whole and have a deadline: watched before their first event."""
-        self.declared = tuple(
-            sorted(
-                pattern
-                for pattern, override in self.overrides
-                if "deadline" in override and pattern.startswith("job:") and not any(c in pattern for c in "*?[")
-            )
-        )
+        whole = {p for p, _ in self.overrides if p.startswith("job:") and not any(c in p for c in "*?[")}
+        self.declared = tuple(sorted(key for key in whole if self.of(key).deadline is not None))
 
     def of(self, key: str) -> Settings:
         """The settings of the entity with this key."""

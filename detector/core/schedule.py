@@ -43,14 +43,22 @@ class Schedule(msgspec.Struct, array_like=True):
             return
         self.starts = sorted([*self.starts, at])[-KEEP:]
         self.lags = [*self.lags[-6:], min(max(lag, 0.0), DAY)]
-        self.expected = self.late_at = None
-        if rule is not None and len(self.starts) >= max(rule.min_runs, 2):
+        self._expect(rule)
+
+    def correct(self, old: float, new: float, rule: Lateness | None) -> None:
+        """A run that was taken to have started at `old` started at `new`."""
+        if new != old and old in self.starts:
+            self.starts.remove(old)
+            self.starts = sorted(self.starts if new in self.starts else [*self.starts, new])
             self._expect(rule)
 
-    def _expect(self, rule: Lateness) -> None:
+    def _expect(self, rule: Lateness | None) -> None:
         """The interval that follows a run is the median of those before; of a job that runs a few times a day or less,
         of those that followed a run on the same weekday, if there are two: one that rests on Sunday is not late then.
         """
+        self.expected = self.late_at = None
+        if rule is None or len(self.starts) < max(rule.min_runs, 2):
+            return
         starts = self.starts
         intervals = [after - before for before, after in pairwise(starts)]
         chosen = sorted(intervals)

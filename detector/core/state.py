@@ -1,11 +1,13 @@
 """The state of one entity and of one partition, and their bytes.
 
-A snapshot is one format byte and named sections (`breaker`, `runs`, `series`), each with a version of its own, so
-that a new engine of one section does not wipe the others. A section that is newer than this release knows refuses the
-partition (`SnapshotTooNew`): dropping it would lose what a later release needs.
+A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`), each with a version of its
+own, so that a new engine of one section does not wipe the others. A section that is newer than this release knows
+refuses the partition (`SnapshotTooNew`): dropping it would lose what a later release needs.
 """
 
+from struct import Struct
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -15,6 +17,7 @@ from detector.core.schedule import Schedule
 from detector.errors import SnapshotTooNew
 
 FORMAT = 1
+_HEAD = Struct("<BI")
 NEVER = float("inf")
 
 
@@ -31,8 +34,10 @@ class Episode(msgspec.Struct, array_like=True):
 class Run(msgspec.Struct, array_like=True):
     """A run as far as its events tell. `inputs` and `outputs` map a dataset to (rows, bytes); times in seconds.
 
-    `hash` stands for its id where that is too long to keep.
-    `judged` names the metrics that were judged already, so that a fact that comes late is judged once.
+    `hash` stands for its id where that is too long to keep. `state` is OTHER while nothing tells that the run goes on.
+    `judged` names the metrics that were judged already, so that a fact that comes late is judged once. `newest` is the
+    time of the newest event: what an older one says does not replace it. `scheduled` is the begin that the schedule has
+    learned.
     """
 
     id: str
@@ -40,7 +45,7 @@ class Run(msgspec.Struct, array_like=True):
     first_seen: float
     started: float | None = None
     ended: float | None = None
-    state: str = "RUNNING"
+    state: str = "OTHER"
     nominal_time: float | None = None
     inputs: dict[str, tuple[float | None, float | None]] = {}
     outputs: dict[str, tuple[float | None, float | None]] = {}
@@ -55,6 +60,13 @@ class Run(msgspec.Struct, array_like=True):
     assertions: dict[str, bool] = {}
     judged: list[str] = []
     severity: int = 0
+    newest: float = 0.0
+    scheduled: float | None = None
+
+    @property
+    def began(self) -> float:
+        """When it began, as far as is known."""
+        return self.first_seen if self.started is None else self.started
 
 
 class Good(msgspec.Struct, array_like=True):
@@ -69,7 +81,8 @@ class Runs(msgspec.Struct, array_like=True):
     """What is kept of the runs of an entity.
 
     `ended` maps the hashes of runs that are over to the time of their end, the oldest first; what ended before
-    `horizon` has left it. With both, the repeat of a run's end that comes days later is no new run.
+    `horizon` has left it. With both, the repeat of a run's end that comes days later is no new run. `profiled` and
+    `profiled_before` are the same for profiles.
     """
 
     open: dict[str, Run] = {}
@@ -83,6 +96,8 @@ class Runs(msgspec.Struct, array_like=True):
     streaming: bool = False
     sends_start: bool = False
     neighbours: dict[str, float] = {}
+    profiled: dict[int, float] = {}
+    profiled_before: float = 0.0
 
 
 class Series(msgspec.Struct, array_like=True):
@@ -151,7 +166,8 @@ def dump(entity: Entity) -> bytes:
         "series": entity.series,
     }
     sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
-    return bytes((FORMAT,)) + _encoder.encode(sections)
+    body = _encoder.encode(sections)
+    return _HEAD.pack(FORMAT, crc32(body)) + body
 
 
 def load(snapshot: bytes) -> Entity:
@@ -164,7 +180,10 @@ def load(snapshot: bytes) -> Entity:
         raise ValueError("no snapshot")
     if snapshot[0] > FORMAT:
         raise SnapshotTooNew(f"state has format {snapshot[0]}; this release knows formats up to {FORMAT}")
-    found = {section.name: _decode(section) for section in _sections.decode(snapshot[1:])}
+    body = snapshot[_HEAD.size :]
+    if len(snapshot) < _HEAD.size or _HEAD.unpack_from(snapshot)[1] != crc32(body):
+        raise ValueError("the checksum does not fit: the bytes are corrupt")
+    found = {section.name: _decode(section) for section in _sections.decode(body)}
     if found.keys() != _SECTIONS.keys():
         raise ValueError("a section is missing")
     head: _Head = found["head"]

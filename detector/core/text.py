@@ -4,12 +4,15 @@ import math
 from datetime import UTC, datetime
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999: a producer may tell any number
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def number(value: float, unit: str | None) -> str:
     """A value in its unit: `9,400 rows`, `1.2 GB`, `4 min 10 s`."""
-    if math.isinf(value):
-        return "any number of " + (unit or "")
+    if not math.isfinite(value):
+        return f"any number of {unit}" if unit else "any number"
     if unit == "seconds":
         return duration(value)
     if unit == "bytes":
@@ -27,6 +30,8 @@ def _bytes(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds in the two largest units: `2 d 3 h`, `1 h 5 min`, `4 min 10 s`, `0.3 s`."""
+    if not math.isfinite(seconds):
+        return "any time"
     if seconds < 10:
         return f"{seconds:.1f} s"
     parts: list[tuple[int, str]] = []
@@ -40,9 +45,9 @@ def duration(seconds: float) -> str:
 
 def moment(at: float) -> str:
     """A time: `Tue 24 Nov 03:00 UTC`, with seconds where there are any."""
-    when = datetime.fromtimestamp(at, UTC)
-    clock = when.strftime("%H:%M:%S" if when.second else "%H:%M")
-    return f"{when.strftime('%a')} {when.day} {when.strftime('%b')} {clock} UTC"
+    when = datetime.fromtimestamp(min(max(at, FIRST), LAST) if at == at else 0.0, UTC)
+    clock = f"{when:%H:%M:%S}" if when.second else f"{when:%H:%M}"
+    return f"{WEEKDAYS[when.weekday()]} {when.day} {MONTHS[when.month - 1]} {clock} UTC"
 
 
 def rounded(value: float | None) -> float | None:

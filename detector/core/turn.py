@@ -21,6 +21,7 @@ from detector.core.text import duration, moment
 
 CRITICAL, WARNING, INFO = 2, 1, 0
 KEEP_OUTCOMES = 8
+CHECKS = frozenset({"failed", "aborted", "late", "hanging", "deadline", "assertion"})
 ANOMALY = {phase: f"io.detector.anomaly.{phase}.v1" for phase in ("started", "updated", "ended")}
 BREAKER_CHANGED = "io.detector.breaker.state_changed.v1"
 BREAKER = "io.detector.breaker.v1"
@@ -111,19 +112,30 @@ class Turn:
 
     # ------------------------------------------------------------ the breaker
 
-    def outcome(self, run: int, severity: int, reason: str) -> None:
-        """Take how a run ended into the policy's window, and move the breaker as the policy says."""
+    def outcome(self, run: int, severity: int, reason: str, began: float, mends: bool = False) -> None:
+        """Take how a run ended into the policy's window, and move the breaker as the policy says.
+
+        What is told of one run more than once, by its end, late facts, or a profile, counts once, as the worst of it;
+        a new attempt of a run `mends` what the old one did. A run that began before the breaker opened is no probe,
+        and a bad one at the same tick is none: of many in parallel that fail for one reason, the first opens it.
+        """
         judgement = self.entity.judgement
+        known = next((outcome.severity for outcome in judgement.outcomes if outcome.run == run), -1)
+        if severity <= known and not mends:
+            return
         kept = [outcome for outcome in judgement.outcomes if outcome.run != run]
         judgement.outcomes = [*kept[1 - KEEP_OUTCOMES :], Outcome(run, severity, self.at)]
         if self.settings.mode == "off":
             return
-        probing = judgement.breaker.state is State.HALF_OPEN
+        breaker = judgement.breaker
+        if breaker.state is State.OPEN and (began < breaker.since or (severity > 0 and breaker.since == self.now)):
+            return
+        probing = breaker.state is State.HALF_OPEN
         verdict = self.settings.policy.verdict(judgement.outcomes)
         if verdict is Verdict.TRIP or (probing and severity > 0):
             self._trip(reason)
         elif verdict is Verdict.RECOVER and severity == 0:
-            self.moves(breakers.recover(judgement.breaker, self.now, "a good run"))
+            self.moves(breakers.recover(breaker, self.now, "a good run"))
 
     def _trip(self, reason: str) -> None:
         episodes = self.entity.judgement.episodes.values()

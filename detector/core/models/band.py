@@ -65,13 +65,9 @@ class Band:
     def bounds(self) -> tuple[float, float, float]:
         """(lower, expected, upper) in the unit of the values; infinitely wide before `warmup` values."""
         if self.samples < self.warmup:
-            return (0.0, math.expm1(self._mean), math.inf)
+            return (0.0, _unlog(self._mean), math.inf)
         reach = self.width * self._deviation()
-        return (
-            max(0.0, math.expm1(self._mean - reach)),
-            math.expm1(self._mean),
-            math.expm1(min(self._mean + reach, 700.0)),
-        )
+        return max(0.0, _unlog(self._mean - reach)), _unlog(self._mean), _unlog(self._mean + reach)
 
     def rebase(self, values: list[float]) -> None:
         """Begin anew from a few values: a new normal. The old variance is kept, since so few say little of it."""
@@ -96,3 +92,8 @@ class Band:
         if len(snapshot) != _STATE.size or snapshot[0] != _FORMAT:
             raise ValueError("not a snapshot of a band")
         _, self.samples, self._mean, self._var = _STATE.unpack(snapshot)
+
+
+def _unlog(y: float) -> float:
+    """The inverse of log1p, but for what no float holds."""
+    return math.expm1(min(y, 709.0))
