@@ -9,6 +9,8 @@ from detector.core.turn import CRITICAL, INFO, Turn
 
 MAX_CHECKS = 1_000
 NAMED_CHECKS = 10
+KEEP_FAILING = 100
+FORGET_FAILING = 7 * 86_400.0
 
 
 def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
@@ -34,16 +36,18 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
     run = find_run(runs, run_id, seen.state, seen.event_time, turn.now)
     if run is None:
         return
-    over = run.id in runs.closed
+    over, before = run.id in runs.closed, run.severity
     _fold(run, seen, over)
-    if over:
-        before = run.severity
-        _judge_facts(turn, run)
-        if run.severity > before:
-            turn.outcome(run.hash, run.severity, _reason(run), run.began)
-    elif run.ended is not None:
+    if run.ended is not None and not over:
         close(runs, run, turn.believed(NEVER))
         _judge_write(turn, run)
+        return
+    if over:
+        _judge_facts(turn, run)
+    else:
+        _judge_assertions(turn, run)  # a check that failed has failed, and the end may not speak of this dataset
+    if run.severity > before:
+        turn.outcome(run.hash, run.severity, _reason(run), run.began)
 
 
 def _fold(run: Run, seen: DatasetObserved, over: bool) -> None:
@@ -68,12 +72,16 @@ def _fold_assertions(outcomes: dict[str, bool], told: tuple[Assertion, ...]) -> 
 
 
 def _judge_write(turn: Turn, run: Run) -> None:
-    """A run that failed wrote nothing that can be judged: its job says so."""
+    """A run that failed wrote nothing that can be judged: its job says so. One good run does not mend the checks that
+    fail in another.
+    """
     if run.state == "COMPLETE":
         _judge_facts(turn, run)
     elif run.assertions:
         _judge_assertions(turn, run)
     else:
+        return
+    if run.severity == INFO and turn.entity.runs.failing:
         return
     if run.severity == INFO and run.state == "COMPLETE" and run.metrics:
         turn.entity.runs.good = Good(run.id, run.ended or turn.at, run.version)
@@ -103,14 +111,21 @@ def _judged_as(name: str, success: bool) -> str:
 
 
 def _assertions(turn: Turn, outcomes: dict[str, bool], run_id: str | None) -> int:
-    """Checks that somebody else ran: each that failed is critical, as its owner declared it."""
+    """Checks that somebody else ran: each that failed is critical, as its owner declared it, until it passes."""
+    failing = turn.entity.runs.failing
+    for name, success in outcomes.items():
+        failing.pop(name, None)
+        if not success and len(failing) < KEEP_FAILING:
+            failing[name] = turn.at
+    for name in [name for name, at in failing.items() if at < turn.at - FORGET_FAILING]:
+        del failing[name]
     failed = sorted(name for name, success in outcomes.items() if not success)
     if failed:
         more = ", ..." if len(failed) > NAMED_CHECKS else ""
         told = f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(failed[:NAMED_CHECKS])}{more}"
         turn.find("assertion", CRITICAL, told, run_id)
         return CRITICAL
-    if outcomes:
+    if outcomes and not failing:
         turn.over("assertion", "all checks pass", run_id)
     return INFO
 

@@ -82,7 +82,7 @@ class Runs(msgspec.Struct, array_like=True):
 
     `ended` maps the hashes of runs that are over to the time of their end, the oldest first; what ended before
     `horizon` has left it. With both, the repeat of a run's end that comes days later is no new run. `profiled` and
-    `profiled_before` are the same for profiles.
+    `profiled_before` are the same for profiles. `failing` are the checks of others that failed last, and when.
     """
 
     open: dict[str, Run] = {}
@@ -98,6 +98,7 @@ class Runs(msgspec.Struct, array_like=True):
     neighbours: dict[str, float] = {}
     profiled: dict[int, float] = {}
     profiled_before: float = 0.0
+    failing: dict[str, float] = {}
 
 
 class Series(msgspec.Struct, array_like=True):
