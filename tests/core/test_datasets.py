@@ -2,7 +2,7 @@
 
 import pytest
 
-from detector.core.events import Assertion, Dataset, DatasetEvent
+from detector.core.events import Assertion, Dataset, DatasetEvent, JobEvent
 from detector.core.ledger import KEEP_ENDED
 from tests.core.world import DAY, HOUR, MONDAY, TABLE, World, anomalies, checked, event, found, profile, ready, started
 
@@ -222,8 +222,6 @@ def test_who_reads_a_dataset_is_downstream_of_it() -> None:
 
 
 def test_static_facts_of_a_job_name_what_is_downstream_of_it() -> None:
-    from detector.core.events import JobEvent
-
     world = ready()
     world.tell(JobEvent("ns", "load", MONDAY, outputs=(Dataset("db", "orders"),)))
     said = world.tell(event("FAIL", MONDAY + DAY))
