@@ -18,7 +18,7 @@ import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from detector.errors import Unreachable
-from detector.view import key_of
+from detector.view import escaped, key_of
 
 AT_ONCE = 500
 POLL = 0.2
@@ -104,7 +104,7 @@ class RedisView:
 
     def begin(self, topic_id: str, partitions: Sequence[int]) -> None:
         """Let partitions without a position begin at the topic's start, swept of what they had."""
-        names = [self._escaped(f"{self._prefix}:{kind}:") + "*" for kind in ("breaker", "heartbeat")]
+        names = [escaped(f"{self._prefix}:{kind}:") + "*" for kind in ("breaker", "heartbeat")]
         for name in names:
             keys: list[bytes] = []
             for key in self._redis.scan_iter(match=name, count=1_000):
@@ -128,10 +128,6 @@ class RedisView:
     def forget(self, partition: int) -> None:
         """Let a partition begin anew."""
         self._redis.hdel(self._hash, str(partition))
-
-    @staticmethod
-    def _escaped(text: str) -> str:
-        return "".join(f"\\{char}" if char in "*?[]^\\" else char for char in text)
 
 
 class Follower:

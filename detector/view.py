@@ -10,6 +10,8 @@
 has its answer in milliseconds. `decide` is the rule, without any I/O; `read` fetches what it needs.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -26,6 +28,8 @@ _Finding = tuple[Verdict, str, str]
 EXIT_CODES: dict[Verdict, int] = {"allow": 0, "block": 1, "unknown": 2}
 MAX_AGE = 60.0
 HEARTBEAT = "heartbeat:"
+AT_ONCE = 1_000
+_ORDER: dict[Verdict, int] = {"block": 0, "unknown": 1, "allow": 2}
 
 
 class Stored(BreakerValue, frozen=True, kw_only=True):
@@ -64,15 +68,40 @@ def read(client: "redis.Redis", prefix: str, entity: str, now: float, max_age: f
     """
     from redis import RedisError
 
+    def get(key: str) -> bytes | None:
+        return _bytes(client.get(key_of(prefix, key)))
+
     try:
-        value = _bytes(client.get(key_of(prefix, entity)))
-        stored = None if value is None else msgspec.json.decode(value, type=Stored)
-        beat = None
-        if stored is not None:
-            beat = _bytes(client.get(key_of(prefix, f"{HEARTBEAT}{stored.partition}")))
-        clock = None if beat is None else msgspec.json.decode(beat, type=Heartbeat).clock
+        return _judge(entity, get(entity), lambda partition: get(f"{HEARTBEAT}{partition}"), now, max_age)
     except RedisError as error:
         return _unknown(entity, "unreachable", f"Redis does not answer: {error}")
+
+
+def read_all(client: "redis.Redis", prefix: str, now: float, max_age: float = MAX_AGE) -> list[Answer]:
+    """The answers for all entities of the view, those that block first. Raises `redis.RedisError`."""
+
+    @cache
+    def beat(partition: int) -> bytes | None:
+        return _bytes(client.get(key_of(prefix, f"{HEARTBEAT}{partition}")))
+
+    opening = key_of(prefix, "")
+    found = client.scan_iter(match=escaped(opening) + "*", count=AT_ONCE)
+    keys = [name.decode() if isinstance(name, bytes) else str(name) for name in found]
+    answers: list[Answer] = []
+    for first in range(0, len(keys), AT_ONCE):
+        some = keys[first : first + AT_ONCE]
+        for key, value in zip(some, client.mget(some), strict=True):
+            if value is not None:
+                answers.append(_judge(key.removeprefix(opening), _bytes(value), beat, now, max_age))
+    return sorted(answers, key=lambda answer: (_ORDER[answer.verdict], answer.entity))
+
+
+def _judge(entity: str, value: bytes | None, beat: Callable[[int], bytes | None], now: float, max_age: float) -> Answer:
+    """The answer, from the bytes that Redis has of an entity and of the heartbeat of a partition."""
+    try:
+        stored = None if value is None else msgspec.json.decode(value, type=Stored)
+        last = None if stored is None else beat(stored.partition)
+        clock = None if last is None else msgspec.json.decode(last, type=Heartbeat).clock
     except msgspec.DecodeError as error:
         return _unknown(entity, "unreadable", f"what Redis has is not readable by this release: {error}")
     return decide(entity, stored, clock, now, max_age)
@@ -150,3 +179,8 @@ def _bytes(value: object) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
     return str(value).encode()
+
+
+def escaped(text: str) -> str:
+    """A pattern of Redis's SCAN that stands for this very text."""
+    return "".join(f"\\{char}" if char in "*?[]^\\" else char for char in text)

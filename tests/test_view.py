@@ -158,3 +158,20 @@ def test_a_redis_that_is_away_is_an_answer() -> None:
 
 def test_every_verdict_has_its_exit_code() -> None:
     assert view.EXIT_CODES == {"allow": 0, "block": 1, "unknown": 2}
+
+
+def test_the_list_has_every_breaker_and_those_that_block_first(client: redis.Redis) -> None:
+    client.set("d:heartbeat:3", b'{"partition":3,"clock":%d}' % NOW)
+    for name, breaker in (("a", value()), ("b", value(**OPEN)), ("c", value(partition=4))):
+        client.set(f"d:breaker:job:airflow/{name}", stored(breaker))
+    client.set("d:breaker:job:airflow/d", b"{")
+    client.set("d2:breaker:job:airflow/e", stored(value()))
+
+    answers = view.read_all(client, "d", NOW)
+
+    assert [(answer.entity, answer.reason) for answer in answers] == [
+        ("job:airflow/b", "open"),
+        ("job:airflow/c", "no_heartbeat"),
+        ("job:airflow/d", "unreadable"),
+        ("job:airflow/a", "closed"),
+    ]

@@ -1,0 +1,61 @@
+"""The command line: `detector --help` says what there is."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from detector import __version__
+from detector.commands import breakers, events, operating, running
+from detector.commands.common import explain
+from detector.errors import DetectorError
+
+app = typer.Typer(
+    name="detector",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ASK, RUN, LOOK = "Ask", "Run", "Look after it"
+app.command(rich_help_panel=ASK)(breakers.check)
+app.add_typer(breakers.breaker, name="breaker", rich_help_panel=ASK)
+app.command(rich_help_panel=ASK)(events.tail)
+app.command(rich_help_panel=RUN)(running.demo)
+app.command(rich_help_panel=RUN)(running.run)
+app.command(rich_help_panel=RUN)(running.backtest)
+app.command(rich_help_panel=RUN)(events.emit)
+app.command(rich_help_panel=LOOK)(operating.doctor)
+app.add_typer(operating.config, name="config", rich_help_panel=LOOK)
+app.command(rich_help_panel=LOOK)(operating.reset)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"detector {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _detector(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Watches data pipelines by the events that they already emit: what is wrong, and may this one go on?
+
+    Begin with `detector demo`, which needs nothing else; then `detector doctor` for your own Kafka and Redis.
+    """
+
+
+def main() -> None:
+    """Run a command; what is wrong is said in words, with what to do, and not as a traceback."""
+    try:
+        app(prog_name="detector")
+    except DetectorError as error:
+        sys.exit(explain(error))
+
+
+if __name__ == "__main__":
+    main()

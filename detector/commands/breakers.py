@@ -1,0 +1,196 @@
+"""`check` and `breaker`: the questions to the Redis view."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from detector.commands.common import (
+    AsJson,
+    ConfigPath,
+    coloured,
+    configuration,
+    console,
+    entity,
+    explain,
+    redis_of,
+    write_line,
+)
+from detector.core.text import duration, moment
+from detector.errors import DetectorError, Unreachable
+from detector.view import EXIT_CODES, MAX_AGE, Answer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Entity = Annotated[
+    str,
+    typer.Argument(callback=entity, metavar="ENTITY", help="job:<namespace>/<name> or dataset:<namespace>/<name>."),
+]
+MaxAge = Annotated[
+    float,
+    typer.Option("--max-age", metavar="SECONDS", min=0, help="How old a heartbeat may be before nothing is believed."),
+]
+COLOURS = {"allow": typer.colors.GREEN, "block": typer.colors.RED, "unknown": typer.colors.MAGENTA}
+STYLES = {"open": "bold red", "half_open": "yellow", "closed": "green", "unknown": "magenta"}
+UNKNOWN = EXIT_CODES["unknown"]
+
+breaker = typer.Typer(no_args_is_help=True, help="Look at circuit breakers.")
+
+
+def check(entity: Entity, config: ConfigPath = None, as_json: AsJson = False, max_age: MaxAge = MAX_AGE) -> None:
+    """May this pipeline go on? Exit code 0: yes. 1: no. 2: unknown.
+
+    Before a load, in a script that stops at errors:
+
+        detector check job:airflow/orders.load && ./load.sh
+
+    Not knowing stops nothing:
+
+        detector check job:airflow/orders.load || [ $? -eq 2 ] && ./load.sh
+
+    May I read this table?
+
+        detector check dataset:postgres://shop-db:5432/shop.public.orders --json
+    """
+    from detector.view import read
+
+    try:
+        settings = configuration(config)
+        client = redis_of(settings)
+        answer = read(client, settings.redis.prefix, entity, time.time(), max_age)
+    except DetectorError as error:
+        explain(error)
+        raise typer.Exit(UNKNOWN) from None
+    except Exception as error:
+        # A defect of ours, whatever it is, must not end with 1, which says that the pipeline may not go on.
+        typer.echo(f"detector: {type(error).__name__}: {error}", err=True)
+        raise typer.Exit(UNKNOWN) from error
+    if as_json:
+        write_line(msgspec.json.encode(answer))
+    else:
+        typer.echo(sentence(answer))
+    raise typer.Exit(EXIT_CODES[answer.verdict])
+
+
+def sentence(answer: Answer) -> str:
+    """The answer in one line."""
+    verdict = f"{answer.verdict:<7}"
+    if coloured():
+        verdict = typer.style(verdict, fg=COLOURS[answer.verdict], bold=True)
+    beat = "" if answer.heartbeat_age is None else f" (heartbeat {duration(max(answer.heartbeat_age, 0.0))} old)"
+    advice = ""
+    if answer.verdict == "unknown" and answer.on_unknown is not None:
+        advice = f"; its setting for this is to {answer.on_unknown}"
+    return f"{verdict} {answer.entity}  {answer.message}{advice}{beat}"
+
+
+@breaker.command("list")
+def list_(
+    config: ConfigPath = None,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="STATE", help="closed, open, half_open or unknown.")
+    ] = None,
+    glob: Annotated[str, typer.Option("--entity", metavar="GLOB", help="Only entities that match.")] = "*",
+    as_json: AsJson = False,
+    max_age: MaxAge = MAX_AGE,
+) -> None:
+    """All breakers that Redis knows, the worst first.
+
+    detector breaker list --state open
+
+    detector breaker list --entity 'dataset:*orders*' --json
+    """
+    from fnmatch import fnmatchcase
+
+    answers = [
+        answer
+        for answer in _all(config, max_age)
+        if fnmatchcase(answer.entity, glob) and state in (None, answer.breaker and answer.breaker.state.value)
+    ]
+    if as_json:
+        for answer in answers:
+            write_line(msgspec.json.encode(answer))
+        return
+    if answers:
+        console().print(table(answers, time.time()))
+    open_ones = sum(answer.verdict == "block" for answer in answers)
+    typer.echo(f"{len(answers)} breakers, {open_ones} block", err=True)
+
+
+def _all(config: ConfigPath, max_age: float) -> list[Answer]:
+    from redis import RedisError
+
+    from detector.view import read_all
+
+    settings = configuration(config)
+    try:
+        return read_all(redis_of(settings), settings.redis.prefix, time.time(), max_age)
+    except RedisError as error:
+        raise Unreachable(f"Redis does not answer: {error}") from None
+
+
+def table(answers: list[Answer], now: float) -> "Table":
+    """Breakers in columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("answer", "state", "for", "entity"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column("reason")
+    for answer in answers:
+        breaker = answer.breaker
+        if breaker is None:
+            continue
+        mode = "" if breaker.mode == "enforce" else f" ({breaker.mode})"
+        shown.add_row(
+            answer.verdict,
+            Text(breaker.state.value.replace("_", "-") + mode, STYLES[breaker.state.value]),
+            duration(max(now - breaker.since, 0.0)),
+            answer.entity,
+            breaker.reason if answer.reason in ("open", "probe", "closed", "shadow", "off") else answer.message,
+        )
+    return shown
+
+
+@breaker.command()
+def show(entity: Entity, config: ConfigPath = None, as_json: AsJson = False, max_age: MaxAge = MAX_AGE) -> None:
+    """One breaker with all that is known of it, and the anomalies that go on.
+
+    detector breaker show job:airflow/orders.load
+    """
+    from detector.view import read
+
+    settings = configuration(config)
+    answer = read(redis_of(settings), settings.redis.prefix, entity, time.time(), max_age)
+    if as_json:
+        write_line(msgspec.json.encode(answer))
+        return
+    typer.echo(sentence(answer))
+    width = max((len(name) for name, _ in facts(answer)), default=0)
+    for name, text in facts(answer):
+        typer.echo(f"  {name:<{width}}  {text}")
+
+
+def facts(answer: Answer) -> list[tuple[str, str]]:
+    """What there is to say of a breaker, beyond the sentence."""
+    value = answer.breaker
+    if value is None:
+        return []
+    told = [
+        ("state", f"{value.state.value.replace('_', '-')} since {moment(value.since)}"),
+        ("mode", value.mode),
+        ("when unknown", value.on_unknown),
+        ("reason", value.reason),
+        ("cause", f"anomaly {value.cause}" if value.cause else ""),
+        ("probe from", moment(value.retry_at) if value.retry_at is not None else ""),
+        ("trips", f"{value.trips} without a recovery between" if value.trips else ""),
+        ("changes", str(value.sequence)),
+        ("partition", str(value.partition)),
+    ]
+    for check, episode in value.episodes.items():
+        times = f", seen {episode.count} times" if episode.count > 1 else ""
+        told.append((f"anomaly {check}", f"since {moment(episode.since)}{times} ({episode.id})"))
+    return [(name, text) for name, text in told if text]

@@ -1,0 +1,130 @@
+"""`tail` and `emit`: the control topic to people, and events to Kafka."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from detector.commands.common import FAILED, AsJson, ConfigPath, configuration, console, write_line
+
+if TYPE_CHECKING:
+    from detector.emit import Counts
+
+PATIENCE = 30.0
+
+
+def tail(
+    config: ConfigPath = None,
+    last: Annotated[int, typer.Option("--last", "-n", min=0, help="Begin with so many of the last events.")] = 10,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest event.")] = False,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for what comes, or end here.")] = True,
+    glob: Annotated[str, typer.Option("--entity", metavar="GLOB", help="Only entities that match.")] = "*",
+    type_: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="Only such events: anomaly, anomaly.started, breaker, ...")
+    ] = "*",
+    as_json: AsJson = False,
+) -> None:
+    """Follow the control topic: anomalies and breakers, a line each, in UTC.
+
+    detector tail
+
+    detector tail --entity 'job:airflow/*' --type breaker
+
+    detector tail --from-start --no-follow --json | jq .data.summary
+    """
+    from detector.settings import kafka_settings
+    from detector.tail import Tail, Wanted
+
+    settings = configuration(config)
+    show = _json if as_json else Screen().show
+    with Tail(kafka_settings(settings), settings.topics.control, Wanted(glob, type_)) as topic:
+        for shown in topic.last(None if from_start else last):
+            show(shown.at, shown.entity, shown.event)
+        if follow:
+            for shown in topic.follow(lambda: False):
+                show(shown.at, shown.entity, shown.event)
+
+
+def _json(_at: float, _entity: str, event: dict[str, Any]) -> None:
+    import msgspec
+
+    write_line(msgspec.json.encode(event))
+
+
+class Screen:
+    """Events in columns, coloured where a person looks."""
+
+    def __init__(self) -> None:
+        self._console = console()
+
+    def show(self, at: float, entity: str, event: dict[str, Any]) -> None:
+        """Write one event."""
+        from rich.text import Text
+
+        from detector.tail import Shown, line
+
+        told = line(Shown(at, entity, event))
+        text = Text.assemble(
+            (told.when, "dim"), "  ", (f"{told.what:<9}", told.style), "  ", (told.entity, "bold"), "  ", told.text
+        )
+        self._console.print(text, soft_wrap=True)
+
+
+def emit(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="[FILE|-]", exists=True, dir_okay=False, allow_dash=True, help="A line an event."),
+    ] = Path("-"),
+    config: ConfigPath = None,
+    topic: Annotated[
+        str, typer.Option("--topic", metavar="NAME", show_default="the first of topics.inputs", help="Where to.")
+    ] = "",
+) -> None:
+    """Send events to Kafka, keyed as OpenLineage's own client keys them.
+
+    An event is OpenLineage or Detector's own JSON, or a captured record of one: {"key", "timestamp", "value"}.
+
+    The value of a captured record is sent as it is, the others are looked at first.
+
+        detector emit events.jsonl
+
+        my-scheduler --events | detector emit --topic pipeline.run-events
+    """
+    from detector.emit import send
+    from detector.settings import kafka_settings
+
+    settings = configuration(config)
+    with _lines(file) as lines, _progress() as progress:
+        counts = send(lines, kafka_settings(settings), topic or settings.topics.inputs[0], progress, PATIENCE)
+    for problem in counts.problems:
+        typer.echo(problem, err=True)
+    typer.echo(f"{counts.delivered:,} delivered, {counts.failed:,} failed", err=True)
+    if counts.failed:
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _lines(file: Path) -> Iterator[Iterable[bytes]]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    with file.open("rb") as lines:
+        yield lines
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[["Counts"], None]]:
+    """Counts on standard error while a person watches; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.fields[read]:,} lines, {task.completed:,.0f} delivered"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, read=0)
+        yield lambda counts: bar.update(task, completed=counts.delivered, read=counts.lines)
