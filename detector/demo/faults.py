@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal, get_args
 
-from detector.demo.company import JOBS, Job, downstream, entity_of
+from detector.demo.company import JOBS, Job, downstream, entity_of, readers
 
 Kind = Literal["failed_run", "late", "hanging_run", "slow_run", "short_load", "zero_rows", "double_load", "retries"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -65,7 +65,7 @@ def can_have(job: Job, kind: Kind) -> bool:
     """Whether a person would expect this kind of fault to be found on this job, and within the hour.
 
     Twice the rows are no surprise where customers make them; what a long or a daily job does wrong in time is known
-    hours later.
+    hours later. A wrong load is of interest where somebody reads it soon: who is to be protected?
     """
     match kind:
         case "late":
@@ -73,9 +73,15 @@ def can_have(job: Job, kind: Kind) -> bool:
         case "hanging_run" | "slow_run":
             return job.seconds <= 600
         case "double_load":
-            return all(output.swing == 0 for output in job.writes)
+            return _has_readers(job) and all(output.swing == 0 for output in job.writes)
+        case "short_load" | "zero_rows":
+            return _has_readers(job) and job.hour is None
         case _:
             return True
+
+
+def _has_readers(job: Job) -> bool:
+    return any(readers(output.dataset) for output in job.writes)
 
 
 class Deck:
