@@ -247,9 +247,12 @@ def _unborn(partition: Partition, rules: Rules) -> list[str]:
 def _quarantine(turn: Turn, error: str, partition: Partition, tick: bool) -> None:
     """The turn raised twice: that is its outcome. The state stays, the record is set aside, and it is said.
 
-    What it waits for stays too; but an entity that fails on a tick would fail on each: it has a rest.
+    What it waits for stays too; but an entity that fails on a tick would fail on each: it has a rest, and the runs that
+    wait to be judged, which may be what fails, are dropped.
     """
-    judgement = turn.entity.judgement
+    judgement, runs = turn.entity.judgement, turn.entity.runs
+    for waiting in [run for run in runs.open.values() if run.ended is not None]:
+        del runs.open[waiting.id]
     judgement.poisoned += 1
     turn.say(
         QUARANTINED,
