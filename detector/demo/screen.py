@@ -177,10 +177,10 @@ def summary(story: Story, status: Status, next_steps: str) -> Iterator[str]:
     """The end of the demo in a few lines of plain text."""
     cases = list(story.cases.values())
     found = [case for case in cases if case.finding is not None]
-    yield f"{len(cases)} faults were injected, {len(found)} found, {len(story.judge.false_alarms)} false alarms:"
+    yield f"Faults injected: {len(cases)}; found: {len(found)}; false alarms: {len(story.judge.false_alarms)}."
     for case in cases:
         yield _told(case)
-    yield f"{story.opened} breakers opened; {story.protected} runs of other jobs were kept from bad input."
+    yield f"Breakers opened: {story.opened}; runs of other jobs kept from bad input: {story.protected}."
     if status.warmed_up:
         yield status.warmed_up
     yield next_steps
