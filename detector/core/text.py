@@ -34,7 +34,7 @@ def duration(seconds: float) -> str:
         return "any time"
     if seconds < 10:
         return f"{seconds:.1f} s"
-    seconds = round(seconds)
+    seconds = round(min(seconds, 1e15))
     parts: list[tuple[int, str]] = []
     for size, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1.0, "s")):
         count = int(seconds // size)
