@@ -1,6 +1,7 @@
 """`detector demo`: a company of pipelines with faults, and Detector watching it, on a machine with only Python."""
 
 import json
+import signal
 import threading
 
 from rich.console import Console
@@ -28,6 +29,7 @@ def main(seconds: float | None, seed: int, as_json: bool, console: Console) -> i
     With `as_json` the only thing on standard output is one JSON object; what happens goes to standard error. Raises
     `DetectorError`.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it wants the servers stopped, too
     told = Console(stderr=True, highlight=False) if as_json else console
     with EmbeddedBroker() as broker, EmbeddedRedis() as server:
         config = configuration(broker.bootstrap, server.url)
@@ -57,7 +59,7 @@ def main(seconds: float | None, seed: int, as_json: bool, console: Console) -> i
 def configuration(bootstrap: str, redis_url: str) -> Config:
     """How Detector runs here. Times are simulated: a tick every half a minute of them is some twenty a second."""
     return Config(
-        kafka=Kafka(bootstrap_servers=bootstrap, options={"log.connection.close": False}),
+        kafka=Kafka(bootstrap_servers=bootstrap, options={"log_level": 0}),
         topics=Topics(inputs=(wire.OPENLINEAGE, wire.NATIVE), partitions=PARTITIONS),
         redis=Redis(url=redis_url),
         worker=Worker(slot="demo"),

@@ -52,7 +52,7 @@ class Outlet:
                 "bootstrap.servers": bootstrap,
                 "partitioner": "murmur2_random",
                 "linger.ms": 2,
-                "log.connection.close": False,
+                "log_level": 0,
             }
         )
 
@@ -78,7 +78,7 @@ class Listener:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 10,
-                "log.connection.close": False,
+                "log_level": 0,
             }
         )
         known = self._consumer.list_topics(timeout=ANSWER).topics
