@@ -203,5 +203,8 @@ def _what(type_: str, data: Mapping[str, Any]) -> str:
 def _when(shown: Shown) -> str:
     """In UTC, as the summaries have it. The time of the record if the event has none."""
     at = shown.event.get("time")
-    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(shown.at, UTC)
+    try:
+        when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(shown.at, UTC)
+    except ValueError:
+        return str(at)
     return when.astimezone(UTC).strftime("%d %b %H:%M:%S")

@@ -17,12 +17,14 @@ from detector.commands.common import (
     redis_of,
     write_line,
 )
+from detector.core.breaker import State
 from detector.core.text import duration, moment
 from detector.errors import DetectorError, Unreachable
 from detector.view import EXIT_CODES, MAX_AGE, Answer
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 Entity = Annotated[
     str,
@@ -79,19 +81,16 @@ def sentence(answer: Answer) -> str:
     verdict = f"{answer.verdict:<7}"
     if coloured():
         verdict = typer.style(verdict, fg=COLOURS[answer.verdict], bold=True)
-    beat = "" if answer.heartbeat_age is None else f" (heartbeat {duration(max(answer.heartbeat_age, 0.0))} old)"
-    advice = ""
-    if answer.verdict == "unknown" and answer.on_unknown is not None:
-        advice = f"; its setting for this is to {answer.on_unknown}"
-    return f"{verdict} {answer.entity}  {answer.message}{advice}{beat}"
+    told = f"{verdict} {answer.entity}  {answer.message}"
+    if answer.verdict == "unknown":
+        return told + (f"; its setting for this is to {answer.on_unknown}" if answer.on_unknown else "")
+    return f"{told} (heartbeat {duration(max(answer.heartbeat_age or 0.0, 0.0))} old)"
 
 
 @breaker.command("list")
 def list_(
     config: ConfigPath = None,
-    state: Annotated[
-        str | None, typer.Option("--state", metavar="STATE", help="closed, open, half_open or unknown.")
-    ] = None,
+    state: Annotated[State | None, typer.Option("--state", help="Only breakers in this state.")] = None,
     glob: Annotated[str, typer.Option("--entity", metavar="GLOB", help="Only entities that match.")] = "*",
     as_json: AsJson = False,
     max_age: MaxAge = MAX_AGE,
@@ -107,7 +106,7 @@ def list_(
     answers = [
         answer
         for answer in _all(config, max_age)
-        if fnmatchcase(answer.entity, glob) and state in (None, answer.breaker and answer.breaker.state.value)
+        if fnmatchcase(answer.entity, glob) and state in (None, answer.breaker and answer.breaker.state)
     ]
     if as_json:
         for answer in answers:
@@ -134,25 +133,30 @@ def _all(config: ConfigPath, max_age: float) -> list[Answer]:
 def table(answers: list[Answer], now: float) -> "Table":
     """Breakers in columns."""
     from rich.table import Table
-    from rich.text import Text
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("answer", "state", "for", "entity"):
         shown.add_column(name, no_wrap=True)
     shown.add_column("reason")
     for answer in answers:
-        breaker = answer.breaker
-        if breaker is None:
-            continue
-        mode = "" if breaker.mode == "enforce" else f" ({breaker.mode})"
-        shown.add_row(
-            answer.verdict,
-            Text(breaker.state.value.replace("_", "-") + mode, STYLES[breaker.state.value]),
-            duration(max(now - breaker.since, 0.0)),
-            answer.entity,
-            breaker.reason if answer.reason in ("open", "probe", "closed", "shadow", "off") else answer.message,
-        )
+        shown.add_row(answer.verdict, *_state(answer, now), answer.entity, _reason(answer))
     return shown
+
+
+def _state(answer: Answer, now: float) -> tuple["Text", str]:
+    from rich.text import Text
+
+    breaker = answer.breaker
+    if breaker is None:
+        return Text("?"), "?"
+    mode = "" if breaker.mode == "enforce" else f" ({breaker.mode})"
+    state = Text(breaker.state.value.replace("_", "-") + mode, STYLES[breaker.state.value])
+    return state, duration(max(now - breaker.since, 0.0))
+
+
+def _reason(answer: Answer) -> str:
+    """Why the breaker is as it is, or else why that is not to be relied on."""
+    return answer.message if answer.breaker is None or answer.verdict == "unknown" else answer.breaker.reason
 
 
 @breaker.command()
@@ -160,6 +164,8 @@ def show(entity: Entity, config: ConfigPath = None, as_json: AsJson = False, max
     """One breaker with all that is known of it, and the anomalies that go on.
 
     detector breaker show job:airflow/orders.load
+
+    detector breaker show dataset:postgres://shop-db:5432/shop.public.orders --json
     """
     from detector.view import read
 

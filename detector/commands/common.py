@@ -92,6 +92,13 @@ def entity(text: str) -> str:
     )
 
 
+def readable(path: Path) -> Path:
+    """A file of events, as typed; `-` is standard input. Raises `BadParameter`."""
+    if str(path) != "-" and not path.is_file():
+        raise typer.BadParameter(f"{path} is no file")
+    return path
+
+
 def coloured() -> bool:
     """Whether standard output is a terminal of somebody who wants colours."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
@@ -101,8 +108,17 @@ def console() -> "Console":
     """Where text for people goes. Into a pipe goes plain text, a line a line, however long."""
     from rich.console import Console
 
-    out = Console(highlight=False, markup=False, emoji=False)
-    return out if out.is_terminal else Console(highlight=False, markup=False, emoji=False, width=10_000)
+    plain = {"highlight": False, "markup": False, "emoji": False}
+    if coloured():
+        return Console(**plain)  # type: ignore[arg-type]
+    return Console(color_system=None, width=None if sys.stdout.isatty() else 10_000, **plain)  # type: ignore[arg-type]
+
+
+def kafka_of(config: "Config") -> dict[str, str | int | float | bool]:
+    """How Kafka is reached, without librdkafka's own log: what it says there, a command says in its words."""
+    from detector.settings import kafka_settings
+
+    return {**kafka_settings(config), "log_level": 0}
 
 
 def write_line(line: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detector.commands.common import FAILED, AsJson, ConfigPath, configuration, console, write_line
+from detector.commands.common import FAILED, AsJson, ConfigPath, configuration, console, kafka_of, readable, write_line
 
 if TYPE_CHECKING:
     from detector.emit import Counts
@@ -35,12 +35,11 @@ def tail(
 
     detector tail --from-start --no-follow --json | jq .data.summary
     """
-    from detector.settings import kafka_settings
     from detector.tail import Tail, Wanted
 
     settings = configuration(config)
     show = _json if as_json else Screen().show
-    with Tail(kafka_settings(settings), settings.topics.control, Wanted(glob, type_)) as topic:
+    with Tail(kafka_of(settings), settings.topics.control, Wanted(glob, type_)) as topic:
         for shown in topic.last(None if from_start else last):
             show(shown.at, shown.entity, shown.event)
         if follow:
@@ -68,7 +67,7 @@ class Screen:
 
         told = line(Shown(at, entity, event))
         text = Text.assemble(
-            (told.when, "dim"), "  ", (f"{told.what:<9}", told.style), "  ", (told.entity, "bold"), "  ", told.text
+            (told.when, "dim"), "  ", (f"{told.what:<11}", told.style), "  ", (told.entity, "bold"), "  ", told.text
         )
         self._console.print(text, soft_wrap=True)
 
@@ -76,7 +75,7 @@ class Screen:
 def emit(
     file: Annotated[
         Path,
-        typer.Argument(metavar="[FILE|-]", exists=True, dir_okay=False, allow_dash=True, help="A line an event."),
+        typer.Argument(callback=readable, metavar="FILE", help="A line an event; - is a pipe."),
     ] = Path("-"),
     config: ConfigPath = None,
     topic: Annotated[
@@ -94,11 +93,10 @@ def emit(
         my-scheduler --events | detector emit --topic pipeline.run-events
     """
     from detector.emit import send
-    from detector.settings import kafka_settings
 
     settings = configuration(config)
     with _lines(file) as lines, _progress() as progress:
-        counts = send(lines, kafka_settings(settings), topic or settings.topics.inputs[0], progress, PATIENCE)
+        counts = send(lines, kafka_of(settings), topic or settings.topics.inputs[0], progress, PATIENCE)
     for problem in counts.problems:
         typer.echo(problem, err=True)
     typer.echo(f"{counts.delivered:,} delivered, {counts.failed:,} failed", err=True)

@@ -32,6 +32,8 @@ def check(path: ConfigPath = None) -> None:
     """Is the configuration right? Says where it is wrong, and what is known there.
 
     detector config check --config detector.yaml
+
+    DETECTOR_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 detector config check
     """
     configuration(path)
     file = found(path)
@@ -43,6 +45,8 @@ def show(path: ConfigPath = None) -> None:
     """What is in force: the file, the environment and the defaults together. Secrets are not shown.
 
     detector config show
+
+    detector config show --config detector.yaml | diff config/detector.yaml -
     """
     from detector.config import show as written
 
@@ -54,6 +58,10 @@ def schema() -> None:
     """The JSON Schema of the file, for editors.
 
     detector config schema > detector.schema.json
+
+    What a rule may say:
+
+        detector config schema | jq '."$defs".Rule.properties | keys'
     """
     from detector.config import schema as made
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detector.commands.common import INTERRUPTED, AsJson, ConfigPath, configuration, console, write_line
+from detector.commands.common import INTERRUPTED, AsJson, ConfigPath, configuration, console, readable, write_line
 
 if TYPE_CHECKING:
     from detector.backtest import Summary
@@ -64,12 +64,14 @@ class _Stop:
         self.event.set()
 
 
+def _all_readable(files: list[Path]) -> list[Path]:
+    return [readable(file) for file in files]
+
+
 def backtest(
     files: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE...", exists=True, dir_okay=False, allow_dash=True, help="A line an event; - is a pipe."
-        ),
+        typer.Argument(callback=_all_readable, metavar="FILE...", help="A line an event; - is a pipe."),
     ],
     config: ConfigPath = None,
     as_json: AsJson = False,
