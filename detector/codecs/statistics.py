@@ -1,0 +1,139 @@
+"""Statistics of columns, from any format to the one table that the log carries.
+
+The names are the same in every format: `count`, `null_count`, `distinct`, `sum`, `min`, `max`, `mean`, `std`, quantiles
+as `q0.5`, and whatever names a producer adds.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.codecs.checks import LONGEST_NAME, Refused
+from detector.core.events import Statistics
+
+KNOWN: Final = ("count", "null_count", "distinct", "sum", "min", "max", "mean", "std")
+COUNTS: Final = frozenset({"count", "null_count", "distinct"})
+
+# A table is dense and a message is not: columns that share no quantile would make 100 GB of a message of 1 MB.
+MOST_CELLS: Final = 1_000_000
+_LARGEST: Final = sys.float_info.max
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """The names of a table, checked once for all tables that have them; `floor` is the least that each can be."""
+
+    columns: tuple[str, ...]
+    statistics: tuple[str, ...]
+    floor: NDArray[np.float64]
+
+
+class Column(NamedTuple):
+    """The statistics of one column: those of `KNOWN` in that order, quantiles by their fraction, any others by name."""
+
+    name: str
+    known: Sequence[float | None]
+    quantiles: Mapping[str, float | None] | None = None
+    others: Mapping[str, float | None] | None = None
+
+
+def layout(columns: Sequence[str], statistics: Sequence[str]) -> Layout:
+    """The layout of a table. Raises `Refused` when a name is there twice, empty or too long, or the table too large."""
+    for path, names in (("columns", columns), ("statistics", statistics)):
+        if len(set(names)) != len(names):
+            raise Refused("statistics", f"{path}: a name is there twice")
+        if any(not 0 < len(name) <= LONGEST_NAME for name in names):
+            raise Refused("statistics", f"{path}: a name is empty or longer than {LONGEST_NAME} characters")
+    if len(columns) * len(statistics) > MOST_CELLS:
+        raise Refused("statistics", f"{len(columns)} columns x {len(statistics)} are more than {MOST_CELLS} numbers")
+    floor = np.array([0.0 if name in COUNTS else -_LARGEST for name in statistics])
+    return Layout(tuple(columns), tuple(statistics), floor)
+
+
+def table(names: Layout, values: bytes) -> Statistics | None:
+    """The table of these names and values (float64, little-endian), or None for one without columns.
+
+    Infinities and negative counts become NaN, not measured. Raises `Refused` when there are more or fewer values than
+    the names ask for.
+    """
+    wanted = 8 * len(names.columns) * len(names.statistics)
+    if len(values) != wanted:
+        raise Refused("statistics", f"values: {len(values)} bytes, but the names ask for {wanted}")
+    if not wanted:
+        return None
+    cells = np.frombuffer(values, "<f8").reshape(len(names.columns), -1)
+    wrong = (cells < names.floor) | (cells > _LARGEST)
+    if wrong.any():
+        values = np.where(wrong, np.nan, cells).tobytes()
+    return Statistics(names.columns, names.statistics, values)
+
+
+def from_columns(found: Iterable[Column]) -> Statistics | None:
+    """The table of columns that each have statistics of their own, or None without any number.
+
+    Known statistics come first, then quantiles in their order, then the others by name, however the source has them.
+    What is told of a column twice counts as told last. Raises `Refused` as `layout` does.
+    """
+    columns = {column.name: column for column in found}
+    fractions = {key: name for c in columns.values() for key in c.quantiles or () if (name := quantile(key))}
+    keys = sorted(fractions, key=float)
+    others = sorted({name for column in columns.values() for name in column.others or ()})
+    statistics = (*KNOWN, *(fractions[key] for key in keys), *others)
+    if len(set(statistics)) != len(statistics):
+        return from_columns(_plain(column) for column in columns.values())
+    names = layout(tuple(columns), statistics)
+    rows = [_row(column, keys, others) for column in columns.values()]
+    return _measured(names, np.array(rows, dtype="<f8"))  # None becomes NaN
+
+
+def _row(column: Column, keys: list[str], others: list[str]) -> list[float | None]:
+    row = list(column.known)
+    if keys:
+        row += map((column.quantiles or {}).get, keys)
+    if others:
+        row += map((column.others or {}).get, others)
+    return row
+
+
+def _plain(column: Column) -> Column:
+    """The same column without names that mean the same, as the quantiles 0.5 and 0.50: the last of them counts."""
+    found: dict[str, float | None] = {}
+    for name, value in (column.others or {}).items():
+        found[f"q{name[1:]}" if is_quantile(name) else name] = value
+    for fraction, value in (column.quantiles or {}).items():
+        canonical = quantile(fraction)
+        if canonical is not None:
+            found[canonical] = value
+    known = [found.pop(name, None) if value is None else value for name, value in zip(KNOWN, column.known, strict=True)]
+    quantiles = {name[1:]: found.pop(name) for name in list(found) if is_quantile(name)}
+    return Column(column.name, known, quantiles, {name: found[name] for name in found if name not in KNOWN})
+
+
+def _measured(names: Layout, cells: NDArray[np.float64]) -> Statistics | None:
+    """The table without the statistics that no column has."""
+    if not cells.size:
+        return None
+    cells[(cells < names.floor) | (cells > _LARGEST)] = np.nan
+    there = np.flatnonzero(~np.isnan(cells).all(axis=0))
+    if not there.size:
+        return None
+    return Statistics(names.columns, tuple(names.statistics[i] for i in there), cells[:, there].tobytes())
+
+
+def is_quantile(name: str) -> bool:
+    """Whether `name` is one that `quantile` gives."""
+    return name[:1] == "q" and quantile(name[1:]) == name
+
+
+@lru_cache(maxsize=1024)
+def quantile(fraction: str) -> str | None:
+    """The name of the quantile at this fraction, `q0.5` for `0.50`; None for what is no fraction between 0 and 1."""
+    try:
+        value = float(fraction)
+    except ValueError:
+        return None
+    return f"q{value:g}" if 0.0 <= value <= 1.0 else None
