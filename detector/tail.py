@@ -47,10 +47,13 @@ class Shown:
 
 
 class Tail:
-    """A reader of one topic. Use it in a `with`; raises `Unreachable` when Kafka does not answer."""
+    """A reader of one topic. Use it in a `with`; raises `Unreachable` when Kafka does not answer.
 
-    def __init__(self, settings: Mapping[str, Any], topic: str, wanted: Wanted) -> None:
-        self._topic, self._wanted = topic, wanted
+    `first_look` is how many offsets of each partition are read to find its last events, before more are.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], topic: str, wanted: Wanted, first_look: int = FIRST_LOOK) -> None:
+        self._topic, self._wanted, self._first_look = topic, wanted, first_look
         self._where = settings["bootstrap.servers"]
         self._consumer = Consumer(
             {
@@ -79,7 +82,7 @@ class Tail:
             ends = {
                 p: self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), ANSWER) for p in self._all()
             }
-        window = FIRST_LOOK if count is not None else max((high for _, high in ends.values()), default=0)
+        window = self._first_look if count is not None else max((high for _, high in ends.values()), default=0)
         while True:
             starts = {p: max(low, high - window) for p, (low, high) in ends.items()}
             found = self._read(starts)
