@@ -272,11 +272,11 @@ def _longest(turn: Turn) -> tuple[float, str]:
 def _hangs_at(turn: Turn, run: Run) -> float:
     if run.state != "RUNNING" or run.streaming or "hanging" in run.judged:
         return NEVER
-    return _runs_since(turn, run) + _longest(turn)[0]
+    return _runs_since(run) + _longest(turn)[0]
 
 
-def _runs_since(turn: Turn, run: Run) -> float:
-    return min(run.began, run.first_seen + turn.rules.ahead)
+def _runs_since(run: Run) -> float:
+    return run.began if run.scheduled is None else run.scheduled
 
 
 def _hangs_no_more(turn: Turn, why: str, run: Run) -> None:
@@ -290,7 +290,7 @@ def _hangs_no_more(turn: Turn, why: str, run: Run) -> None:
 def _hangs(turn: Turn, run: Run) -> None:
     run.judged.append("hanging")
     longest, why = _longest(turn)
-    running = turn.now - _runs_since(turn, run)
+    running = turn.now - _runs_since(run)
     turn.find(
         "hanging",
         CRITICAL,

@@ -34,7 +34,7 @@ def find_run(runs: Runs, run_id: str, state: RunState | None, event_time: float,
     if ended is not None and not (event_time > ended and _is_new_attempt(closed, state)):
         if state in TERMINAL:
             runs.ended[hashed] = max(ended, event_time)
-        return closed
+        return None if closed is not None and event_time <= closed.not_before else closed
     if ended is None and event_time <= runs.horizon:
         return None
     runs.closed.pop(run_id, None)
