@@ -76,13 +76,12 @@ class Services:
     def _run(self, service: Service) -> None:
         try:
             service.run(self.stop)
-        except BaseException as error:  # whatever it is, it must end the process, not only its thread
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it must end the process, not only its thread
             self.failure = self.failure or error
             self.stop.set()
 
     def join(self, within: float) -> None:
-        """Wait until told to stop, then until all have stopped. Raises what one of them raised."""
-        self.stop.wait()
+        """Wait until all have stopped, after being told to. Raises what one of them raised."""
         deadline = time.monotonic() + within
         for thread in self.threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
@@ -118,9 +117,12 @@ def run(
         built += _worker(config, settings, client, slot, telemetry, clock, embedded)
     if "ingest" in stages:
         built.append(Service("ingest", _ingest(config, settings, slot, telemetry, embedded).run))
-    with Web(config.http, telemetry):
-        telemetry.started(stages, slot)
+    telemetry.health.stages = tuple(stages)
+    with Web(config.http, telemetry) as web:
+        telemetry.started(stages, slot, web.address)
         services.start(built)
+        services.stop.wait()
+        telemetry.stopping()
         services.join(config.worker.stop_timeout)
     telemetry.stopped()
 

@@ -400,7 +400,7 @@ class Checkpoint:
                 self._signals.guard_refused(number, str(error))
                 self._drop(number, "the guard refused")
             except Unreachable as error:
-                self._signals.redis_waiting(number, str(error))
+                self._signals.redis_waiting(str(error))
 
     def _snapshot(self, held: Held) -> None:
         states: dict[str, bytes | None] = {}

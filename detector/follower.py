@@ -209,7 +209,7 @@ class Follower:
         if error is None:
             return
         partition = message.partition()
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and partition is not None:  # noqa: SLF001
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and partition is not None:
             self._view.forget(partition)
             raise Moved(f"partition {partition}: the topic no longer has offset {self._at.get(partition)}")
         raise KafkaException(error)

@@ -53,7 +53,7 @@ class Signals(Protocol):
     def partition_waits(self, partition: int, why: str) -> None:
         """A partition stands still because a service is away."""
 
-    def redis_waiting(self, partition: int, why: str) -> None:
+    def redis_waiting(self, why: str) -> None:
         """A snapshot could not be written; it will be tried again."""
 
     # ------------------------------------------------------------ the loops
@@ -61,8 +61,8 @@ class Signals(Protocol):
     def worker_alive(self, held: int, waiting: dict[int, str], ignored_ticks: int) -> None:
         """One round of the worker: how many partitions go on, which wait for what, how many ticks were ignored."""
 
-    def ingest_alive(self, assigned: int, waiting: int) -> None:
-        """One round of ingest: how many places go on, how many wait for the registry."""
+    def ingest_alive(self, waiting: int) -> None:
+        """One round of ingest: how many places wait for the registry."""
 
     def consumed(self, topic: str, kind: str, count: int) -> None:
         """Outside records were read: of which topic, what they were, how many."""

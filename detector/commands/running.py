@@ -43,10 +43,11 @@ def run(
 
         detector run --stages worker
     """
-    from detector import app
+    from detector import app, telemetry
 
-    stop = _Stop()
-    app.run(configuration(config), stages.split(","), stop.event)
+    settings, stop = configuration(config), _Stop()
+    telemetry.configure(settings.log)
+    app.run(settings, stages.split(","), stop.event)
     raise typer.Exit(INTERRUPTED if stop.interrupted else 0)
 
 
@@ -137,7 +138,7 @@ def demo(
     """
     from detector import demo as company
 
-    raise typer.Exit(company.main(duration(seconds), seed, as_json, console()))
+    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True)))
 
 
 def duration(text: str) -> float | None:
