@@ -84,7 +84,7 @@ class Avro:
 
 
 def _schema_name(record: Record, body: bytes) -> tuple[bytes, int]:
-    """The bytes that name the schema, and where the record begins. The header goes first, as with Confluent's readers."""
+    """The bytes that name the schema, and where the record begins. The header goes first, as with Confluent."""
     for key, value in record.headers:
         if key == HEADER:
             if value is None or (value[:1], len(value)) not in {(b"\x00", 5), (b"\x01", 17)}:

@@ -126,7 +126,7 @@ def _optional_double(body: bytes, at: int) -> tuple[float | None, int]:
     return (_double(body, at + 1)[0], at + 9) if _NOT_NULL[body[at]] else (None, at + 1)
 
 
-def run_event(body: bytes, at: int) -> RunEvent:  # noqa: C901, PLR0912 - see below
+def run_event(body: bytes, at: int) -> RunEvent:  # noqa: C901 - see below
     """The run event that begins at `at` and ends with `body`.
 
     Raises `Refused`, or one of `MALFORMED`. Texts, metrics and absent values are read in line: this is the hottest path

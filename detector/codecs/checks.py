@@ -31,7 +31,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Refused(Exception):
-    """A record cannot be used. `reason` is a word to count by; the message is for people, without values of the record."""
+    """A record cannot be used. `reason` is a word to count by; the message is for people, and has no values of it."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -207,7 +207,7 @@ def run_event(event: RunEvent) -> RunEvent:
         check_time(event.event_time, "event_time")
     if event.nominal_time is not None and not 0.0 <= event.nominal_time < LATEST:
         event.nominal_time = None
-    if event.metrics and not (total := sum(event.metrics.values())) - total == 0.0:  # one of them is not finite
+    if event.metrics and (total := sum(event.metrics.values())) - total != 0.0:  # one of them is not finite
         event.metrics = {key: value for key, value in event.metrics.items() if -INFINITY < value < INFINITY}
     if event.error is not None:
         event.error = first_line(event.error)

@@ -17,7 +17,7 @@ from detector.core.events import Dataset, Profile, RunEvent, Statistics
 def encode_run_event(event: RunEvent, schema_id: int | None = None) -> bytes:
     """`event` in Avro: with Confluent's prefix when `schema_id` is given, else as a single object.
 
-    What the Avro schema has no field for (a dataset's schema, assertions, `snapshot_windows`, `incomplete`) is left out.
+    What its schema has no field for (a dataset's schema, assertions, `snapshot_windows`, `incomplete`) is left out.
     """
     return _framed(RUN_EVENT, _run_event(event), schema_id)
 

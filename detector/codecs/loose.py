@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 _DEEPEST: Final = 64
 
-# What msgspec raises: its own errors, bytes that are not UTF-8 inside of a text, and arrays nested without end.
-NOT_AT_FIRST: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# What msgspec raises: its own errors, bytes that are not UTF-8 or integers without end (both ValueError), and nesting.
+NOT_AT_FIRST: Final = (msgspec.DecodeError, ValueError, RecursionError)
 
 
 def parse(body: bytes) -> Any:
@@ -37,13 +37,14 @@ def parse(body: bytes) -> Any:
         raise Refused("json", "a number has too many digits") from None
 
 
-def is_text(value: Any) -> bool:
-    """Whether all texts in `value` can be said in UTF-8."""
+def check_text(value: Any) -> None:
+    """Raises `Refused` (reason `json`) when a text in `value` cannot be said in UTF-8."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise Refused("json", "nested too deeply") from None
     except UnicodeEncodeError:
-        return False
-    return True
+        raise Refused("json", "not UTF-8") from None
 
 
 def convert(value: Any, to: type[T]) -> T:

@@ -58,8 +58,7 @@ def _profile_at_first(body: bytes) -> Event:
 def _second_look(body: bytes) -> Event:
     """What `body` holds once NaN and the like are understood, or `Refused` with the path to what is wrong."""
     found = loose.parse(body)
-    if not loose.is_text(found):
-        raise Refused("json", "not UTF-8")
+    loose.check_text(found)
     match _kind(found):
         case "run_event":
             return _as_run_event(loose.convert(found, native.NativeRunEvent))

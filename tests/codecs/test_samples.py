@@ -1,0 +1,209 @@
+"""What real clients sent: nothing of it is refused, and what comes out is what one reads in the JSON by hand."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from struct import unpack
+from typing import Any
+
+import pytest
+
+from detector.core.events import Assertion, Dataset, Field, RunEvent
+from tests.codecs.records import event, sample
+
+FILES = ("airflow-success.jsonl", "client-first-20-days.jsonl", "dbt.jsonl")
+DUCKDB = "duckdb:///srv/dbt/shop/shop.duckdb"
+COLUMNS = (Field("id", "BIGINT", 1), Field("customer_id", "INTEGER", 2), Field("amount", "DOUBLE", 3))
+
+
+def read(name: str) -> list[RunEvent]:
+    return [event(value) for value in sample(name)]
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return [json.loads(value) for value in sample(name)]
+
+
+def cells(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """What is measured of each column, by its name and the statistic's."""
+    table = dataset.profile
+    assert table is not None
+    numbers = unpack(f"<{len(table.values) // 8}d", table.values)
+    width = len(table.statistics)
+    return {
+        column: {
+            name: value
+            for name, value in zip(table.statistics, numbers[i * width : (i + 1) * width], strict=True)
+            if value == value
+        }
+        for i, column in enumerate(table.columns)
+    }
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_event_has_the_identity_state_and_time_that_its_json_has(name: str) -> None:
+    told = [
+        (
+            d["job"]["namespace"],
+            d["job"]["name"],
+            d["run"]["runId"],
+            d["eventType"],
+            datetime.fromisoformat(d["eventTime"]).timestamp(),
+        )
+        for d in documents(name)
+    ]
+
+    found = [(e.namespace, e.name, e.run_id, e.state, e.event_time) for e in read(name)]
+
+    assert found == told
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_event_has_the_datasets_and_columns_that_its_json_has(name: str) -> None:
+    def told(side: list[dict[str, Any]]) -> list[Any]:
+        return [
+            (
+                d["namespace"],
+                d["name"],
+                tuple(
+                    (f["name"], f.get("type", ""), f.get("ordinal_position", 0))
+                    for f in d.get("facets", {}).get("schema", {}).get("fields", [])
+                ),
+            )
+            for d in side
+        ]
+
+    def found(side: tuple[Dataset, ...]) -> list[Any]:
+        return [(d.namespace, d.name, tuple((f.name, f.type, f.position) for f in d.schema or ())) for d in side]
+
+    for document, decoded in zip(documents(name), read(name), strict=True):
+        assert found(decoded.inputs) == told(document.get("inputs", []))
+        assert found(decoded.outputs) == told(document.get("outputs", []))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_statistic_of_every_column_is_kept(name: str) -> None:
+    ours = {"count": "count", "nullCount": "null_count", "distinctCount": "distinct", "sum": "sum"}
+
+    def told(dataset: dict[str, Any]) -> dict[str, dict[str, float]]:
+        columns = dataset["inputFacets"]["dataQualityMetrics"]["columnMetrics"]
+        return {
+            column: {ours.get(key, key): float(value) for key, value in metrics.items() if key != "quantiles"}
+            | {f"q{float(key):g}": value for key, value in metrics.get("quantiles", {}).items()}
+            for column, metrics in columns.items()
+        }
+
+    for document, decoded in zip(documents(name), read(name), strict=True):
+        for dataset, kept in zip(document.get("inputs", []), decoded.inputs, strict=True):
+            if "dataQualityMetrics" in dataset.get("inputFacets", {}):
+                assert cells(kept) == told(dataset)
+            else:
+                assert kept.profile is None
+
+
+def test_airflow_gives_two_tasks_of_one_dag_with_their_logical_time() -> None:
+    events = read("airflow-success.jsonl")
+
+    assert Counter((e.name, e.state) for e in events) == {
+        ("orders_etl.extract", "START"): 1,
+        ("orders_etl.extract", "COMPLETE"): 1,
+        ("orders_etl.transform", "START"): 1,
+        ("orders_etl.transform", "COMPLETE"): 1,
+    }
+    assert {e.run_id for e in events} == {documents("airflow-success.jsonl")[i]["run"]["runId"] for i in (0, 2)}
+    assert {e.parent for e in events} == {"job:airflow-shop/orders_etl"}
+    assert {e.nominal_time for e in events} == {datetime(2026, 11, 20, tzinfo=UTC).timestamp()}
+    assert not any(e.inputs or e.outputs or e.streaming or e.error for e in events)
+
+
+def test_the_client_gives_38_runs_of_two_jobs() -> None:
+    events = read("client-first-20-days.jsonl")
+
+    assert len(events) == 80
+    assert len({e.run_id for e in events}) == 38
+    assert Counter(e.name for e in events) == {"orders_daily": 38, "orders_daily.load": 42}
+    assert Counter(e.state for e in events) == {"START": 38, "RUNNING": 4, "COMPLETE": 34, "FAIL": 2, "ABORT": 2}
+    assert Counter(e.parent for e in events) == {None: 38, "job:nightly/orders_daily": 42}
+    assert [e.error for e in events if e.error] == ["IO Error: disk full"]
+
+
+def test_the_client_counts_rows_bytes_and_files_of_every_load() -> None:
+    outputs = [d for e in read("client-first-20-days.jsonl") for d in e.outputs]
+
+    assert len(outputs) == 17
+    assert sum(d.rows or 0 for d in outputs) == 84_072
+    assert (outputs[0].rows, outputs[0].bytes, outputs[0].files) == (5076.0, 324_864.0, 1.0)
+    assert [d.version for d in outputs[:3]] == ["0", "1", "2"]
+    assert {d.lifecycle for d in outputs} == {"OVERWRITE"}
+    assert outputs[0].schema == (*COLUMNS, Field("status", "VARCHAR", 4))
+
+
+def test_the_first_load_of_the_client_has_the_statistics_that_it_sent() -> None:
+    first = next(d for e in read("client-first-20-days.jsonl") for d in e.inputs if d.profile)
+
+    assert first.profile is not None
+    assert first.profile.columns == ("amount", "customer_id", "id", "status")
+    assert first.profile.statistics == (
+        *("count", "null_count", "distinct", "sum", "min", "max"),
+        *("q0.01", "q0.25", "q0.5", "q0.75", "q0.99"),
+    )
+    assert cells(first)["amount"] == {
+        "count": 5076,
+        "null_count": 91,
+        "distinct": 3733,
+        "sum": 234020.07999999952,
+        "min": 7.39,
+        "max": 148.34,
+        "q0.01": 7.6384,
+        "q0.25": 15.87,
+        "q0.5": 33.19,
+        "q0.75": 69.73,
+        "q0.99": 144.6928,
+    }
+    assert cells(first)["status"] == {"count": 5076, "null_count": 0, "distinct": 3}
+    assert first.assertions == (Assertion("not_null", True, "amount"), Assertion("unique", True, "id"))
+
+
+def test_dbt_gives_30_runs_of_21_jobs_below_its_invocations() -> None:
+    events = read("dbt.jsonl")
+
+    assert len(events) == 58
+    assert len({e.run_id for e in events}) == 30
+    assert len({e.name for e in events}) == 21
+    assert Counter(e.state for e in events) == {"START": 30, "COMPLETE": 20, "FAIL": 8}
+    assert Counter(e.parent for e in events) == {
+        None: 11,
+        "job:dbt-shop/dbt-run-shop": 31,
+        "job:dbt-shop/model.shop.stg_orders": 16,
+    }
+
+
+def test_dbt_repeats_each_assertion_in_two_facets_and_we_keep_it_once() -> None:
+    asserted = Counter(a for e in read("dbt.jsonl") for d in e.inputs for a in d.assertions)
+
+    assert asserted == {
+        Assertion("accepted_values", False, "status"): 4,
+        Assertion("not_null", False, "amount", "warn"): 4,
+        Assertion("not_null", True, "id"): 4,
+        Assertion("unique", True, "id"): 4,
+        Assertion("no_negative", True): 2,
+        Assertion("no_negative", False): 2,
+    }
+
+
+def test_dbt_reads_and_writes_the_tables_of_its_models() -> None:
+    events = read("dbt.jsonl")
+
+    assert Counter(d.name for e in events for d in e.outputs) == {
+        "shop.main.stg_orders": 8,
+        "shop.main.customer_totals": 5,
+        "shop.main.orders_inc": 4,
+        "shop.main.broken": 1,
+    }
+    assert Counter(d.name for e in events for d in e.inputs) == {
+        "shop.main.stg_orders": 15,
+        "shop.main.customer_totals": 8,
+        "shop.main.raw_orders": 2,
+    }
+    assert {d.namespace for e in events for d in (*e.inputs, *e.outputs)} == {DUCKDB}
+    assert all(d.rows is None for e in events for d in (*e.inputs, *e.outputs)), "dbt on duckdb counts no rows"
