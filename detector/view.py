@@ -74,7 +74,7 @@ def read(client: "redis.Redis", prefix: str, entity: str, now: float, max_age: f
     try:
         return _judge(entity, get(entity), lambda partition: get(f"{HEARTBEAT}{partition}"), now, max_age)
     except RedisError as error:
-        return _unknown(entity, "unreachable", f"Redis does not answer: {error}")
+        return unknown(entity, "unreachable", f"Redis does not answer: {error}")
 
 
 def read_all(client: "redis.Redis", prefix: str, now: float, max_age: float = MAX_AGE) -> list[Answer]:
@@ -103,7 +103,7 @@ def _judge(entity: str, value: bytes | None, beat: Callable[[int], bytes | None]
         last = None if stored is None else beat(stored.partition)
         clock = None if last is None else msgspec.json.decode(last, type=Heartbeat).clock
     except msgspec.DecodeError as error:
-        return _unknown(entity, "unreadable", f"what Redis has is not readable by this release: {error}")
+        return unknown(entity, "unreadable", f"what Redis has is not readable by this release: {error}")
     return decide(entity, stored, clock, now, max_age)
 
 
@@ -112,7 +112,7 @@ def decide(
 ) -> Answer:
     """What a breaker means at `now`, given the clock of its partition's last heartbeat. All in seconds."""
     if value is None:
-        return _unknown(entity, "no_record", "no breaker is known for it: no event of it was seen, or it was forgotten")
+        return unknown(entity, "no_record", "no breaker is known for it: no event of it was seen, or it was forgotten")
     doubt = _doubt(value, clock, now, max_age)
     verdict, reason, message = doubt or _meaning(value, now)
     return Answer(
@@ -126,7 +126,8 @@ def decide(
     )
 
 
-def _unknown(entity: str, reason: str, message: str) -> Answer:
+def unknown(entity: str, reason: str, message: str) -> Answer:
+    """The answer when there is no breaker to speak of."""
     return Answer(entity=entity, verdict="unknown", reason=reason, message=message)
 
 

@@ -20,6 +20,7 @@ from detector import __version__
 from detector.__main__ import app
 from detector.core.breaker import State
 from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, OpenEpisode
+from detector.core.partition import partition_of
 from detector.embedded import EmbeddedBroker, EmbeddedRedis
 from detector.sinks import cloudevents
 
@@ -224,6 +225,37 @@ def test_check_never_says_stop_because_it_cannot_know(
 
     assert result.exit_code == 2
     assert said in result.output
+
+
+def test_check_asks_kafka_if_told_so(site: Site) -> None:
+    site.broker.create_topic("detector.breakers", 3)
+    partition, now = partition_of(JOB, 3), time.time()
+    value = msgspec.structs.replace(closed(JOB, now), partition=partition)
+    producer = Producer({"bootstrap.servers": site.broker.bootstrap})
+    for key, data in ((JOB, msgspec.structs.replace(value, **OPEN)), (JOB, value), ("job:a/other", value)):
+        producer.produce("detector.breakers", msgspec.json.encode(data), key, partition)
+    producer.produce(
+        "detector.breakers", b'{"partition":%d,"clock":%f}' % (partition, now), f"heartbeat:{partition}", partition
+    )
+    producer.flush(10)
+
+    assert detector("check", JOB, "--from", "kafka").stdout.startswith(
+        "allow   job:airflow/orders.load  closed for 1 h"
+    )
+
+    producer.produce("detector.breakers", None, JOB, partition)
+    producer.flush(10)
+
+    assert detector("check", JOB, "--from", "kafka").exit_code == 2
+
+
+def test_check_of_a_kafka_that_is_away_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "detector.yaml").write_text("kafka: {bootstrap_servers: '127.0.0.1:1'}")
+
+    code, out, err = ended(process("check", JOB, "--from", "kafka", cwd=tmp_path))
+
+    assert (code, err) == (2, "")
+    assert "Kafka does not answer" in out
 
 
 def test_check_starts_without_what_it_does_not_need(site: Site) -> None:
@@ -513,6 +545,27 @@ def test_no_colours_where_nobody_looks(site: Site, wish: dict[str, str]) -> None
 
 
 # ---------------------------------------------------------------- running, resetting
+
+
+def test_backtest_tells_people_what_it_would_have_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = detector("backtest", str(SAMPLES / "client-first-20-days.jsonl"))
+
+    assert result.exit_code == 0
+    assert result.stderr == "80 lines: 38 runs of 2 jobs, 2 datasets. 4 anomalies.\n"
+    line = r"01 Nov 02:02:31  critical     job:nightly/orders_daily.load  .*disk full"
+    assert [said for said in result.stdout.splitlines() if re.fullmatch(line, said)]
+
+
+def test_backtest_tells_programs_the_same_from_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = detector("backtest", "-", "--json", input=(SAMPLES / "client-first-20-days.jsonl").read_bytes())
+
+    *events, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {event["specversion"] for event in events} == {"1.0"}
+    assert last["summary"]["findings"] == 4
 
 
 def test_a_stage_that_does_not_exist_is_refused() -> None:

@@ -1,6 +1,7 @@
 """`check` and `breaker`: the questions to the Redis view."""
 
 import time
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -14,6 +15,7 @@ from detector.commands.common import (
     console,
     entity,
     explain,
+    kafka_of,
     redis_of,
     write_line,
 )
@@ -25,6 +27,8 @@ from detector.view import EXIT_CODES, MAX_AGE, Answer
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+    from detector.config import Config
 
 Entity = Annotated[
     str,
@@ -38,10 +42,24 @@ COLOURS = {"allow": typer.colors.GREEN, "block": typer.colors.RED, "unknown": ty
 STYLES = {"open": "bold red", "half_open": "yellow", "closed": "green", "unknown": "magenta"}
 UNKNOWN = EXIT_CODES["unknown"]
 
+
+class Source(StrEnum):
+    """Where breakers are read from."""
+
+    REDIS = "redis"
+    KAFKA = "kafka"
+
+
 breaker = typer.Typer(no_args_is_help=True, help="Look at circuit breakers.")
 
 
-def check(entity: Entity, config: ConfigPath = None, as_json: AsJson = False, max_age: MaxAge = MAX_AGE) -> None:
+def check(
+    entity: Entity,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+    max_age: MaxAge = MAX_AGE,
+    source: Annotated[Source, typer.Option("--from", help="Where to look: Kafka is slower.")] = Source.REDIS,
+) -> None:
     """May this pipeline go on? Exit code 0: yes. 1: no. 2: unknown.
 
     Before a load, in a script that stops at errors:
@@ -52,16 +70,16 @@ def check(entity: Entity, config: ConfigPath = None, as_json: AsJson = False, ma
 
         detector check job:airflow/orders.load || [ $? -eq 2 ] && ./load.sh
 
+    Redis is away:
+
+        detector check job:airflow/orders.load --from kafka
+
     May I read this table?
 
         detector check dataset:postgres://shop-db:5432/shop.public.orders --json
     """
-    from detector.view import read
-
     try:
-        settings = configuration(config)
-        client = redis_of(settings)
-        answer = read(client, settings.redis.prefix, entity, time.time(), max_age)
+        answer = _ask(entity, configuration(config), max_age, source)
     except DetectorError as error:
         explain(error)
         raise typer.Exit(UNKNOWN) from None
@@ -74,6 +92,16 @@ def check(entity: Entity, config: ConfigPath = None, as_json: AsJson = False, ma
     else:
         typer.echo(sentence(answer))
     raise typer.Exit(EXIT_CODES[answer.verdict])
+
+
+def _ask(entity: str, config: "Config", max_age: float, source: Source) -> Answer:
+    if source is Source.KAFKA:
+        from detector.latest import read as read_topic
+
+        return read_topic(kafka_of(config), config.topics.breakers, entity, time.time(), max_age)
+    from detector.view import read
+
+    return read(redis_of(config), config.redis.prefix, entity, time.time(), max_age)
 
 
 def sentence(answer: Answer) -> str:

@@ -104,11 +104,14 @@ def coloured() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
-def console() -> "Console":
-    """Where text for people goes. Into a pipe goes plain text, a line a line, however long."""
+def console(markup: bool = False) -> "Console":
+    """Where text for people goes. Into a pipe goes plain text, a line a line, however long.
+
+    Without `markup`, since the names of entities may have brackets.
+    """
     from rich.console import Console
 
-    plain = {"highlight": False, "markup": False, "emoji": False}
+    plain = {"highlight": False, "markup": markup, "emoji": False}
     if coloured():
         return Console(**plain)  # type: ignore[arg-type]
     return Console(color_system=None, width=None if sys.stdout.isatty() else 10_000, **plain)  # type: ignore[arg-type]
