@@ -23,11 +23,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from detector import topics
-from detector.broker import ANSWER, KafkaLog, Member, Settings, client_settings, topic_identity
+from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
 from detector.codecs import Decoder
-from detector.codecs.registry import SchemaRegistry
-from detector.config import Config, Registry
+from detector.config import Config
 from detector.core.emissions import Emission
 from detector.core.events import DeadLetter
 from detector.deadletters import send_of
@@ -36,15 +35,14 @@ from detector.follower import Follower, RedisView
 from detector.ingest import Ingest
 from detector.pace import Pace
 from detector.seams import Send
-from detector.settings import rules_of
+from detector.settings import kafka_settings, redis_client, registry_of, rules_of
 from detector.sinks import cloudevents
-from detector.store import RedisStore, connect
+from detector.store import RedisStore
 from detector.telemetry import Telemetry
 from detector.ticks import TickAuthor
 from detector.web import Web
 from detector.worker import Worker
 
-INGEST_GROUP, WORKER_GROUP = "detector-ingest", "detector-worker"
 SOURCE = "/detector"
 STATE_BYTES = 4_096
 STAGES = ("ingest", "worker")
@@ -105,19 +103,18 @@ def run(
 
     `clock` gives the time of ticks, in seconds since 1970. `embedded` is for librdkafka's mock cluster.
     """
-    telemetry = telemetry or Telemetry()
-    settings = client_settings(config.kafka)
+    telemetry = telemetry or Telemetry(gap=config.time.gap)
+    settings = kafka_settings(config)
     if not embedded:
         prepare(config, settings)
     slot = config.worker.slot or default_slot()
     services = Services(stop or Event())
-    client = connect(config.redis)
+    client = redis_client(config)
     built: list[Service] = []
     if "worker" in stages:
         built += _worker(config, settings, client, slot, telemetry, clock, embedded)
     if "ingest" in stages:
         built.append(Service("ingest", _ingest(config, settings, slot, telemetry, embedded).run))
-    telemetry.health.stages = tuple(stages)
     with Web(config.http, telemetry) as web:
         telemetry.started(stages, slot, web.address)
         services.start(built)
@@ -130,6 +127,11 @@ def run(
 def prepare(config: Config, settings: Settings) -> None:
     """Create the topics that are missing; refuse what is wrong. Raises `TopicMismatch` and `Unreachable`."""
     topics.ensure(AdminClient(dict(settings)), topics.specs(config), config.topics.create)
+
+
+def group_of(stage: str, config: Config) -> str:
+    """The consumer group of a stage: installations that share a cluster differ in the name of their log."""
+    return f"{config.topics.log}.{stage}"
 
 
 def default_slot() -> str:
@@ -152,7 +154,12 @@ def _worker(
     store.check()
     topic_id, partitions = topic_identity(settings, names.log, embedded)
     member = Member(
-        settings, WORKER_GROUP, [names.log], f"detector-worker-{slot}", worker.transaction_timeout, embedded
+        settings,
+        group_of("worker", config),
+        [names.log],
+        f"{group_of('worker', config)}-{slot}",
+        worker.transaction_timeout,
+        embedded,
     )
     log = KafkaLog(member, names.log, topic_id, partitions, {"breakers": names.breakers, "snapshots": names.snapshots})
 
@@ -173,7 +180,7 @@ def _worker(
     author = TickAuthor(
         settings,
         names.inputs,
-        INGEST_GROUP,
+        group_of("ingest", config),
         names.log,
         lambda: sorted(checkpoint.held),
         config.time.tick,
@@ -194,28 +201,16 @@ def _ingest(config: Config, settings: Settings, slot: str, telemetry: Telemetry,
     names, worker = config.topics, config.worker
     member = Member(
         settings,
-        INGEST_GROUP,
+        group_of("ingest", config),
         names.inputs,
-        f"detector-ingest-{slot}",
+        f"{group_of('ingest', config)}-{slot}",
         worker.transaction_timeout,
         embedded,
         headers=True,
     )
-    decoder = Decoder(_registry(config.registry))
+    decoder = Decoder(registry_of(config))
     pace = Pace(worker.commit_min, worker.commit_max)
     return Ingest(member, decoder, names.log, names.dead_letters, f"ingest-{slot}", pace, telemetry)
-
-
-def _registry(config: Registry) -> SchemaRegistry | None:
-    if config.url is None:
-        return None
-    settings: dict[str, str] = {}
-    if config.username is not None:
-        word = config.password.reveal() if config.password else ""
-        settings["basic.auth.user.info"] = f"{config.username}:{word}"
-    if config.ca_location is not None:
-        settings["ssl.ca.location"] = config.ca_location
-    return SchemaRegistry(config.url, settings)
 
 
 def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:
@@ -223,18 +218,18 @@ def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:
 
     All workers must be stopped. Returns what was done, a sentence each. Raises `Unreachable`.
     """
-    settings, log = client_settings(config.kafka), config.topics.log
+    settings, log = kafka_settings(config), config.topics.log
     topic_id, count = topic_identity(settings, log)
-    store = RedisStore(connect(config.redis), config.redis.prefix, log)
+    store = RedisStore(redis_client(config), config.redis.prefix, log)
     chosen = range(count) if partitions is None else partitions
     done = []
     for partition in chosen:
         store.discard(partition)
         done.append(f"{log}/{partition}: the snapshot is discarded")
-    done += _reset_offsets(settings, WORKER_GROUP, [TopicPartition(log, p) for p in chosen], topic_id)
+    done += _reset_offsets(settings, group_of("worker", config), [TopicPartition(log, p) for p in chosen], topic_id)
     known = AdminClient(dict(settings)).list_topics(timeout=ANSWER).topics
     places = [TopicPartition(t, p) for t in config.topics.inputs if t in known for p in known[t].partitions]
-    return done + _reset_offsets(settings, INGEST_GROUP, places)
+    return done + _reset_offsets(settings, group_of("ingest", config), places)
 
 
 def _reset_offsets(settings: Settings, group: str, places: list[TopicPartition], topic_id: str = "") -> list[str]:

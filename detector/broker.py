@@ -20,7 +20,6 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from detector.config import Kafka
 from detector.core.events import Headers, Record
 from detector.errors import CommitAborted, Fenced, LogMoved, Unreachable
 from detector.seams import Committed, Compacted, Send
@@ -53,22 +52,6 @@ FATAL_TO_READ = {
     KafkaError._AUTHENTICATION,
     KafkaError.UNSUPPORTED_VERSION,
 }
-
-
-def client_settings(kafka: Kafka) -> dict[str, str | int | float | bool]:
-    """librdkafka's settings for reaching the cluster: what every client has in common, secrets included."""
-    named = {
-        "bootstrap.servers": kafka.bootstrap_servers,
-        "security.protocol": kafka.security_protocol,
-        "sasl.mechanism": kafka.sasl_mechanism,
-        "sasl.username": kafka.sasl_username,
-        "sasl.password": kafka.sasl_password.reveal() if kafka.sasl_password else None,
-        "ssl.ca.location": kafka.ssl_ca_location,
-        "ssl.certificate.location": kafka.ssl_certificate_location,
-        "ssl.key.location": kafka.ssl_key_location,
-    }
-    secret = {name: value.reveal() for name, value in kafka.secret_options.items()}
-    return {**{name: value for name, value in named.items() if value is not None}, **kafka.options, **secret}
 
 
 def topic_identity(settings: Settings, topic: str, embedded: bool = False) -> tuple[str, int]:

@@ -1,16 +1,16 @@
 """Every exception that Detector raises on purpose. Bad input is not among them: a codec returns a `DeadLetter`.
 
-    DetectorError
-    ├── ConfigError            fix the file: the message names the path and what is known there
-    ├── TopicMismatch          a topic exists with settings that would lose or reorder data
-    ├── Unreachable            a service (Kafka, Redis, registry) does not answer
-    ├── CommitAborted          the transaction was rolled back: recover every partition that was in it
-    ├── Fenced                 a second process uses this worker's slot: exit
-    ├── SnapshotMoved          another owner wrote the snapshot: recover the partition
-    ├── SnapshotTooNew         a newer release wrote the snapshot: refuse the partition
-    ├── StateAheadOfLog        the snapshot is ahead of the committed offset: an operator decides
-    ├── LogMoved               the log is not the one that the snapshot was taken of: an operator decides
-    └── IllegalTransition      a bug in the breaker: crash
+DetectorError
+├── ConfigError            fix the file: the message names the path and what is known there
+├── TopicMismatch          a topic exists with settings that would lose or reorder data
+├── Unreachable            a service (Kafka, Redis, registry) does not answer
+├── CommitAborted          the transaction was rolled back: recover every partition that was in it
+├── Fenced                 a second process uses this worker's slot: exit
+├── SnapshotMoved          another owner wrote the snapshot: recover the partition
+├── SnapshotTooNew         a newer release wrote the snapshot: refuse the partition
+├── StateAheadOfLog        the snapshot is ahead of the committed offset: an operator decides
+├── LogMoved               the log is not the one that the snapshot was taken of: an operator decides
+└── IllegalTransition      a bug in the breaker: crash
 """
 
 

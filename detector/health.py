@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+PATIENCE: Final = 60.0  # seconds after which who has not said again that it waits does so no more
 STUCK: Final = 300.0  # a loop may be busy for long: a replay, or Kafka's answers that do not come, one after the other
 GAP: Final = 120.0
 
@@ -19,13 +20,15 @@ GAP: Final = 120.0
 class Facts:
     """What is known at a moment. Times are monotonic seconds.
 
-    `turns` says when each stage last went round, `assigned` how many partitions each has, `waits` who waits and for
-    what. `lag` is how far time in the log is behind, in seconds, and `lag_at` when that was so.
+    `stages` are those that this process is; `turns` says when each loop last went round, `assigned` how many partitions
+    each has, `waits` who waits, for what, and when that was last said. `lag` is how far time in the log is behind, in
+    seconds, and `lag_at` when that was so.
     """
 
+    stages: tuple[str, ...] = ()
     turns: Mapping[str, float] = field(default_factory=dict)
     assigned: Mapping[str, int] = field(default_factory=dict)
-    waits: Mapping[str, str] = field(default_factory=dict)
+    waits: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     lag: float | None = None
     lag_at: float = 0.0
     stopping: bool = False
@@ -56,27 +59,27 @@ def decide(facts: Facts, now: float, gap: float = GAP, stuck_after: float = STUC
         for stage, at in sorted(facts.turns.items())
         if now - at > stuck_after
     )
-    troubles = [f"{stage} has no partitions" for stage, count in sorted(facts.assigned.items()) if count == 0]
-    troubles += [f"{who} waits: {why}" for who, why in sorted(facts.waits.items())]
+    troubles = [f"{stage} has not started" for stage in facts.stages if stage not in facts.turns]
+    troubles += [f"{stage} has no partitions" for stage, count in sorted(facts.assigned.items()) if count == 0]
+    troubles += [f"{who} waits: {why}" for who, (why, at) in sorted(facts.waits.items()) if now - at <= PATIENCE]
     if facts.lag is not None and (behind := facts.lag + now - facts.lag_at) > gap:
         troubles.append(f"time stands still for {behind:.0f} s: is ingest running, and does it keep up?")
-    if not facts.turns:
-        troubles.append("starting")
     if facts.stopping:
         troubles.append("stopping")
     return Verdict(stuck, tuple(troubles))
 
 
 class Health:
-    """The facts, as the stages' threads report them and the server's thread reads them."""
+    """The facts, as the stages' threads report them and the server's thread reads them; `stages` are to be expected."""
 
     def __init__(self, gap: float = GAP, clock: Callable[[], float] = time.monotonic) -> None:
         """`gap` is in seconds (`time.gap`); `clock` gives monotonic seconds."""
         self._gap, self._clock = gap, clock
+        self.stages: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._turns: dict[str, float] = {}
         self._assigned: dict[str, int] = {}
-        self._waits: dict[str, str] = {}
+        self._waits: dict[str, tuple[str, float]] = {}
         self._lag: float | None = None
         self._lag_at = 0.0
         self._stopping = False
@@ -89,15 +92,23 @@ class Health:
                 self._assigned[stage] = assigned
 
     def waits(self, who: str, why: str) -> None:
-        """Somebody waits for something."""
+        """Somebody waits for something. To be said again while it is so, at least once a minute."""
         with self._lock:
-            self._waits[who] = why
+            self._waits[who] = why, self._clock()
 
     def goes_on(self, who: str) -> None:
-        """Whoever waited under this name, or under one that begins with it and a blank, does no more."""
+        """Whoever waited under this name does no more."""
         with self._lock:
-            for name in [name for name in self._waits if name == who or name.startswith(f"{who} ")]:
-                del self._waits[name]
+            self._waits.pop(who, None)
+
+    def only_these_wait(self, kind: str, waits: Mapping[str, str]) -> None:
+        """Of those whose name begins with `kind` and a blank, these wait now, for what the texts say."""
+        with self._lock:
+            now = self._clock()
+            gone = [who for who in self._waits if who.startswith(f"{kind} ")]
+            for who in gone:
+                del self._waits[who]
+            self._waits.update({f"{kind} {name}": (why, now) for name, why in waits.items()})
 
     def lag(self, seconds: float) -> None:
         """How far time in the log is behind."""
@@ -112,9 +123,8 @@ class Health:
     def facts(self) -> Facts:
         """All of it at one moment."""
         with self._lock:
-            return Facts(
-                dict(self._turns), dict(self._assigned), dict(self._waits), self._lag, self._lag_at, self._stopping
-            )
+            turns, assigned, waits = dict(self._turns), dict(self._assigned), dict(self._waits)
+            return Facts(self.stages, turns, assigned, waits, self._lag, self._lag_at, self._stopping)
 
     def verdict(self) -> Verdict:
         """What is wrong now."""

@@ -70,7 +70,7 @@ class Ingest:
         if self._waiting and now - self._retry_at >= RETRY:
             self._retry_at = now
             self._retry()
-        self._signals.ingest_alive(len(self._waiting))
+        self._signals.ingest_alive(len(self._positions) - len(self._waiting), len(self._waiting))
 
     # ------------------------------------------------------------ records
 

@@ -47,9 +47,17 @@ class Transactions(Protocol):
 class Log(Transactions, Protocol):
     """The worker's side of the log."""
 
-    topic: str
-    topic_id: str
-    partitions: int
+    @property
+    def topic(self) -> str:
+        """Its name."""
+
+    @property
+    def topic_id(self) -> str:
+        """What a re-created topic of the same name does not share."""
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
 
     def committed(self, partition: int) -> Committed | None:
         """The stable committed position: waits for what open transactions will make of it. Raises `Unreachable`."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from detector.core.rules import Rules, Settings
     from detector.core.schedule import Deadline
 
-REDIS_TIMEOUT = 5.0
+REDIS_CONNECTS, REDIS_ANSWERS = 5.0, 10.0  # seconds
 
 
 # ---------------------------------------------------------------- the core
@@ -144,15 +144,19 @@ def kafka_settings(config: Config) -> dict[str, str | int | float | bool]:
 
 
 def redis_client(config: Config) -> "redis.Redis":
-    """A client that gives up after a few seconds: whoever uses it has something better to do than to wait."""
+    """A client that gives up after a few seconds: whoever uses it has something better to do than to wait.
+
+    It connects when it is first used, and again after a lost connection. It does not decode what it reads.
+    """
     import redis
 
     return redis.Redis.from_url(
         config.redis.url,
         username=config.redis.username,
         password=config.redis.password.reveal() if config.redis.password else None,
-        socket_timeout=REDIS_TIMEOUT,
-        socket_connect_timeout=REDIS_TIMEOUT,
+        socket_timeout=REDIS_ANSWERS,
+        socket_connect_timeout=REDIS_CONNECTS,
+        health_check_interval=30,
     )
 
 

@@ -61,8 +61,8 @@ class Signals(Protocol):
     def worker_alive(self, held: int, waiting: dict[int, str], ignored_ticks: int) -> None:
         """One round of the worker: how many partitions go on, which wait for what, how many ticks were ignored."""
 
-    def ingest_alive(self, waiting: int) -> None:
-        """One round of ingest: how many places wait for the registry."""
+    def ingest_alive(self, assigned: int, waiting: int) -> None:
+        """One round of ingest: how many places go on, how many wait for the registry."""
 
     def consumed(self, topic: str, kind: str, count: int) -> None:
         """Outside records were read: of which topic, what they were, how many."""

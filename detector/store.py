@@ -16,7 +16,6 @@ from uuid import uuid4
 import msgspec
 import redis
 
-from detector.config import Redis as RedisConfig
 from detector.errors import ConfigError, SnapshotMoved, SnapshotTooNew, Unreachable
 from detector.seams import Head
 
@@ -24,7 +23,6 @@ FORMAT = 1
 KEYS_AT_ONCE = 5_000
 PIECE = 8 << 20
 STAGED_FOR = 3_600
-ANSWER = 10.0  # seconds that Redis has for an answer
 _AT = struct.Struct(">q")
 _T = TypeVar("_T")
 
@@ -65,18 +63,6 @@ return 1
 )
 
 _head = msgspec.msgpack.Decoder(Head)
-
-
-def connect(config: RedisConfig) -> redis.Redis:
-    """A client of the configured Redis. It connects when it is first used, and tries again after a lost connection."""
-    return redis.Redis.from_url(
-        config.url,
-        username=config.username,
-        password=config.password.reveal() if config.password else None,
-        socket_timeout=ANSWER,
-        socket_connect_timeout=ANSWER,
-        health_check_interval=30,
-    )
 
 
 class RedisStore:

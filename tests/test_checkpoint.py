@@ -12,7 +12,7 @@ from detector.checkpoint import Checkpoint, Limits
 from detector.core import pipeline
 from detector.core.breaker import State
 from detector.core.emissions import BreakerValue, Emission
-from detector.core.events import Dataset, DeadLetter, RunEvent, RunObserved, Tick, encode, observations
+from detector.core.events import Dataset, DeadLetter, RunEvent, RunObserved, RunState, Tick, encode, observations
 from detector.core.partition import partition_of
 from detector.core.pipeline import StepFailed
 from detector.core.policies.window import Window
@@ -119,7 +119,7 @@ def fill(cluster: Cluster, random: Random, count: int, at: float = START) -> flo
     for number in range(count):
         at += random.uniform(20, 200)
         job, run = f"job{random.randrange(4)}", f"run-{at:.3f}"
-        state = "FAIL" if random.random() < 0.2 else "COMPLETE"
+        state: RunState = "FAIL" if random.random() < 0.2 else "COMPLETE"
         rows = 5.0 if random.random() < 0.1 else random.gauss(1_000, 20)
         written = (Dataset("db", f"table{random.randrange(3)}", rows=rows),)
         for event in (
@@ -389,11 +389,11 @@ def test_corrupt_bytes_start_cold_with_the_breaker_that_was_published() -> None:
     ("harm", "says"),
     [
         pytest.param(
-            lambda c, s: c.committed.update({0: Committed(3, c.committed[0].metadata)}), "rewound", id="S > C"
+            lambda c, _: c.committed.update({0: Committed(3, c.committed[0].metadata)}), "rewound", id="S > C"
         ),
-        pytest.param(lambda c, s: c.committed.clear(), "no committed offset", id="C is gone, S is there"),
-        pytest.param(lambda c, s: c.low.update({0: 10_000}), "first that is left", id="C is below the low watermark"),
-        pytest.param(lambda c, s: setattr(c, "topic_id", "topic-2"), "re-created", id="the log was re-created"),
+        pytest.param(lambda c, _: c.committed.clear(), "no committed offset", id="C is gone, S is there"),
+        pytest.param(lambda c, _: c.low.update({0: 10_000}), "first that is left", id="C is below the low watermark"),
+        pytest.param(lambda c, _: setattr(c, "topic_id", "topic-2"), "re-created", id="the log was re-created"),
     ],
 )
 def test_what_an_operator_must_decide_stands_still_and_says_so(harm: Callable[..., None], says: str) -> None:

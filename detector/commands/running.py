@@ -43,11 +43,13 @@ def run(
 
         detector run --stages worker
     """
-    from detector import app, telemetry
+    from detector import app, logs
+    from detector.telemetry import Telemetry
 
     settings, stop = configuration(config), _Stop()
-    telemetry.configure(settings.log)
-    app.run(settings, stages.split(","), stop.event)
+    log = logs.logger(settings.log)
+    logs.capture(log)
+    app.run(settings, stages.split(","), stop.event, telemetry=Telemetry(log, gap=settings.time.gap))
     raise typer.Exit(INTERRUPTED if stop.interrupted else 0)
 
 

@@ -202,10 +202,6 @@ class Time(Table, frozen=True, kw_only=True):
 class State(Table, frozen=True, kw_only=True):
     """What is remembered, and how long."""
 
-    format: Annotated[
-        Annotated[int, Meta(ge=1, le=1)],
-        about("Format that states are written in. Raise it when every worker runs a release that reads the next."),
-    ] = 1
     expire_after: Annotated[SomeSeconds, about("An entity that is silent for so long is forgotten.")] = 90 * 86_400.0
     backstop_interval: Annotated[
         SomeSeconds, about("Least time between two records of one entity on the topic of snapshots.")

@@ -7,6 +7,8 @@ from detector.core.ledger import close, find_run, is_new_profile, note_time, run
 from detector.core.state import NEVER, Good, Run
 from detector.core.turn import CRITICAL, INFO, Turn
 
+# A run that reads a dataset and writes it is two runs there; a profile without a run is one of its own.
+READER, PROFILE = "\0", "profile\0"
 MAX_CHECKS = 1_000
 NAMED_CHECKS = 10
 KEEP_FAILING = 100
@@ -22,7 +24,7 @@ def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
         _fold_assertions(outcomes, seen.dataset.assertions)
         _assertions(turn, outcomes, None)
     elif seen.run_id is not None and (seen.role == "output" or seen.dataset.assertions):
-        _on_write(turn, seen, f"{seen.run_id}" if seen.role == "output" else f"{seen.run_id}/{seen.job}")
+        _on_write(turn, seen, seen.run_id if seen.role == "output" else f"{seen.run_id}{READER}{seen.job}")
 
 
 def _read_by(turn: Turn, job: str, at: float) -> None:
@@ -54,6 +56,7 @@ def _fold(run: Run, seen: DatasetObserved, over: bool) -> None:
     note_time(run, seen.state, seen.event_time)
     stale = over or seen.event_time < run.newest
     run.newest = max(run.newest, seen.event_time)
+    run.streaming = run.streaming or seen.streaming
     dataset = seen.dataset
     if seen.role == "output":
         for name, value in (("rows", dataset.rows), ("bytes", dataset.bytes), ("files", dataset.files)):
@@ -83,8 +86,9 @@ def _judge_write(turn: Turn, run: Run) -> None:
         return
     if run.severity == INFO and turn.entity.runs.failing:
         return
-    if run.severity == INFO and run.state == "COMPLETE" and run.metrics:
-        turn.entity.runs.good = Good(run.id, run.ended or turn.at, run.version)
+    told = _told_as(run)
+    if run.severity == INFO and run.state == "COMPLETE" and run.metrics and told:
+        turn.entity.runs.good = Good(told, run.ended or turn.at, run.version)
     if run.judged:
         turn.outcome(run.hash, run.severity, _reason(run), run.began, mends=run.not_before > 0)
 
@@ -92,9 +96,10 @@ def _judge_write(turn: Turn, run: Run) -> None:
 def _judge_facts(turn: Turn, run: Run) -> None:
     watched = turn.settings.metrics
     for metric, value in sorted(run.metrics.items()):
-        if run.state == "COMPLETE" and metric not in run.judged and (watched is None or metric in watched):
+        watches = run.state == "COMPLETE" and not run.streaming and (watched is None or metric in watched)
+        if watches and metric not in run.judged:
             run.judged.append(metric)
-            run.severity = max(run.severity, judge(turn, metric, value, run.id))
+            run.severity = max(run.severity, judge(turn, metric, value, _told_as(run)))
     _judge_assertions(turn, run)
 
 
@@ -103,7 +108,7 @@ def _judge_assertions(turn: Turn, run: Run) -> None:
     new = {name: ok for name, ok in sorted(run.assertions.items()) if _judged_as(name, ok) not in judged}
     if new:
         run.judged += [_judged_as(name, success) for name, success in new.items()]
-        run.severity = max(run.severity, _assertions(turn, new, run.id))
+        run.severity = max(run.severity, _assertions(turn, new, _told_as(run)))
 
 
 def _judged_as(name: str, success: bool) -> str:
@@ -131,13 +136,20 @@ def _assertions(turn: Turn, outcomes: dict[str, bool], run_id: str | None) -> in
 
 
 def _reason(run: Run) -> str:
-    return f"unusual load by run {run.id}" if run.severity else "a good load"
+    if not all(run.assertions.values()):
+        return f"failed checks in run {_told_as(run)}"
+    return f"unusual load by run {_told_as(run) or 'unknown'}" if run.severity else "a good load"
+
+
+def _told_as(run: Run) -> str | None:
+    """The id of a run as its scheduler knows it; None for a profile that names none."""
+    return None if run.id.startswith(PROFILE) else run.id.partition(READER)[0]
 
 
 def on_profile(turn: Turn, seen: Profiled) -> None:
     """Judge the size of a profiled set of rows. Profiles at different grains are different series."""
     profile, runs = seen.profile, turn.entity.runs
-    name = f"profile:{profile.grain}/{profile.partition}/{profile.window_end}/{profile.run_id}/{profile.event_time}"
+    name = f"{PROFILE}{profile.grain}/{profile.partition}/{profile.window_end}/{profile.run_id}/{profile.event_time}"
     if not is_new_profile(runs, name, profile.event_time, turn.believed(NEVER)):
         return
     run_id = profile.run_id or name

@@ -192,7 +192,10 @@ class JobObserved(msgspec.Struct, array_like=True, tag="job"):
 
 
 class DatasetObserved(msgspec.Struct, array_like=True, tag="dataset"):
-    """A dataset's entity: what one event of a run (or nobody's run: `described`) says of it."""
+    """A dataset's entity: what one event of a run (or nobody's run: `described`) says of it.
+
+    What a `streaming` run wrote in all its life is no load.
+    """
 
     role: Role
     event_time: float
@@ -201,6 +204,7 @@ class DatasetObserved(msgspec.Struct, array_like=True, tag="dataset"):
     job: str | None
     run_id: str | None
     state: RunState | None
+    streaming: bool = False
 
 
 class Profiled(msgspec.Struct, array_like=True, tag="profile"):
@@ -292,7 +296,9 @@ def _run_observations(event: RunEvent, arrived: float) -> Iterator[tuple[str, Ob
         for dataset in datasets:
             yield (
                 dataset.key,
-                DatasetObserved(role, event.event_time, arrived, dataset, job, event.run_id, event.state),
+                DatasetObserved(
+                    role, event.event_time, arrived, dataset, job, event.run_id, event.state, event.streaming
+                ),
             )
 
 

@@ -133,6 +133,7 @@ def metrics_of(run: Run) -> dict[str, float]:
 def _judge_run(turn: Turn, run: Run) -> None:
     runs = turn.entity.runs
     close(runs, run, turn.believed(NEVER))
+    runs.ended_last = max(runs.ended_last, turn.believed(run.ended or 0.0))
     _remember(turn, tuple(run.outputs), run.ended or turn.at)
     _hangs_no_more(turn, f"the run ended ({run.state.lower()})", run)
     if run.state == "FAIL":
@@ -312,7 +313,7 @@ def _late_at(turn: Turn) -> float:
     # The last run still goes on, and may keep the next one away. An older one does not: others have begun since.
     last = runs.schedule.starts[-1]
     goes_on = any(run.scheduled is not None and run.scheduled >= last for run in runs.open.values())
-    return NEVER if goes_on else late_at
+    return NEVER if goes_on else max(late_at, runs.ended_last + turn.settings.late.floor)
 
 
 def _late(turn: Turn) -> None:

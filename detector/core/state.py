@@ -83,6 +83,7 @@ class Runs(msgspec.Struct, array_like=True):
     `ended` maps the hashes of runs that are over to the time of their end, the oldest first; what ended before
     `horizon` has left it. With both, the repeat of a run's end that comes days later is no new run. `profiled` and
     `profiled_before` are the same for profiles. `failing` are the checks of others that failed last, and when.
+    `ended_last` is the last end of a run of a job, which may have kept the next one away.
     """
 
     open: dict[str, Run] = {}
@@ -99,6 +100,7 @@ class Runs(msgspec.Struct, array_like=True):
     profiled: dict[int, float] = {}
     profiled_before: float = 0.0
     failing: dict[str, float] = {}
+    ended_last: float = 0.0
 
 
 class Series(msgspec.Struct, array_like=True):

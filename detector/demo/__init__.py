@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -10,9 +11,10 @@ from detector.config import Config, Http, Kafka, Log, Redis, Time, Topics, Worke
 from detector.demo import wire
 from detector.demo.link import Breakers, Clock, Listener, Outlet
 from detector.demo.live import TICK, Demo
-from detector.demo.screen import opened, summary
+from detector.demo.screen import Status, opened, summary
 from detector.embedded import EmbeddedBroker, EmbeddedRedis
 from detector.settings import redis_client
+from detector.telemetry import Telemetry
 
 PARTITIONS = 4
 NEXT_STEPS = """
@@ -31,6 +33,7 @@ def main(seconds: float | None, seed: int, as_json: bool, console: Console) -> i
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it wants the servers stopped, too
     told = Console(stderr=True, highlight=False) if as_json else console
+    telemetry = Watched()
     with EmbeddedBroker() as broker, EmbeddedRedis() as server:
         config = configuration(broker.bootstrap, server.url)
         names = config.topics
@@ -41,19 +44,32 @@ def main(seconds: float | None, seed: int, as_json: bool, console: Console) -> i
             def daemon(clock: Clock, stop: threading.Event) -> None:
                 from detector import app
 
-                app.run(config, app.STAGES, stop, clock=clock, embedded=True)
+                app.run(config, app.STAGES, stop, clock=clock, telemetry=telemetry, embedded=True)
 
             def connect(clock: Clock) -> tuple[Outlet, Listener, Breakers]:
                 listener = Listener(broker.bootstrap, names.control, names.breakers)
                 return Outlet(broker.bootstrap), listener, Breakers(client, config.redis.prefix, clock)
 
             demo = Demo(seed, seconds, daemon, connect, screen)
+            telemetry.status = demo.status
             demo.run()
     for line in summary(demo.story, demo.status, NEXT_STEPS):
         told.print(line, markup=False, soft_wrap=not told.is_terminal)
     if as_json:
         console.file.write(json.dumps({**demo.story.as_json(), "seed": seed}) + "\n")
     return 0
+
+
+class Watched(Telemetry):
+    """The daemon's telemetry, which tells the screen where its metrics are served."""
+
+    status: Status | None = None
+
+    def started(self, stages: Sequence[str], slot: str, address: str) -> None:
+        """The daemon begins to work."""
+        super().started(stages, slot, address)
+        if self.status is not None:
+            self.status.address = f"{address}/metrics"
 
 
 def configuration(bootstrap: str, redis_url: str) -> Config:

@@ -1,5 +1,6 @@
 """What a person sees of the demo: a live view on a terminal, plain lines when piped, a short summary in the end."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from detector.demo.faults import WHAT
 from detector.demo.story import Case, Line, Story, Tone, delay_of, short
 
 WIDE = 110
+REDRAW = 0.1
 MARKS: dict[Tone, tuple[str, str, str]] = {
     "fault": ("✗", "bold red", "injected"),
     "found": ("✓", "bold green", "found"),
@@ -83,10 +85,14 @@ class View:
     """The whole terminal: figures above, the faults in the middle, what happens below."""
 
     def __init__(self, live: Live) -> None:
-        self._live = live
+        self._live, self._drawn = live, 0.0
 
     def show(self, story: Story, status: Status) -> None:
-        """Draw anew."""
+        """Draw anew, as often as eyes can follow."""
+        now = time.monotonic()
+        if now - self._drawn < REDRAW:
+            return
+        self._drawn = now
         width, height = self._live.console.size
         self._live.update(render(story, status, width, height), refresh=True)
 

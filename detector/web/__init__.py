@@ -1,86 +1,55 @@
 """/healthz, /readyz and /metrics, served by a thread beside the loops."""
 
-import time
+import socket
 from threading import Thread
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import uvicorn
-from prometheus_client.exposition import choose_encoder
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from detector.config import Http
 from detector.errors import Unreachable
 from detector.telemetry import Telemetry
+from detector.web.app import application
 
-START = 10.0
+STOP: Final = 2.0
 
 
 class Web:
-    """A server at `address` while it is entered. Raises `Unreachable` when the port cannot be had."""
+    """The server, from `with` to its end. It listens before `with` returns; `address` is where.
 
-    def __init__(self, config: Http, telemetry: Telemetry) -> None:
-        self._config = config
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                application(telemetry),
-                host=config.host,
-                port=config.port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self._thread = Thread(target=self._run, name="web", daemon=True)
+    Raises `Unreachable` when the address cannot be listened on.
+    """
+
+    def __init__(self, http: Http, telemetry: Telemetry) -> None:
+        """Nothing listens yet."""
+        self._http, self._app = http, application(telemetry)
+        self._server: uvicorn.Server | None = None
+        self._thread: Thread | None = None
         self.address = ""
 
-    def _run(self) -> None:
-        try:
-            self._server.run()
-        except SystemExit:  # how uvicorn says that it could not start; `__enter__` says it better
-            self._server.should_exit = True
-
     def __enter__(self) -> Self:
+        listening = self._listen()
+        host, port = listening.getsockname()[:2]
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        # No lifespan, no logging of its own, and a second at most for who is still being answered.
+        settings = uvicorn.Config(
+            self._app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none"
+        )
+        self._server = uvicorn.Server(settings)
+        self._thread = Thread(target=self._server.run, args=([listening],), name="web", daemon=True)
         self._thread.start()
-        deadline = time.monotonic() + START
-        while not self._server.started:
-            if self._server.should_exit or not self._thread.is_alive() or time.monotonic() > deadline:
-                raise Unreachable(
-                    f"http: cannot listen on {self._config.host}:{self._config.port}: is another process there?"
-                    " http.port 0 takes any that is free"
-                )
-            self._thread.join(0.01)
-        host, port = self._server.servers[0].sockets[0].getsockname()[:2]
-        self.address = f"http://{host}:{port}"
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.should_exit = True
-        self._thread.join(5)
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(STOP)
 
-
-def application(telemetry: Telemetry) -> Starlette:
-    """The routes over one process's telemetry."""
-    health = telemetry.health
-
-    def healthz(_: Request) -> Response:
-        return _verdict("alive", health.stuck(time.monotonic()))
-
-    def readyz(_: Request) -> Response:
-        return _verdict("ready", health.unready(time.monotonic()))
-
-    def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(telemetry.registry), headers={"content-type": content_type})
-
-    return Starlette(
-        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)],
-    )
-
-
-def _verdict(word: str, reasons: list[str]) -> Response:
-    return JSONResponse({word: not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+    def _listen(self) -> socket.socket:
+        host, port = self._http.host, self._http.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            return socket.create_server((host, port), family=family, backlog=128)
+        except OSError as error:
+            raise Unreachable(f"http: cannot listen on {host}:{port} ({error.strerror or error})") from None

@@ -1,6 +1,10 @@
 """The commands on a real Kafka and a real Redis: transactions, topics, ticks."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,9 +23,11 @@ from detector.settings import kafka_settings
 from detector.sinks import cloudevents
 from detector.tail import Tail, Wanted
 from tests.services.kafka import Kafka
+from tests.services.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
+ROOT = Path(__file__).parents[2]
 JOB = "job:airflow/orders.load"
 
 
@@ -161,3 +167,60 @@ def test_a_clock_that_is_wrong_is_told(site: Site, ahead: float, what: str, stat
     site.tick(time.time() + ahead)
 
     assert [f for f in findings(site) if f["what"] == what and f["status"] == status and f["message"].startswith(said)]
+
+
+# ---------------------------------------------------------------- run and reset
+
+
+def start(site: Site) -> "subprocess.Popen[str]":
+    env = {**os.environ, "DETECTOR_HTTP__PORT": "0", "DETECTOR_TIME__TICK": "1s", "DETECTOR_TIME__HEARTBEAT": "1s"}
+    command = [sys.executable, "-m", "detector", "run", "-c", str(site.file)]
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
+def test_from_an_event_to_an_answer_and_a_stop_in_order(site: Site, number: signal.Signals, code: int) -> None:
+    run = {"namespace": "airflow", "name": "orders.load", "run_id": "r", "event_time": time.time() - 60}
+    failed = {**run, "state": "FAIL", "event_time": time.time() - 30, "error": "disk full"}
+    child = start(site)
+    try:
+        eventually(
+            lambda: site.config.topics.inputs[0] in AdminClient(dict(site.settings)).list_topics(timeout=10).topics,
+            "topics",
+            60,
+        )
+        site.run("emit", input=json.dumps({**run, "state": "START"}).encode())
+        eventually(lambda: site.run("check", JOB)[0] == 0, f"{JOB} may go on", 60)
+        site.run("emit", input=json.dumps(failed).encode())
+        eventually(lambda: site.run("check", JOB)[0] == 1, f"{JOB} may not go on", 60)
+        child.send_signal(number)
+        _, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+
+    assert child.returncode == code, err
+    assert "Traceback" not in err
+    assert "disk full" in site.run("tail", "--no-follow", "--type", "anomaly")[1]
+    assert site.run("breaker", "list")[1].splitlines()[1].startswith("block")
+
+
+def test_reset_does_what_it_says(site: Site) -> None:
+    site.create()
+
+    code, out, _ = site.run("reset", "--yes", "--partition", "1")
+
+    assert (code, out) == (0, f"{site.config.topics.log}/1: the snapshot is discarded\n")
+
+
+def test_a_second_ctrl_c_does_not_wait(site: Site) -> None:
+    child = start(site)
+    try:
+        assert child.stderr is not None
+        eventually(lambda: "started" in (child.stderr.readline() if child.stderr else ""), "the start", 60)
+        child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGINT)
+        code = child.wait(timeout=20)
+    finally:
+        child.kill()
+
+    assert code == 130

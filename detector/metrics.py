@@ -1,0 +1,255 @@
+"""Every metric of the program: its name, its labels, and a sentence on what it tells.
+
+All are in one registry that whoever makes them hands in, so that a test, or two detectors in one process, have their
+own. Labels have few values. Names that others choose (checks, kinds of events) are counted one by one up to a bound and
+as `other` beyond it; entities are labels only while their breaker is not closed. Times are exported as timestamps.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from detector.core.emissions import BreakerValue
+
+MOST_WORDS: Final = 100
+MOST_ENTITIES: Final = 1_000
+OTHER: Final = "other"
+_COMMIT: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_DELAY: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What `docs/metrics.md` says of a metric."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    about: str
+
+
+@dataclass(slots=True)
+class Words:
+    """Values of a label that others choose: so many different ones, then `other`."""
+
+    most: int = MOST_WORDS
+    known: set[str] = field(default_factory=set)
+
+    def bound(self, word: str) -> str:
+        """The word itself, or `other` when there are too many."""
+        if word not in self.known:
+            if len(self.known) >= self.most:
+                return OTHER
+            self.known.add(word)
+        return word
+
+
+class Breakers(Collector):
+    """The breakers that are not closed, as far as this process answers for them: see `valid`.
+
+    A process that lost a partition must not go on telling of its entities, and nobody says that it has lost it: so an
+    entity is told of only while `valid` says that its partition's heartbeat, said by this process, is fresh.
+    """
+
+    NAME: Final = "detector_breaker_state"
+    ABOUT: Final = (
+        f"1 for each entity whose breaker is not closed, with its state; at most {MOST_ENTITIES}. Entities without a"
+        " series are closed. After a partition has moved both workers may tell of it for a minute: use `max by (entity,"
+        " state)`."
+    )
+    LABELS: Final = ("entity", "state", "mode")
+    COUNT: Final = "detector_breakers_not_closed"
+    COUNT_ABOUT: Final = "How many breakers are not closed, by state and mode."
+    COUNT_LABELS: Final = ("state", "mode")
+
+    def __init__(self, valid: Callable[[int], bool]) -> None:
+        """`valid` says of a partition of the log whether this process answers for it."""
+        self._valid = valid
+        self._values: dict[str, BreakerValue] = {}
+
+    def put(self, value: BreakerValue) -> None:
+        """This is the breaker now."""
+        if value.state == "closed":
+            self._values.pop(value.entity, None)
+        else:
+            self._values[value.entity] = value
+
+    def drop(self, entity: str) -> None:
+        """The entity is forgotten, and its breaker with it."""
+        self._values.pop(entity, None)
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """The families, without a sample."""
+        return [
+            GaugeMetricFamily(self.NAME, self.ABOUT, labels=self.LABELS),
+            GaugeMetricFamily(self.COUNT, self.COUNT_ABOUT, labels=self.COUNT_LABELS),
+        ]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """What is told at this scrape; called by the server's thread."""
+        states, counts = self.describe()
+        found = [value for value in list(self._values.values()) if self._valid(value.partition)]
+        for value in sorted(found, key=lambda value: value.entity)[:MOST_ENTITIES]:
+            states.add_metric([value.entity, value.state, value.mode], 1)
+        kinds = [(str(value.state), value.mode) for value in found]
+        for state, mode in sorted(set(kinds)):
+            counts.add_metric([state, mode], kinds.count((state, mode)))
+        yield states
+        yield counts
+
+
+class Metrics:
+    """The metrics, each under the name that `telemetry` uses."""
+
+    def __init__(self, registry: CollectorRegistry, valid: Callable[[int], bool]) -> None:
+        """Register all. `valid` is what `Breakers` asks of a partition."""
+        self.registry = registry
+        self.rows: list[Row] = []
+        self._events()
+        self._transactions()
+        self._snapshots()
+        self._recovery()
+        self._time()
+        self._verdicts(valid)
+        self._view()
+
+    def _events(self) -> None:
+        self.consumed = self._counter(
+            "detector_events_consumed", "Outside records that were read, by topic and kind of event.", "topic", "kind"
+        )
+        self.delay = self._histogram(
+            "detector_event_delay_seconds", "From the time of an outside record until ingest has read it.", _DELAY
+        )
+        self.dead_letters = self._counter(
+            "detector_dlq_messages", "Records that went to the topic of dead letters, by reason.", "reason"
+        )
+        self.lag = self._gauge("detector_consumer_lag_messages", "Outside records that ingest has not committed yet.")
+        self.waits = self._counter(
+            "detector_waits",
+            "How often a stage had to wait for a service (Kafka, Redis, a registry) that did not answer.",
+            "stage",
+        )
+        self.alive = self._gauge(
+            "detector_stage_turn_timestamp_seconds", "When a stage last went round its loop.", "stage"
+        )
+
+    def _transactions(self) -> None:
+        self.written = self._counter("detector_records_written", "Records in committed transactions.", "stage")
+        self.commit = self._histogram(
+            "detector_commit_seconds", "How long a transaction took, from its first record.", _COMMIT, "stage"
+        )
+        self.aborts = self._counter(
+            "detector_commit_aborts", "Transactions that were rolled back; what was in them is done again.", "stage"
+        )
+
+    def _snapshots(self) -> None:
+        self.snapshots = self._counter("detector_snapshots", "Snapshots of a partition's states that Redis took.")
+        self.snapshot_states = self._counter("detector_snapshot_states", "States in these snapshots.")
+        self.snapshot_bytes = self._counter("detector_snapshot_bytes", "Bytes of the states in these snapshots.")
+        self.snapshot_at = self._gauge("detector_snapshot_timestamp_seconds", "When Redis last took a snapshot.")
+        self.snapshots_skipped = self._counter(
+            "detector_snapshots_skipped",
+            "Partitions that were given back without a last snapshot: their next owner replays.",
+        )
+        self.snapshots_waiting = self._counter(
+            "detector_snapshots_failed", "Snapshots that Redis did not take; each is tried again."
+        )
+
+    def _recovery(self) -> None:
+        self.held = self._gauge("detector_partitions_held", "Partitions of the log that this worker goes on with.")
+        self.waiting = self._gauge(
+            "detector_partitions_waiting",
+            "Partitions of the log that stand still here: a service is away, or an operator must decide.",
+        )
+        self.refused = self._counter(
+            "detector_partitions_refused", "Partitions that an operator must decide on, by what is wrong.", "reason"
+        )
+        self.recoveries = self._counter("detector_recoveries", "Partitions that began anew from their snapshot.")
+        self.replayed = self._counter(
+            "detector_replayed_records", "Offsets of the log between snapshot and commit, that were replayed silently."
+        )
+        self.guard = self._counter(
+            "detector_guard_refusals",
+            "Redis was not where this worker left it: another owner, or a Redis that lost something.",
+        )
+        self.mismatches = self._counter(
+            "detector_replay_mismatches",
+            "Replays that said something else than was published; `changed`: code or configuration did.",
+            "changed",
+        )
+        self.backstop = self._counter(
+            "detector_backstop_used",
+            "Partitions that were rebuilt from the topic of snapshots, since Redis had lost them.",
+        )
+        self.corrupt = self._counter(
+            "detector_states_corrupt", "States that could not be read; the entity started cold."
+        )
+        self.failures = self._counter("detector_step_failures", "Times that judging a record raised: a bug.")
+        self.quarantined = self._counter(
+            "detector_entities_quarantined", "Records that were set aside since judging them fails each time."
+        )
+
+    def _time(self) -> None:
+        self.ticks = self._counter("detector_ticks", "Ticks that were written to the log.")
+        self.tick_at = self._gauge("detector_tick_timestamp_seconds", "The time that the last tick stands for.")
+        self.time_lag = self._gauge(
+            "detector_time_lag_seconds",
+            "How far time in the log is behind: it stands still while ingest is down or behind.",
+        )
+        self.ticks_ignored = self._gauge(
+            "detector_ticks_ignored",
+            "Ticks of the held partitions that were from the future: somebody's clock is wrong.",
+        )
+        self.heartbeat = self._gauge(
+            "detector_heartbeat_timestamp_seconds",
+            "The clock of a partition, as its last heartbeat told it.",
+            "partition",
+        )
+
+    def _verdicts(self, valid: Callable[[int], bool]) -> None:
+        self.anomalies = self._counter(
+            "detector_anomalies", "Anomalies that began, by check and severity.", "check", "severity"
+        )
+        self.ended = self._counter("detector_anomalies_ended", "Anomalies that are over, by check.", "check")
+        self.transitions = self._counter("detector_breaker_transitions", "Moves of breakers.", "from", "to", "mode")
+        self.shadow_opens = self._counter(
+            "detector_breaker_shadow_opens", "Breakers in mode shadow that would have opened."
+        )
+        self.expired = self._counter(
+            "detector_entities_expired", "Entities that were silent for so long that they are forgotten."
+        )
+        self.breakers = Breakers(valid)
+        self.registry.register(self.breakers)
+        self.rows.append(Row(Breakers.NAME, "gauge", Breakers.LABELS, Breakers.ABOUT))
+        self.rows.append(Row(Breakers.COUNT, "gauge", Breakers.COUNT_LABELS, Breakers.COUNT_ABOUT))
+
+    def _view(self) -> None:
+        self.view_records = self._counter(
+            "detector_view_records", "Records of the topic of breakers that were put into the view in Redis."
+        )
+        self.view_lag = self._gauge(
+            "detector_view_lag_seconds", "How long after it was written the last record was in the view."
+        )
+        self.view_rebuilds = self._counter("detector_view_rebuilds", "Partitions of the view that were built anew.")
+        self.view_unreadable = self._counter(
+            "detector_view_unreadable", "Records of the topic of breakers that are none."
+        )
+        about = "Which release this is, and on what it runs."
+        self.build = Info("detector_build", about, registry=self.registry)
+        self.rows.append(Row("detector_build_info", "info", ("version", "python", "librdkafka"), about))
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        self.rows.append(Row(f"{name}_total", "counter", labels, about))
+        return Counter(name, about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        self.rows.append(Row(name, "gauge", labels, about))
+        return Gauge(name, about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        self.rows.append(Row(name, "histogram", labels, about))
+        return Histogram(name, about, labels, buckets=buckets, registry=self.registry)

@@ -1,0 +1,323 @@
+"""Detector as it is run: processes of `detector run` against real services, and what must be true afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Self, cast
+
+import msgspec
+import redis
+import yaml
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from detector import app
+from detector.broker import topic_identity
+from detector.checkpoint import Checkpoint
+from detector.config import Config, load
+from detector.core.events import RunObserved, Tick, decode
+from detector.deadletters import send_of
+from detector.seams import Send
+from detector.settings import rules_of
+from detector.sinks import cloudevents
+from detector.telemetry import Telemetry
+from tests.fakes.cluster import Cluster, FakeLog, FakeStore
+from tests.services.waiting import eventually
+
+Message = tuple[int, int, bytes | None, bytes | None, dict[str, bytes]]
+
+
+@dataclass
+class Process:
+    """One `detector run`."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """As a power cut does."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def terminate(self, within: float = 15.0) -> int:
+        """As Kubernetes does. Returns the exit code."""
+        self.popen.terminate()
+        return self.popen.wait(within)
+
+    def text(self) -> str:
+        """What it has logged."""
+        return self.log.read_text(errors="replace")
+
+
+@dataclass
+class System:
+    """Topics and keys of one test's own, the processes that it started, and what stands on the topics.
+
+    `settings` are laid over the configuration of each process.
+    """
+
+    bootstrap: str
+    redis_url: str
+    name: str
+    directory: Path
+    partitions: int = 4
+    inputs: int = 2
+    replication: int = 1
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        base: dict[str, Any] = {
+            "kafka": {"bootstrap_servers": self.bootstrap},
+            "topics": {
+                "inputs": [f"{self.name}in"],
+                "partitions": self.partitions,
+                "replication": self.replication,
+                **{key: f"{self.name}{key}" for key in ("log", "control", "breakers", "snapshots", "dead_letters")},
+            },
+            "redis": {"url": self.redis_url, "prefix": self.name.strip(".").replace(".", "-")},
+            "worker": {"snapshot_interval": "1s"},
+            "time": {"tick": "500ms", "gap": "60s"},
+            "http": {"port": 0},
+        }
+        for table, keys in self.settings.items():
+            base[table] = {**base.get(table, {}), **keys} if isinstance(keys, dict) else keys
+        self.text = yaml.safe_dump(base)
+        self.path = self.directory / f"{self.name}yaml"
+        self.path.write_text(self.text)
+        self.config: Config = load(self.text)
+        self._producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, "acks": "all"})
+        topic = NewTopic(f"{self.name}in", self.inputs, self.replication)
+        for made in self.admin.create_topics([topic]).values():
+            made.result()
+        # The groups are the program's; each test has its own by the names of its topics.
+        app.prepare(self.config, {"bootstrap.servers": self.bootstrap})
+
+    @property
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap})
+
+    @property
+    def redis(self) -> redis.Redis:
+        return redis.Redis.from_url(self.redis_url)
+
+    # ------------------------------------------------------------ processes
+
+    def start(self, slot: str = "0", stages: str = "ingest,worker", **env: str) -> Process:
+        """Start a process; it dies with the test."""
+        log = self.directory / f"{self.name}{len(self.processes)}.log"
+        with log.open("wb") as out:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "detector", "run", "--config", str(self.path), "--stages", stages],
+                stdout=out,
+                stderr=out,
+                env={**os.environ, "DETECTOR_WORKER__SLOT": slot, **env},
+            )
+        process = Process(popen, log)
+        self.processes.append(process)
+        return process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                process.popen.send_signal(signal.SIGCONT)
+            process.kill()
+
+    # ------------------------------------------------------------ events
+
+    def send(self, *events: Mapping[str, Any]) -> None:
+        """Put events on the input topic as native JSON."""
+        for event in events:
+            self._producer.produce(self.config.topics.inputs[0], msgspec.json.encode(event), str(event.get("name")))
+            self._producer.poll(0)
+            self.sent += 1
+
+    def flush(self) -> None:
+        """Wait until everything that was sent is in Kafka."""
+        assert self._producer.flush(30) == 0
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """The stable committed offsets."""
+        reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "isolation.level": "read_committed"})
+        try:
+            count = len(reader.list_topics(topic, timeout=10).topics[topic].partitions)
+            found = reader.committed([TopicPartition(topic, p) for p in range(count)], timeout=30)
+            return {at.partition: max(at.offset, 0) for at in found}
+        finally:
+            reader.close()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """The last stable offsets."""
+        reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "x", "isolation.level": "read_committed"})
+        try:
+            count = len(reader.list_topics(topic, timeout=10).topics[topic].partitions)
+            return {p: reader.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(count)}
+        finally:
+            reader.close()
+
+    def wait_until_idle(self, timeout: float = 90.0) -> None:
+        """Wait until everything that was sent has been judged: one tick that comes after all of it was consumed."""
+        self.flush()
+        topic = self.config.topics.inputs[0]
+        ends = self.ends(topic)
+
+        def ingested() -> bool:
+            done = self.committed(app.group_of("ingest", self.config), topic)
+            return all(done[p] >= end for p, end in ends.items())
+
+        def judged() -> bool:
+            done = self.committed(app.group_of("worker", self.config), self.config.topics.log)
+            return all(done[p] >= at for p, at in marks.items())
+
+        eventually(ingested, "ingest to catch up", timeout)
+        marks = self.ends(self.config.topics.log)
+        marks = {p: max(at - 1, 0) for p, at in marks.items()}
+        eventually(judged, "the worker to catch up", timeout)
+
+    # ------------------------------------------------------------ what stands on the topics
+
+    def read(self, topic: str, committed: bool = True) -> list[Message]:
+        """All records of a topic up to its end: partition, offset, key, value, headers."""
+        level = "read_committed" if committed else "read_uncommitted"
+        settings = {"bootstrap.servers": self.bootstrap, "group.id": "reader", "isolation.level": level}
+        reader = Consumer({**settings, "enable.partition.eof": True, "enable.auto.commit": False})
+        found: list[Message] = []
+        try:
+            left = set(reader.list_topics(topic, timeout=10).topics[topic].partitions)
+            reader.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in left])
+            while left:
+                message = reader.poll(20)
+                assert message is not None, f"{topic} cannot be read to its end"
+                error = message.error()
+                if error is not None:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    left.discard(message.partition() or 0)
+                    continue
+                headers = cast("dict[str, bytes]", dict(message.headers() or ()))
+                found.append((message.partition(), message.offset(), message.key(), message.value(), headers))  # type: ignore[arg-type]
+            return found
+        finally:
+            reader.close()
+
+    def said(self, events: Sequence[Message] | None = None) -> list[tuple[bytes, bytes | None, bytes | None]]:
+        """(id, key, value) of everything on the topics of control and breakers."""
+        topics = self.config.topics
+        messages = [*self.read(topics.control), *self.read(topics.breakers)] if events is None else events
+        return sorted((h["ce_id"], key, value) for _, _, key, value, h in messages)
+
+    def expected(self) -> list[tuple[bytes, bytes | None, bytes | None]]:
+        """The same, as an undisturbed pass over the log says it: the real checkpoint, Kafka and Redis in memory."""
+        topics = self.config.topics
+        topic_id, partitions = topic_identity({"bootstrap.servers": self.bootstrap}, topics.log)
+        calm = Cluster(partitions, topic_id=topic_id)
+        for partition, records in self.log_records().items():
+            calm.records[partition] = records
+            calm.owner[partition] = 1
+        log = FakeLog(calm, 1)
+        checkpoint = Checkpoint(
+            log,
+            FakeStore(),
+            rules_of(self.config),
+            Telemetry(),
+            lambda emission: cloudevents.encode(emission, app.SOURCE, topics),
+            lambda letter: send_of(letter, topics.dead_letters, "calm"),
+            "snapshots",
+        )
+        checkpoint.assigned(range(partitions))
+        checkpoint.settle()
+        while records := log.poll(1_000_000):
+            checkpoint.apply(records)
+            checkpoint.settle()
+        checkpoint.commit()
+        wanted = [s for s in calm.written if s.topic in (topics.control, topics.breakers)]
+        return sorted((_id(send), send.key, send.value) for send in wanted)
+
+    def log_records(self) -> dict[int, list[Any]]:
+        """The committed records of the log, by partition, up to what the worker has committed."""
+        from detector.broker import CONSUMER, _record
+
+        topic = self.config.topics.log
+        upto = self.committed(app.group_of("worker", self.config), topic)
+        settings = {
+            **CONSUMER,
+            "bootstrap.servers": self.bootstrap,
+            "group.id": "log-reader",
+            "group.protocol": "classic",
+        }
+        reader = Consumer(settings)
+        found: dict[int, list[Any]] = {p: [] for p in upto}
+        try:
+            left = set(upto)
+            reader.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in left])
+            while left:
+                message = reader.poll(20)
+                assert message is not None, "the log cannot be read to its end"
+                if message.error() is not None:
+                    left.discard(message.partition() or 0)
+                elif message.offset() < upto[message.partition()]:  # type: ignore[operator, index]
+                    found[message.partition()].append(_record(message, with_headers=False))  # type: ignore[index]
+            return found
+        finally:
+            reader.close()
+
+    def runs_in_log(self) -> Counter[tuple[str, str]]:
+        """How often each (run, state) stands in the log, at jobs."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for _, _, _, value, _ in self.read(self.config.topics.log):
+            body = decode(value or b"").body
+            if isinstance(body, RunObserved):
+                counts[body.run_id, body.state] += 1
+        return counts
+
+    def check(self) -> None:
+        """Each outside record is in the log once, and what was said is what an undisturbed pass says."""
+        counts = self.runs_in_log()
+        assert sum(counts.values()) == self.sent
+        assert set(counts.values()) == {1}
+        assert self.said() == self.expected()
+
+    def ticks(self) -> list[float]:
+        """The times of the ticks in partition 0 of the log."""
+        found = [decode(value or b"").body for p, _, _, value, _ in self.read(self.config.topics.log) if p == 0]
+        return [body.at for body in found if isinstance(body, Tick)]
+
+    def anomalies(self, check: str | None = None) -> list[dict[str, Any]]:
+        """The anomalies on the control topic, of one check or of all."""
+        found = [msgspec.json.decode(value or b"{}") for _, _, _, value, _ in self.read(self.config.topics.control)]
+        return [data for data in found if "check" in data and check in (None, data["check"])]
+
+
+def _id(send: Send) -> bytes:
+    return dict(send.headers)["ce_id"] or b""
+
+
+def run_events(random: Random, jobs: int = 20, at: float | None = None) -> Iterator[dict[str, Any]]:
+    """Runs of a few jobs without end, one in ten failing or short: START, then an end."""
+    number = 0
+    while True:
+        number += 1
+        moment = at or time.time()
+        event = {
+            "namespace": "shop",
+            "name": f"job{random.randrange(jobs)}",
+            "run_id": f"{random.getrandbits(64):016x}-{number}",
+            "event_time": moment - 20,
+        }
+        failed = random.random() < 0.1
+        rows = 3 if random.random() < 0.1 else random.gauss(1_000, 10)
+        written = [{"namespace": "db", "name": f"table{random.randrange(8)}", "rows": rows}]
+        yield {**event, "state": "START"}
+        yield {**event, "event_time": moment, "state": "FAIL" if failed else "COMPLETE", "outputs": written}
