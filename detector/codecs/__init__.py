@@ -4,6 +4,7 @@ A header that names a schema goes first, then the first byte. Codecs that know a
 `CODECS`, until one says something else than "this is none of mine". Adding a format is one file and one name here.
 """
 
+from collections.abc import Callable
 from typing import ClassVar, Final, Protocol
 
 from detector.codecs.avro import HEADER, Avro
@@ -39,7 +40,9 @@ class Decoder:
         avro = Avro(registry)
         codecs: list[Codec] = [avro if kind == Avro.kind else codec() for kind, codec in CODECS.items()]
         self._headed = avro.decode
-        self._by_first_byte = [tuple(c.decode for c in codecs if byte in c.first_bytes) for byte in range(256)]
+        self._by_first_byte: list[tuple[Callable[[Record], Event | DeadLetter], ...]] = [
+            tuple(c.decode for c in codecs if byte in c.first_bytes) for byte in range(256)
+        ]
 
     def decode(self, record: Record) -> Event | DeadLetter:
         """The event in `record`, or why there is none; the dead letter holds `record` as it came.

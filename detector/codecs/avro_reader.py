@@ -282,7 +282,9 @@ class ProfileReader:
         else:
             names, at = self._learn(hint, body, at)
         size, at = _length(body, at)
-        return statistics.table(names, body[at : at + size]), at + size
+        if (end := at + size) > len(body):  # not left to the end: too few values would be called a wrong table first
+            raise _wrong_end(body, end)
+        return statistics.table(names, body[at:end]), end
 
     def _learn(self, hint: tuple[bytes, int], body: bytes, at: int) -> tuple[Layout, int]:
         columns, end = _texts(body, at)

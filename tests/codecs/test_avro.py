@@ -103,14 +103,15 @@ def test_what_our_reader_takes_of_a_damaged_run_event_fastavro_takes_too(body: b
     ours = outcome(avro_reader.run_event, body)
 
     # Ours refuses more: a union's branch of -1, a boolean of 7, text after a negative length.
-    assert ours in {"avro", outcome(THROUGH_FASTAVRO["run_event"], body)}
+    assert ours in ("avro", outcome(THROUGH_FASTAVRO["run_event"], body))
 
 
 @given(damaged(profiles.map(lambda event: encode_profile(event, 1)[5:])))
 def test_what_our_reader_takes_of_a_damaged_profile_fastavro_takes_too(body: bytes) -> None:
     ours = outcome(avro_reader.ProfileReader(), body)
 
-    assert ours in {"avro", outcome(THROUGH_FASTAVRO["profile"], body)}
+    # And it sees a table that cannot be before it sees that the record ends in the wrong place.
+    assert ours in ("avro", "statistics", outcome(THROUGH_FASTAVRO["profile"], body))
 
 
 def test_arrays_and_maps_in_several_blocks_and_with_sizes_are_read() -> None:
