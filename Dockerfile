@@ -8,7 +8,7 @@ COPY requirements.lock requirements-build.lock ./
 RUN /opt/tools/bin/pip install --no-deps --require-hashes -r requirements-build.lock \
     && pip --python /opt/detector/bin/python install --no-deps --require-hashes --only-binary :all: -r requirements.lock
 
-COPY pyproject.toml ./
+COPY pyproject.toml README.md ./
 COPY detector detector
 RUN /opt/tools/bin/hatchling build -t wheel -d dist \
     && pip --python /opt/detector/bin/python install --no-deps --no-index dist/*.whl \
