@@ -5,6 +5,7 @@ a detector that half understands what it was told is worse than one that does no
 """
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from detector.config.checks import check, without_credentials
-from detector.config.reading import Read, override, parse, shape, unknown_choice, unknown_key
+from detector.config.reading import QUOTES, Read, override, parse, shape, unknown_choice, unknown_key
 from detector.config.schema import (
     Breaker,
     BreakerRule,
@@ -72,12 +73,14 @@ __all__ = [
 
 T = TypeVar("T")
 _WORDS = {
-    "`object`": "a table",
-    "`array`": "a list",
-    "`str`": "a text",
-    "`int`": "a whole number",
-    "`float`": "a number",
-    "`bool`": "true or false",
+    "object": "a table",
+    "array": "a list",
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+}
+_PATTERNS = {
     "matching regex '^([01]\\\\d|2[0-3]):[0-5]\\\\d$'": "like 03:30",
     "matching regex '^[A-Za-z0-9._-]+$'": "of letters, digits, dots, hyphens and underscores only",
 }
@@ -162,16 +165,16 @@ def _secret(kind: type[Any], value: object) -> Any:
     if kind is not Secret:
         raise NotImplementedError(kind)
     if not isinstance(value, str):
-        # A password of digits only is a number to YAML, and its leading zeros are lost by then.
-        raise ValueError("Expected a text: put it in quotes")
+        raise ValueError(QUOTES)
     return Secret(value)
 
 
 def _lower(text: str) -> str:
-    """msgspec's words in ours."""
-    for theirs, ours in _WORDS.items():
+    """msgspec's words in ours: its types stand in backticks, with bars between."""
+    for theirs, ours in _PATTERNS.items():
         text = text.replace(theirs, ours)
-    return text[:1].lower() + text[1:].replace("`", "")
+    text = re.sub("`([^`]*)`", lambda found: " or ".join(_WORDS.get(w, w) for w in found[1].split(" | ")), text)
+    return text[:1].lower() + text[1:]
 
 
 def _read_nothing(path: str) -> str:

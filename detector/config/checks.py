@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from detector.config.schema import Config, Kafka, Redis, Registry, Rule, Secret, Time, Topics, Worker
+from detector.config.schema import BreakerRule, Config, Kafka, Redis, Registry, Rule, Secret, Time, Topics, Worker
 from detector.errors import ConfigError
 
 # What exactly-once and the order of the log rest on, and what has a key of its own. Each with what to say.
@@ -62,12 +62,15 @@ def _apart(url: str, table: Redis | Registry, path: str) -> dict[str, object]:
     try:
         parts = urlsplit(url)
         name, word, _ = parts.username, parts.password, parts.port
-    except ValueError as error:
-        raise ConfigError(f"{path}.url: is no address ({error})") from None
+    except ValueError:
+        # Without the error's text: what it takes for a port may be a password with a slash in it.
+        raise ConfigError(f"{path}.url: is no address; a password goes into {path}.password") from None
     if "password" in parts.query:
         raise ConfigError(f"{path}.url: put the password into {path}.password, not behind a question mark")
     if "," in url and "@" in url:
         raise ConfigError(f"{path}.url: with more than one address, put the password into {path}.password")
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise ConfigError(f"{path}.url: put the password into {path}.password: it has a character that ends an address")
     changes: dict[str, object] = {"url": urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))}
     if name and table.username is None:
         changes["username"] = unquote(name)
@@ -79,13 +82,14 @@ def _apart(url: str, table: Redis | Registry, path: str) -> dict[str, object]:
 def _problems(config: Config) -> Iterator[str]:
     yield from _kafka(config.kafka)
     yield from _topics(config.topics)
-    yield from _redis(config.redis)
+    yield from _addresses(config)
     yield from _worker(config.worker)
     yield from _time(config.time)
     if config.breaker.wait > config.breaker.max_wait:
         yield "breaker.wait: must not be more than breaker.max_wait"
     for at, rule in enumerate(config.rules):
         yield from _rule(rule, f"rules[{at}]")
+    yield from _waits(config)
 
 
 def _kafka(kafka: Kafka) -> Iterator[str]:
@@ -119,9 +123,15 @@ def _topics(topics: Topics) -> Iterator[str]:
         seen[name] = key
 
 
-def _redis(redis: Redis) -> Iterator[str]:
-    if urlsplit(redis.url).scheme not in ("redis", "rediss", "unix"):
+def _addresses(config: Config) -> Iterator[str]:
+    redis, registry = urlsplit(config.redis.url), config.registry.url
+    if redis.scheme not in ("redis", "rediss", "unix"):
         yield "redis.url: must begin with redis://, rediss:// or unix://"
+    elif not (redis.path if redis.scheme == "unix" else redis.hostname):
+        yield "redis.url: names no host" if redis.scheme != "unix" else "redis.url: names no socket"
+    # The client itself knows mock://, a registry in memory.
+    if registry is not None and not registry.startswith(("http://", "https://", "mock://")):
+        yield "registry.url: must begin with http:// or https://"
 
 
 def _worker(worker: Worker) -> Iterator[str]:
@@ -139,13 +149,25 @@ def _time(time: Time) -> Iterator[str]:
 def _rule(rule: Rule, path: str) -> Iterator[str]:
     if not rule.match.startswith(("job:", "dataset:", "*", "?", "[")):
         yield f"{path}.match: {rule.match} matches nothing; entities are job:<namespace>/<name> and dataset:..."
-    if rule.deadline is None and rule.max_duration is None and rule.breaker is None:
+    if rule.deadline is None and rule.max_duration is None and rule.breaker in (None, BreakerRule()):
         yield f"{path}: changes nothing; give it a deadline, a max_duration or a breaker"
     if rule.deadline is not None and not _is_zone(rule.deadline.timezone):
         yield f"{path}.deadline.timezone: the tz database has no {rule.deadline.timezone}"
     waits = rule.breaker
     if waits is not None and waits.wait is not None and waits.max_wait is not None and waits.wait > waits.max_wait:
         yield f"{path}.breaker.wait: must not be more than max_wait"
+
+
+def _waits(config: Config) -> Iterator[str]:
+    """A rule may give one of the two and another rule the other: refused is what no rule can make right."""
+    rules = [(f"rules[{at}].breaker", rule.breaker) for at, rule in enumerate(config.rules) if rule.breaker]
+    longest = max([config.breaker.max_wait, *(rule.max_wait for _, rule in rules if rule.max_wait)])
+    shortest = min([config.breaker.wait, *(rule.wait for _, rule in rules if rule.wait)])
+    for path, rule in rules:
+        if rule.wait is not None and rule.wait > longest:
+            yield f"{path}.wait: must not be more than breaker.max_wait"
+        if rule.max_wait is not None and rule.max_wait < shortest:
+            yield f"{path}.max_wait: must not be less than breaker.wait"
 
 
 def _is_zone(name: str) -> bool:

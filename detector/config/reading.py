@@ -8,6 +8,7 @@ caller brings, so that nothing here does I/O.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from math import isfinite
 from typing import Any, Final
 
 import msgspec.inspect as inspection
@@ -19,6 +20,8 @@ from detector.errors import ConfigError
 
 Read = Callable[[str], str]
 PREFIX: Final = "DETECTOR_"
+# A password of digits only is a number to YAML, and its leading zeros are lost by then.
+QUOTES: Final = "expected a text: put it in quotes"
 _ROOT: Final = inspection.type_info(Config)
 
 
@@ -29,13 +32,22 @@ class _Loader(yaml.SafeLoader):
         """As in the base class, but refuses a key that stands twice."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is a word, not a list or a table", key.start_mark
+                )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_number(self, node: yaml.ScalarNode) -> int:
+        """A whole number to the base of ten: the base class takes `010` for eight."""
+        return int(self.construct_scalar(node))
+
 
 _Loader.yaml_implicit_resolvers = {}
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 for _tag, _pattern, _first in (
     ("null", r"^(~|null|)$", ["~", "n", ""]),
     ("bool", r"^(true|false)$", list("tf")),
@@ -86,6 +98,11 @@ def override(raw: dict[str, Any], env: Mapping[str, str]) -> dict[str, str]:
 
 def _check_misspelt(name: str, value: str) -> None:
     for table in _fields(_ROOT).values():
+        if name == f"{PREFIX}{table.name}".upper():
+            what = (
+                f"the keys of a table are {name}__<KEY>" if _fields(_plain(table.type)) else "only a file can give them"
+            )
+            raise ConfigError(f"{name}: {table.name} cannot be given as one value; {what}")
         for key in _fields(_plain(table.type)):
             meant = f"{PREFIX}{table.name}__{key}".upper()
             if name == meant.replace("__", "_") and "://" not in value:
@@ -146,6 +163,8 @@ def _typed(text: str, table: inspection.Type, key: str) -> Any:
     if field is None:
         return text if key.endswith("_file") else parse_scalar(text)
     kind = _plain(field.type)
+    if text == "null" and _may_be_null(field.type) and not _is_secret(field.type):
+        return None
     if isinstance(kind, inspection.VarTupleType) and not text.startswith("["):
         return [word.strip() for word in text.split(",")]
     if isinstance(kind, (inspection.StrType, inspection.LiteralType, inspection.CustomType)) or _unit(field.type):
@@ -174,9 +193,11 @@ def shape(value: Any, read: Read) -> Any:
 
 def _shape(value: Any, kind: inspection.Type, path: str, read: Read) -> Any:
     unit = _unit(kind)
-    kind = _plain(kind)
     if value is None:
-        return {} if isinstance(kind, inspection.StructType) and _has_defaults(kind, path) else None
+        return _nothing(kind, path)
+    if isinstance(value, float) and not isfinite(value):
+        raise ConfigError(f"{path}: is too large a number")
+    kind = _plain(kind)
     match kind:
         case inspection.StructType() if isinstance(value, dict):
             return _table(value, kind, path, read)
@@ -189,9 +210,16 @@ def _shape(value: Any, kind: inspection.Type, path: str, read: Read) -> Any:
     return _measured(value, unit, path) if unit else value
 
 
-def _has_defaults(kind: inspection.StructType, path: str) -> bool:
-    """Whether `kafka:` with nothing below it means the defaults: not where null has a meaning of its own."""
-    return "[" not in path and not any(field.required for field in kind.fields)
+def _nothing(kind: inspection.Type, path: str) -> Any:
+    """What `kafka:` or `rules:` with nothing below it means: nothing differs, unless null has a meaning of its own."""
+    plain = _plain(kind)
+    if _may_be_null(kind) or path.endswith("]"):
+        return None
+    if isinstance(plain, inspection.StructType) and not any(field.required for field in plain.fields):
+        return {}
+    if isinstance(plain, inspection.DictType):
+        return {}
+    return [] if isinstance(plain, inspection.VarTupleType) else None
 
 
 def _measured(value: Any, unit: str, path: str) -> float | int:
@@ -204,7 +232,7 @@ def _measured(value: Any, unit: str, path: str) -> float | int:
 def _table(value: dict[Any, Any], kind: inspection.StructType, path: str, read: Read) -> dict[str, Any]:
     fields = _fields(kind)
     if issubclass(kind.cls, Plugin):
-        return {"kind": value.get("kind", _default_kind(kind)), "parameters": _parameters(value)}
+        return {"kind": value.get("kind", _default_kind(kind)), "parameters": _parameters(value, path)}
     shaped: dict[str, Any] = {}
     for key, item in value.items():
         at = f"{path}.{key}" if path else str(key)
@@ -225,17 +253,32 @@ def _default_kind(kind: inspection.StructType) -> object:
     return _fields(kind)["kind"].default
 
 
-def _parameters(value: dict[Any, Any]) -> dict[str, Any]:
-    return {str(key): item for key, item in value.items() if key != "kind"}
+def _parameters(value: dict[Any, Any], path: str) -> dict[str, Any]:
+    given = {str(key): item for key, item in value.items() if key != "kind"}
+    for key, item in given.items():
+        _check_scalar(item, f"{path}.{key}")
+    return given
+
+
+def _check_scalar(value: Any, path: str) -> None:
+    if isinstance(value, (dict, list)):
+        found = "a table" if isinstance(value, dict) else "a list"
+        raise ConfigError(f"{path}: expected a text, a number, true or false, got {found}")
 
 
 def _map(value: dict[Any, Any], kind: inspection.DictType, path: str, read: Read) -> dict[str, Any]:
-    if not _is_secret(kind.value_type):
-        return {str(key): item for key, item in value.items()}
     shaped: dict[str, Any] = {}
     for key, item in value.items():
-        name = str(key).removesuffix("_file")
-        shaped[name] = item if name == key else _from_file(item, value, name, f"{path}.{key}", read)
+        at, name = f"{path}.{key}", str(key)
+        if _is_secret(kind.value_type) and name.endswith("_file"):
+            name = name.removesuffix("_file")
+            item = _from_file(item, value, name, at, read)
+        if item is None:
+            raise ConfigError(f"{at}: has no value")
+        if _is_secret(kind.value_type) and not isinstance(item, str):
+            raise ConfigError(f"{at}: {QUOTES}")
+        _check_scalar(item, at)
+        shaped[name] = item
     return shaped
 
 
@@ -246,6 +289,9 @@ def _from_file(path: Any, table: Mapping[Any, Any], name: str, at: str, read: Re
         raise ConfigError(f"{at}: expected the path of a file")
     try:
         secret = read(path).removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        # Without the error's text, which holds a byte of the secret.
+        raise ConfigError(f"{at}: {path} is not UTF-8") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{at}: {path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not secret:
@@ -257,8 +303,8 @@ def _from_file(path: Any, table: Mapping[Any, Any], name: str, at: str, read: Re
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:
-    near = get_close_matches(word, known, n=1)
-    return f", did you mean {near[0]}?" if near else ";"
+    near = get_close_matches(word.casefold(), [one.casefold() for one in known], n=1)
+    return f", did you mean {next(one for one in known if one.casefold() == near[0])}?" if near else ";"
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -289,6 +335,12 @@ def _plain(kind: inspection.Type) -> inspection.Type:
             kind = others[0]
         else:
             return kind
+
+
+def _may_be_null(kind: inspection.Type) -> bool:
+    while isinstance(kind, inspection.Metadata):
+        kind = kind.type
+    return isinstance(kind, inspection.UnionType) and any(isinstance(o, inspection.NoneType) for o in kind.types)
 
 
 def _unit(kind: inspection.Type) -> str | None:

@@ -81,9 +81,9 @@ class Policy(Plugin, frozen=True, kw_only=True):
 class Kafka(Table, frozen=True, kw_only=True):
     """The cluster that everything is read from and written to. One only: a transaction does not span two."""
 
-    bootstrap_servers: Annotated[str, about("host:port of one or more brokers, with commas between.")] = (
-        "127.0.0.1:9092"
-    )
+    bootstrap_servers: Annotated[
+        Annotated[str, Meta(min_length=1)], about("host:port of one or more brokers, with commas between.")
+    ] = "127.0.0.1:9092"
     security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], about("How brokers are spoken to.")
     ] = "PLAINTEXT"

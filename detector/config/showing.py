@@ -12,11 +12,8 @@ import yaml
 
 from detector.config import units
 from detector.config.schema import DURATION, SIZE, Config, Model, Plugin, Policy, Rule, Secret, Table
-from detector.core.models import MODELS
-from detector.core.policies import POLICIES
 
 WIDTH: Final = 100
-_KINDS: Final[dict[type, Mapping[str, type]]] = {Model: MODELS, Policy: POLICIES}
 _HEAD: Final = """\
 # The configuration of Detector: every key with its default. A file needs only what differs; none at all will do.
 # Durations are written 250ms, 5s, 10m, 2h or 1d, sizes 512KiB, 16MiB or 2GiB. Unknown keys are errors.
@@ -87,12 +84,21 @@ def _keys(table: inspection.StructType, values: Any, indent: str) -> Iterator[st
         inner = _table(field)
         yield from _comment(_description(field), indent)
         if isinstance(value, Plugin):
-            yield from _comment(_kinds(_KINDS[type(value)]), indent)
+            yield from _comment(_kinds(_registry(type(value))), indent)
         if inner is not None and isinstance(value, Table):
             yield f"{indent}{field.name}:"
             yield from _keys(inner, value, indent + "  ")
         else:
             yield f"{indent}{field.name}: {_inline(_plain(value, field.type))}"
+
+
+def _registry(kind: type[Plugin]) -> Mapping[str, type]:
+    """Imported late: whoever only asks for a breaker reads the configuration, and needs no models."""
+    from detector.core.models import MODELS
+    from detector.core.policies import POLICIES
+
+    registries: dict[type[Plugin], Mapping[str, type]] = {Model: MODELS, Policy: POLICIES}
+    return registries[kind]
 
 
 def _kinds(registry: Mapping[str, type]) -> str:
@@ -129,8 +135,13 @@ def show(config: Config) -> str:
 
 
 def fingerprint(config: Config) -> str:
-    """Equal for configurations under which the core decides alike: 16 hex digits."""
-    parts = [config.time, config.state, config.detection, config.breaker, config.rules]
+    """Equal for configurations under which the core decides alike: 16 hex digits.
+
+    How often ticks are written, for one, is no part of it: the core takes each as it comes.
+    """
+    time = config.time
+    times = [time.ahead, time.gap, time.grace, time.heartbeat, config.state.expire_after]
+    parts = [times, config.detection, config.breaker, config.rules]
     return blake2b(msgspec.json.encode(parts, order="deterministic"), digest_size=8).hexdigest()
 
 

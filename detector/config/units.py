@@ -5,6 +5,8 @@ from typing import Final
 
 from detector.config.schema import DURATION, SIZE
 
+_LONGEST: Final = 36_525.0 * 86_400.0
+_LARGEST: Final = 1 << 50
 _SECONDS: Final = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _BYTES: Final = {
     "B": 1,
@@ -19,7 +21,10 @@ def seconds(text: object) -> float:
     if not isinstance(text, str) or not re.fullmatch(DURATION, text):
         raise ValueError(f"{text!r} is no duration; write one like 250ms, 5s, 10m, 2h or 1d")
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdw])", text)
-    return round(sum(float(number) * _SECONDS[unit] for number, unit in parts), 3)
+    found = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if found > _LONGEST:
+        raise ValueError(f"{text!r} is longer than a hundred years")
+    return round(found, 3)
 
 
 def size(text: object) -> int:
@@ -27,7 +32,10 @@ def size(text: object) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]+)", text) if isinstance(text, str) else None
     if found is None or not re.fullmatch(SIZE, found.group()) or found[2] not in _BYTES:
         raise ValueError(f"{text!r} is no size; write one like 512KiB, 16MiB or 2GiB")
-    return int(float(found[1]) * _BYTES[found[2]])
+    bytes_ = float(found[1]) * _BYTES[found[2]]
+    if bytes_ > _LARGEST:
+        raise ValueError(f"{text!r} is more than 1024TiB")
+    return int(bytes_)
 
 
 def write_seconds(value: float) -> str:
