@@ -206,7 +206,6 @@ def _ingest(config: Config, settings: Settings, slot: str, telemetry: Telemetry,
         f"{group_of('ingest', config)}-{slot}",
         worker.transaction_timeout,
         embedded,
-        headers=True,
     )
     decoder = Decoder(registry_of(config))
     pace = Pace(worker.commit_min, worker.commit_max)

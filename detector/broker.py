@@ -4,6 +4,7 @@ librdkafka's mock cluster, which the demo and the quick tests run on, stores no 
 (`embedded`) records are flushed and positions committed one after the other. Exactly once is claimed on Kafka only.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
@@ -27,6 +28,7 @@ from detector.seams import Committed, Compacted, Send
 Settings = Mapping[str, str | int | float | bool]
 Place = tuple[str, int]
 
+LIBRDKAFKA = logging.getLogger("librdkafka")
 ANSWER = 10.0  # seconds that a broker has for an answer
 FENCE_PATIENCE = 15.0  # seconds for the group to tell a fenced member that it was expelled
 
@@ -84,19 +86,19 @@ class Member:
         transactional_id: str,
         transaction_timeout: float = 10.0,
         embedded: bool = False,
-        headers: bool = False,
     ) -> None:
         self.on_assigned: Callable[[list[Place]], None] = _ignore
         self.on_revoked: Callable[[list[Place]], None] = _ignore
         self.on_lost: Callable[[list[Place]], None] = _ignore
         self.ends: dict[Place, int] = {}
-        self._settings, self._group, self._embedded, self._headers = settings, group, embedded, headers
+        self._settings, self._group, self._embedded = settings, group, embedded
         self._assigned: set[Place] = set()
         self._sought: set[Place] = set()
+        self._fenced = False
         self._timeout = transaction_timeout
         self._transactional_id = transactional_id
         self._producer = self._new_producer()
-        self._consumer = Consumer({**settings, **CONSUMER, "group.id": group})
+        self._consumer = Consumer({**settings, **CONSUMER, "group.id": group}, logger=LIBRDKAFKA)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -113,23 +115,24 @@ class Member:
 
         Raises `LogMoved` when a position is out of the range of its partition, `Unreachable` when Kafka refuses.
         """
+        self._producer.poll(0)  # for what it wants to log
         first = self._consumer.poll(timeout)
         if first is None:
             return []
         records: list[Record] = []
-        take, with_headers = records.append, self._headers
+        take = records.append
         for message in (first, *self._consumer.consume(limit - 1, 0)):
             error = message.error()
             if error is not None:
                 self._note(error, message)
                 continue
-            take(_record(message, with_headers))
+            take(_record(message))
         return records
 
     def _note(self, error: KafkaError, message: Message) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
-            end = _record(message, with_headers=False)
+            end = _record(message)
             self.ends[end.topic, end.partition] = end.offset
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             place = (message.topic(), message.partition())
@@ -192,6 +195,8 @@ class Member:
         )
         last: dict[str, bytes] = {}
         try:
+            # Without knowing the leader, the first fetch fails, and librdkafka waits half a second after that.
+            reader.list_topics(topic, ANSWER)
             reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
             while True:
                 message = reader.poll(ANSWER)
@@ -206,6 +211,8 @@ class Member:
                         last[key] = value
                 elif error is not None and error.code() == KafkaError._PARTITION_EOF:
                     return last
+        except KafkaException as error:
+            raise Unreachable(f"{topic}/{partition} cannot be read: {_word(error)}") from None
         finally:
             reader.close()
 
@@ -238,6 +245,8 @@ class Member:
 
     def commit(self, sends: Sequence[Send], positions: Mapping[Place, Committed]) -> None:
         """Write records and positions, all or nothing. Raises `CommitAborted` and `Fenced` (see `seams`)."""
+        if self._fenced:
+            raise CommitAborted("another process has taken the transactional.id")
         offsets = [TopicPartition(*place, at.offset, metadata=at.metadata) for place, at in positions.items()]
         if self._embedded:
             self._commit_plainly(sends, offsets)
@@ -303,11 +312,15 @@ class Member:
         before = frozenset(self._assigned)
         deadline = time.monotonic() + FENCE_PATIENCE
         self.pause(before)
-        while time.monotonic() < deadline:
-            self._consumer.poll(0.2)
-            if not before <= self._assigned:
-                return False
-        return True
+        self._fenced = True  # whoever is told of a revoked place in here cannot commit for it any more
+        try:
+            while time.monotonic() < deadline:
+                self._consumer.poll(0.2)
+                if not before <= self._assigned:
+                    return False
+            return True
+        finally:
+            self._fenced = False
 
     def _new_producer(self) -> Producer:
         settings = {**self._settings, **PRODUCER}
@@ -319,7 +332,8 @@ class Member:
                 **TRANSACTIONAL,
                 "transactional.id": self._transactional_id,
                 "transaction.timeout.ms": int(self._timeout * 1000),
-            }
+            },
+            logger=LIBRDKAFKA,
         )
         try:
             self._retry_init(producer)
@@ -382,7 +396,7 @@ class KafkaLog:
         self._member.commit(sends, positions)
 
 
-def _record(message: Message, with_headers: bool) -> Record:
+def _record(message: Message) -> Record:
     # A message without an error has all of these.
     return Record(
         cast(str, message.topic()),
@@ -391,7 +405,7 @@ def _record(message: Message, with_headers: bool) -> Record:
         message.timestamp()[1] / 1000.0,
         message.key(),
         message.value(),
-        cast(Headers, tuple(message.headers() or ())) if with_headers else (),
+        cast(Headers, tuple(message.headers() or ())),
     )
 
 

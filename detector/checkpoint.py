@@ -15,7 +15,7 @@ cannot be deterministic (another release, another configuration between S and C)
 emissions, which every commit carries: then what was *published* wins over what was recomputed.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -61,8 +61,8 @@ class Held:
     below `mute_until`, a replay, nothing is said. `touched` are the entities that differ from the snapshot; they stay
     in memory until they are in one, and `fresh` those that were touched since the last commit. `expected` is the
     metadata of the commit that a replay will come to. `folding` is a replay from the backstop, where each state is true
-    for an offset of its own. `urgent` asks for a snapshot soon. `backed_up` is when an entity was last put on the
-    backstop topic.
+    for an offset of its own, and entities that are `cold` have none. `urgent` asks for a snapshot soon. `backed_up` is
+    when an entity was last put on the backstop topic.
     """
 
     number: int
@@ -74,6 +74,7 @@ class Held:
     expected: str = ""
     digest: bytes = b""
     folding: bool = False
+    cold: set[str] = field(default_factory=set)
     urgent: bool = False
     entities: dict[str, Entity] = field(default_factory=dict)
     touched: dict[str, None] = field(default_factory=dict)
@@ -295,21 +296,28 @@ class Checkpoint:
             return
         if held.saved is None:
             raise SnapshotMoved(f"{len(missing)} states are in no snapshot")
-        for key, state in zip(missing, self._store.load(held.number, missing, held.saved), strict=True):
+        found = dict(zip(missing, self._store.load(held.number, missing, held.saved), strict=True))
+        for key, state in found.items():
             if state is None:
                 self._store.discard(held.number)
                 raise SnapshotMoved(f"the index names {key}, but its state is gone: the snapshot is discarded")
-            known[key] = self._thaw(held, key, state)
+        states, cold = self._thaw({key: state for key, state in found.items() if state is not None})
+        known.update(states)
+        if cold:
+            self._adopt(held, cold, cold)
 
-    def _thaw(self, held: Held, key: str, state: bytes) -> Entity:
-        try:
-            return load(state)
-        except ValueError as error:
-            self._signals.state_corrupt(key, str(error))
-            entity = Entity(key)
-            self._adopt(held, {key: entity})
-            entity.judgement.breaker = msgspec.structs.replace(entity.judgement.breaker, warming_up=True)
-            return entity
+    def _thaw(self, states: Mapping[str, bytes]) -> tuple[dict[str, Entity], list[str]]:
+        """The entities, and which of them start cold, since their state cannot be read."""
+        found: dict[str, Entity] = {}
+        cold: list[str] = []
+        for key, state in states.items():
+            try:
+                found[key] = load(state)
+            except ValueError as error:
+                self._signals.state_corrupt(key, str(error))
+                found[key] = Entity(key)
+                cold.append(key)
+        return found, cold
 
     def _evict(self, held: Held) -> None:
         """Right after a snapshot, so that nothing in memory is newer: keep what was touched last."""
@@ -369,7 +377,8 @@ class Checkpoint:
         except CommitAborted as error:
             self._signals.commit_aborted("worker", str(error))
             for held in ready:
-                self._drop(held.number, "the transaction was aborted")
+                if self._held.get(held.number) is held:  # it may have been lost meanwhile
+                    self._drop(held.number, "the transaction was aborted")
             raise
         for held in ready:
             for emission in held.said:
@@ -383,7 +392,7 @@ class Checkpoint:
         clock, sends = held.partition.clock, []
         for key in held.fresh:
             entity = held.entities.get(key)
-            if entity is None or clock >= held.backed_up.get(key, 0.0) + self._limits.backstop:
+            if entity is None or clock >= held.backed_up.get(key, -NEVER) + self._limits.backstop:
                 held.backed_up[key] = clock
                 sends.append(Send(self._backstop_topic, key.encode(), None if entity is None else dump(entity)))
         return sends
@@ -451,6 +460,7 @@ class Checkpoint:
             head, due = self._store.open(number)
             self._check(number, head, committed, low)
             held = self._begin(number, head, due, committed, low)
+            self._log.seek(number, held.position)
         except Unreachable as error:
             self._wait(number, str(error))
             return
@@ -458,7 +468,6 @@ class Checkpoint:
             self._refuse(number, error)
             return
         self._held[number] = held
-        self._log.seek(number, held.position)
         self._log.resume(number)
         self._signals.recovered(number, held.position, held.mute_until, why)
         if not held.muted and held.expected:
@@ -511,14 +520,18 @@ class Checkpoint:
             self._folded(held, found)
         elif held.digest.hex() != found:
             self._signals.replay_differs(held.number, fingerprint != self._rules.fingerprint)
-            self._adopt(held, {key: held.entities.get(key) for key in held.touched})
+            self._adopt(held, list(held.touched))
             held.urgent = True
 
-    def _adopt(self, held: Held, entities: Mapping[str, Entity | None]) -> None:
-        """Let breakers and episodes be what was published: else one stays open that nobody will ever close."""
+    def _adopt(self, held: Held, keys: Iterable[str], cold: Collection[str] = ()) -> None:
+        """Let breakers and episodes be what was published: else one stays open that nobody will ever close.
+
+        Each of these entities has a turn at the next tick. Those that are `cold` know nothing else.
+        """
         published = self._log.compacted("breakers", held.number)
-        for key, entity in entities.items():
+        for key in keys:
             value = published.get(key)
+            entity = held.entities.get(key)
             if entity is None:
                 if value is None:
                     continue
@@ -533,6 +546,8 @@ class Checkpoint:
                 judgement.episodes = {
                     check: Episode(e.id, e.since, e.severity, e.count, e.run_id) for check, e in told.episodes.items()
                 }
+            if key in cold:
+                judgement.breaker, judgement.announced = msgspec.structs.replace(judgement.breaker, warming_up=True), ""
             held.touched[key] = None
             schedule(held.partition, key, 0.0)
 
@@ -542,28 +557,24 @@ class Checkpoint:
         """Redis is lost and the log does not reach back: begin with what the backstop topic has of each entity."""
         self._signals.backstop_used(number, low, upto)
         held = Held(number, None, upto, low, upto, partition, expected, folding=True)
-        for key, state in self._log.compacted("snapshots", number).items():
-            held.entities[key] = self._thaw(held, key, state)
+        held.entities, cold = self._thaw(self._log.compacted("snapshots", number))
         for key in self._log.compacted("breakers", number):
-            if key not in held.entities and ":" in key and not key.startswith("heartbeat:"):
-                held.entities[key] = entity = Entity(key)
-                self._adopt(held, {key: entity})
-                entity.judgement.breaker = msgspec.structs.replace(entity.judgement.breaker, warming_up=True)
+            if key not in held.entities and not key.startswith("heartbeat:"):
+                held.entities[key] = Entity(key)
+                cold.append(key)
+        held.cold = set(cold)
         for key in held.entities:
             held.touched[key] = None
             schedule(partition, key, NEVER)
         return held
 
     def _folded(self, held: Held, found: str) -> None:
-        """The fold has come to C: published breakers win, and every entity has a turn at the next tick."""
+        """The fold has come to C: published breakers win."""
         held.folding = False
         held.digest = bytes.fromhex(found)
         held.partition.rules = self._rules.fingerprint
-        self._adopt(held, dict(held.entities))
-        for key in held.entities:
-            held.touched[key] = None
-            schedule(held.partition, key, 0.0)
-        held.urgent = True
+        self._adopt(held, list(held.entities), held.cold)
+        held.cold, held.urgent = set(), True
 
 
 _NEW = Entity("")

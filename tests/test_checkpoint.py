@@ -579,6 +579,30 @@ def test_redis_flushed_and_the_log_shortened_leaves_an_open_breaker_open() -> No
     assert breakers(cluster)["job:ns/broken"].state is State.CLOSED
 
 
+def test_with_nothing_but_the_published_breakers_left_an_open_one_stays_open_and_is_not_forgotten() -> None:
+    cluster, store, first = one(records=40)
+    tick(cluster, START + 89_999)
+    append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))
+    tick(cluster, START + 90_001)
+    first.finish()
+    store.flush()
+    cluster.written = [s for s in cluster.written if s.topic != "snapshots"]
+    last = cluster.records[0][-1].offset
+    cluster.records[0], cluster.low[0] = [r for r in cluster.records[0] if r.offset >= last], last
+    second = restart(cluster, store)
+    for minute in range(5):
+        tick(cluster, START + 90_060 + 60 * minute)
+    second.finish()
+
+    found = breakers(cluster)["job:ns/broken"]
+    assert (found.state, found.warming_up) == (State.OPEN, True)
+    for number in range(7):
+        append(cluster, RunEvent("ns", "broken", f"good-{number}", "COMPLETE", START + 90_700 + number))
+    second.finish()
+    found = breakers(cluster)["job:ns/broken"]
+    assert (found.state, found.warming_up) == (State.CLOSED, False)
+
+
 def test_the_backstop_gives_models_back_that_the_shortened_log_does_not_hold() -> None:
     cluster, store, first = one(records=40)
     first.finish()

@@ -11,7 +11,6 @@ import typer
 from detector.errors import (
     ConfigError,
     DetectorError,
-    Fenced,
     LogMoved,
     SnapshotTooNew,
     StateAheadOfLog,
@@ -46,7 +45,6 @@ _ADVICE: dict[type[DetectorError], str] = {
     ConfigError: "`detector config show` prints what is in force, `detector config schema` all that can be set",
     Unreachable: "`detector doctor` looks at everything that Detector needs, and says what to do",
     TopicMismatch: "`detector doctor` lists every topic; alter it with Kafka's own tools, or name another in `topics`",
-    Fenced: "give every process a `worker.slot` of its own",
     SnapshotTooNew: "a newer release has written the state: run that release, or a newer one",
     StateAheadOfLog: "`detector reset` explains what to do",
     LogMoved: "`detector reset` explains what to do",

@@ -103,6 +103,7 @@ def _take(turn: Turn, partition: Partition, record: Record, body: Observation) -
             _observe(turn, body)
             entity.seen = max(entity.seen, record.timestamp)
             entity.judgement.poisoned = 0
+        entity.seen = entity.seen or turn.now  # a state that was made of a published breaker has not seen anything
         if isinstance(body, Tick) and turn.now >= _expires_at(turn):
             _expire(turn, partition)
         else:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from detector.core import breaker as breakers
 from detector.core.breaker import Breaker, Outcome, State, Verdict
 from detector.core.emissions import (
@@ -21,6 +23,7 @@ from detector.core.text import duration, moment
 
 CRITICAL, WARNING, INFO = 2, 1, 0
 KEEP_OUTCOMES = 8
+WARM = 7  # outcomes after which an entity whose state was lost knows again what is normal
 CHECKS = frozenset({"failed", "aborted", "late", "hanging", "deadline", "assertion"})
 ANOMALY = {phase: f"io.detector.anomaly.{phase}.v1" for phase in ("started", "updated", "ended")}
 BREAKER_CHANGED = "io.detector.breaker.state_changed.v1"
@@ -125,6 +128,9 @@ class Turn:
             return
         kept = [outcome for outcome in judgement.outcomes if outcome.run != run]
         judgement.outcomes = [*kept[1 - KEEP_OUTCOMES :], Outcome(run, severity, self.at)]
+        if judgement.breaker.warming_up and len(judgement.outcomes) >= WARM:
+            judgement.breaker = msgspec.structs.replace(judgement.breaker, warming_up=False)
+            self.unpublished = True
         if self.settings.mode == "off":
             return
         breaker = judgement.breaker

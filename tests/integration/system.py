@@ -97,15 +97,12 @@ class System:
         self.path.write_text(self.text)
         self.config: Config = load(self.text)
         self._producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, "acks": "all"})
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
         topic = NewTopic(f"{self.name}in", self.inputs, self.replication)
         for made in self.admin.create_topics([topic]).values():
             made.result()
         # The groups are the program's; each test has its own by the names of its topics.
         app.prepare(self.config, {"bootstrap.servers": self.bootstrap})
-
-    @property
-    def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap})
 
     @property
     def redis(self) -> redis.Redis:
@@ -268,7 +265,7 @@ class System:
                 if message.error() is not None:
                     left.discard(message.partition() or 0)
                 elif message.offset() < upto[message.partition()]:  # type: ignore[operator, index]
-                    found[message.partition()].append(_record(message, with_headers=False))  # type: ignore[index]
+                    found[message.partition()].append(_record(message))  # type: ignore[index]
             return found
         finally:
             reader.close()
