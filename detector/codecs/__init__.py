@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import ClassVar, Final, Protocol
 
 from detector.codecs.avro import HEADER, Avro
+from detector.codecs.checks import Refused
 from detector.codecs.native_json import NativeJson
 from detector.codecs.openlineage import OpenLineage
 from detector.codecs.registry import Registry, SchemaRegistry
@@ -51,7 +52,7 @@ class Decoder:
         """
         value = record.value
         if not value:
-            return DeadLetter(record, "empty", "no value" if value is None else "a value of no bytes")
+            return Refused("empty", "no value" if value is None else "a value of no bytes").letter(record)
         try:
             if record.headers:
                 for key, _ in record.headers:
@@ -64,5 +65,5 @@ class Decoder:
         except (DetectorError, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - a defect of a codec must cost one record, not stop all of them
-            return DeadLetter(record, "bug", f"a codec failed with {type(error).__name__}: please report it")
-        return DeadLetter(record, "format", "neither JSON of OpenLineage or ours, nor Avro that names its schema")
+            return Refused("bug", f"a codec failed with {type(error).__name__}: please report it").letter(record)
+        return Refused("format", "neither JSON of OpenLineage or ours, nor Avro that names its schema").letter(record)

@@ -57,7 +57,7 @@ class Avro:
         except Refused as refused:
             return refused.letter(record)
         except avro_reader.MALFORMED:
-            return DeadLetter(record, "avro", "the bytes are no record of their schema, or are cut off")
+            return Refused("avro", "the bytes are no record of their schema, or are cut off").letter(record)
 
     def _reader(self, name: bytes) -> Reader:
         if name[:1] == SINGLE_OBJECT[:1]:

@@ -19,8 +19,10 @@ from detector.core.events import Dataset, Field, Profile, RunEvent, RunState, St
 
 MALFORMED: Final = (IndexError, KeyError, OverflowError, UnicodeDecodeError, struct.error)
 
-# Bytes of names that a reader of profiles keeps; as Python strings they take some five times as much.
+# Bytes of names that a reader of profiles keeps; as Python strings they take some five times as much. So do the objects
+# around them, for each table.
 _REMEMBERED = 4_000_000
+_EACH_TABLE = 300
 
 _double = struct.Struct("<d").unpack_from
 _eight = struct.Struct("<8B").unpack_from
@@ -290,10 +292,11 @@ class ProfileReader:
         columns, end = _texts(body, at)
         measures, end = _texts(body, end)
         names = statistics.layout(columns, measures)
-        self._remembered += end - at
+        size = end - at + _EACH_TABLE
+        self._remembered += size
         if self._remembered > _REMEMBERED:
             self._names.clear()
-            self._remembered = end - at
+            self._remembered = size
         self._names[hint] = body[at:end], names
         return names, end
 

@@ -53,6 +53,8 @@ def convert(value: Any, to: type[T]) -> T:
         return msgspec.convert(value, to)
     except msgspec.ValidationError as error:
         raise Refused("envelope", str(error)) from None
+    except UnicodeEncodeError:  # of a key, or of a text where none should be
+        raise Refused("json", "not UTF-8") from None
 
 
 def prune(value: Any, to: type) -> Any:

@@ -30,6 +30,7 @@ _document = msgspec.json.Decoder(facets.Document).decode
 _CONTINUOUS: Final = frozenset({"STREAMING", "SERVICE"})
 _BOM: Final = b"\xef\xbb\xbf"
 _DEEPEST_FIELD: Final = 32
+_MOST_REPEATED: Final = 500_000
 _NOT_OURS: Final = "JSON without a run, job or dataset of OpenLineage"
 
 
@@ -219,20 +220,23 @@ def _schema(facet: facets.Schema) -> tuple[Field, ...] | None:
     if facet.deleted or not facet.fields:
         return None
     flat: list[Field] = []
-    _flatten(facet.fields, "", flat, 0)
+    _flatten(facet.fields, "", flat, 0, _MOST_REPEATED)
     return tuple(flat)
 
 
-def _flatten(found: list[facets.SchemaField], inside: str, flat: list[Field], depth: int) -> None:
+def _flatten(found: list[facets.SchemaField], inside: str, flat: list[Field], depth: int, room: int) -> int:
+    """Add the columns to `flat`; gives what is left of `room`, the characters that names may repeat of outer ones."""
     for field in found:
         name = inside + field.name
         position = field.ordinal_position
         if position is None or not 0 < position < 1 << 31:
             position = 0
         flat.append(Field(name, field.type or "", position))
-        # Long names again before each of many columns would add up to gigabytes.
-        if field.fields and depth < _DEEPEST_FIELD and len(name) <= checks.LONGEST_NAME:
-            _flatten(field.fields, f"{name}.", flat, depth + 1)
+        # A long name again before each of many columns would make 70 MB of a message of 1 MB, and no log takes that.
+        repeated = (len(name) + 1) * len(field.fields or ())
+        if field.fields and depth < _DEEPEST_FIELD and len(name) <= checks.LONGEST_NAME and repeated <= room:
+            room = _flatten(field.fields, f"{name}.", flat, depth + 1, room - repeated)
+    return room
 
 
 def _assertions(facet: facets.Assertions) -> tuple[Assertion, ...]:

@@ -19,8 +19,12 @@ from detector.core.events import Statistics
 KNOWN: Final = ("count", "null_count", "distinct", "sum", "min", "max", "mean", "std")
 COUNTS: Final = frozenset({"count", "null_count", "distinct"})
 
-# A table is dense and a message is not: columns that share no quantile would make 100 GB of a message of 1 MB.
-MOST_CELLS: Final = 1_000_000
+# A table is dense and a message is not: columns that share no quantile would make 100 GB of a message of 1 MB. The most
+# numbers are 800 kB, which is what a record of the log can carry. A small table may be as sparse as it likes.
+MOST_CELLS: Final = 100_000
+_SMALL: Final = 2_000
+_SPARSEST: Final = 32
+_LONGEST_FRACTION: Final = 32
 _LARGEST: Final = sys.float_info.max
 
 
@@ -86,8 +90,19 @@ def from_columns(found: Iterable[Column]) -> Statistics | None:
     if len(set(statistics)) != len(statistics):
         return from_columns(_plain(column) for column in columns.values())
     names = layout(tuple(columns), statistics)
+    if (cells := len(columns) * len(statistics)) > _SMALL:
+        _check_density(columns.values(), cells)
     rows = [_row(column, keys, others) for column in columns.values()]
     return _measured(names, np.array(rows, dtype="<f8"))  # None becomes NaN
+
+
+def _check_density(columns: Iterable[Column], cells: int) -> None:
+    told = sum(
+        sum(value is not None for value in column.known) + len(column.quantiles or ()) + len(column.others or ())
+        for column in columns
+    )
+    if cells > _SPARSEST * told:
+        raise Refused("statistics", f"columns: {told} numbers in a table of {cells}: the columns share no statistics")
 
 
 def _row(column: Column, keys: list[str], others: list[str]) -> list[float | None]:
@@ -129,9 +144,13 @@ def is_quantile(name: str) -> bool:
     return name[:1] == "q" and quantile(name[1:]) == name
 
 
-@lru_cache(maxsize=1024)
 def quantile(fraction: str) -> str | None:
     """The name of the quantile at this fraction, `q0.5` for `0.50`; None for what is no fraction between 0 and 1."""
+    return _quantile(fraction) if len(fraction) <= _LONGEST_FRACTION else None
+
+
+@lru_cache(maxsize=1024)  # short keys only: it would hold 1,024 messages otherwise
+def _quantile(fraction: str) -> str | None:
     try:
         value = float(fraction)
     except ValueError:

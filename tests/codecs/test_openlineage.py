@@ -565,6 +565,33 @@ def test_columns_that_share_no_quantile_are_too_many_numbers_and_are_left_out() 
     assert (found.rows, found.profile) == (5.0, None)
 
 
+def test_columns_that_share_nothing_may_be_few_and_many_columns_may_have_little_in_common() -> None:
+    few = {f"c{i}": {"quantiles": {f"0.{i:02}": 1}} for i in range(30)}
+    many = {f"c{i}": {"nullCount": 0} for i in range(1000)} | {"n": {"min": 0, "max": 9, "quantiles": {"0.5": 5}}}
+
+    for columns in (few, many):
+        found = event(with_input(facets={"dataQualityMetrics": {"columnMetrics": columns}})).inputs[0]
+        assert found.profile is not None
+        assert found.profile.columns == tuple(columns)
+
+
+def test_a_quantile_whose_fraction_is_a_page_long_is_none() -> None:
+    columns = {"c": {"count": 1, "quantiles": {"0.5" + "0" * 10_000: 1}}}
+
+    found = event(with_input(facets={"dataQualityMetrics": {"columnMetrics": columns}})).inputs[0]
+
+    assert found.profile is not None
+    assert found.profile.statistics == ("count",)
+
+
+def test_inner_columns_whose_names_repeat_a_long_one_are_left_out() -> None:
+    table = {"name": "n" * 900, "fields": [{"name": "x"}] * 10_000}
+
+    found = event(with_output(facets={"schema": {"fields": [table, {"name": "after"}]}})).outputs[0]
+
+    assert found.schema == (Field("n" * 900), Field("after"))
+
+
 def test_a_schema_nested_without_end_costs_nothing() -> None:
     field: dict[str, Any] = {"name": "leaf"}
     for _ in range(200):
@@ -595,6 +622,17 @@ def test_bytes_that_are_not_utf8_pass_where_nobody_reads_them() -> None:
     value = json.dumps(run_document(note="HERE")).encode().replace(b"HERE", b"\xff\xfe")
 
     assert event(value).name == "orders.load"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(json.dumps(run_document(note=NAN)).encode().replace(b"note", b"\xff"), id="a key"),
+        pytest.param(run_document(inputs="\ud800"), id="half a pair in the place of a list"),
+    ],
+)
+def test_what_is_not_utf8_elsewhere_in_the_envelope_is_no_json(value: bytes | dict[str, Any]) -> None:
+    assert refusal(value) == ("json", "not UTF-8")
 
 
 def test_bytes_that_are_not_utf8_are_no_name() -> None:
