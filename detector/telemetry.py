@@ -64,6 +64,8 @@ class Telemetry:
         """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds."""
         self._log, self._clock, self._wall = log or silent(), clock, wall
         self._repeats, self._beats = Repeats(), dict[int, float]()
+        self._timeless_since: float | None = None
+        self._has_ticked = False
         self._checks, self._kinds, self._reasons = Words(), Words(), Words()
         self.health = Health(gap, clock)
         self.registry = registry or CollectorRegistry()
@@ -283,16 +285,26 @@ class Telemetry:
 
     def ticked(self, at: float) -> None:
         """A tick is in the log."""
+        self._has_ticked = True
         self.health.goes_on("time")
         self.metrics.ticks.inc()
         self.metrics.tick_at.set(at)
 
     def time_lag(self, seconds: float) -> None:
         """How long ago the time of the last tick was."""
+        behind = max(seconds, self._without_time())
         self.health.alive("ticks")
-        self.health.lag(seconds)
+        self.health.lag(behind)
         self._turned("ticks")
-        self.metrics.time_lag.set(seconds)
+        self.metrics.time_lag.set(behind)
+
+    def _without_time(self) -> float:
+        """How long this process has not written a first tick: where ingest is down since before, time never begins."""
+        if self._has_ticked:
+            return 0.0
+        now = self._clock()
+        self._timeless_since = now if self._timeless_since is None else self._timeless_since
+        return now - self._timeless_since
 
     def ingest_lag(self, records: int) -> None:
         """How many outside records ingest has not committed yet."""

@@ -1,5 +1,6 @@
 """/healthz, /readyz and /metrics, served by a thread beside the loops."""
 
+import os
 import socket
 from threading import Thread
 from types import TracebackType
@@ -49,7 +50,11 @@ class Web:
     def _listen(self) -> socket.socket:
         host, port = self._http.host, self._http.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # Who listens on all addresses of IPv6 means all: a probe may come by IPv4.
+        both = host == "::" and socket.has_dualstack_ipv6()
         try:
-            return socket.create_server((host, port), family=family, backlog=128)
+            return socket.create_server((host, port), family=family, backlog=128, dualstack_ipv6=both)
         except OSError as error:
-            raise Unreachable(f"http: cannot listen on {host}:{port} ({error.strerror or error})") from None
+            # Python's own text says the address again; names that are not found have numbers of their own, below zero.
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise Unreachable(f"http: cannot listen on {host}:{port} ({why})") from None
