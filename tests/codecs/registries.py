@@ -1,5 +1,8 @@
-"""A registry in memory: a small real one, for tests of what is read with its schemas."""
+"""Registries for tests: a small real one in memory, and a server that answers what it is told to."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Self
 from uuid import UUID
 
 from detector.codecs.checks import Refused
@@ -30,3 +33,36 @@ class MemoryRegistry:
 def guid(number: int) -> str:
     """A GUID for a test."""
     return str(UUID(int=number))
+
+
+class HttpRegistry:
+    """A server that gives every request the same answer, whatever that is; for how a client takes it."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                self.send_response(outer.status)
+                self.send_header("Content-Length", str(len(outer.body)))
+                self.end_headers()
+                self.wfile.write(outer.body)
+
+            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+                """Into no test's output."""
+
+        self.status, self.body = status, body
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
+        self.address = f"127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
