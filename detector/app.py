@@ -106,7 +106,7 @@ def run(
     telemetry = telemetry or Telemetry(gap=config.time.gap)
     settings = kafka_settings(config)
     if not embedded:
-        prepare(config, settings)
+        prepare(config, quietly(settings))
     slot = config.worker.slot or default_slot()
     services = Services(stop or Event())
     client = redis_client(config)
@@ -127,6 +127,11 @@ def run(
 def prepare(config: Config, settings: Settings) -> None:
     """Create the topics that are missing; refuse what is wrong. Raises `TopicMismatch` and `Unreachable`."""
     topics.ensure(AdminClient(dict(settings)), topics.specs(config), config.topics.create)
+
+
+def quietly(settings: Settings) -> Settings:
+    """For clients that nobody polls, so that their log lines would reach nobody: telemetry tells what fails there."""
+    return {**settings, "log_level": 0}
 
 
 def group_of(stage: str, config: Config) -> str:
@@ -152,7 +157,8 @@ def _worker(
     names, worker = config.topics, config.worker
     store = RedisStore(client, config.redis.prefix, names.log)
     store.check()
-    topic_id, partitions = topic_identity(settings, names.log, embedded)
+    quiet = quietly(settings)
+    topic_id, partitions = topic_identity(quiet, names.log, embedded)
     member = Member(
         settings,
         group_of("worker", config),
@@ -178,7 +184,7 @@ def _worker(
     checkpoint = Checkpoint(log, store, rules_of(config), telemetry, encode, dead_letter, names.snapshots, limits)
     loop = Worker(member, checkpoint, Pace(worker.commit_min, worker.commit_max), worker.snapshot_interval, telemetry)
     author = TickAuthor(
-        settings,
+        quiet,
         names.inputs,
         group_of("ingest", config),
         names.log,
@@ -188,9 +194,9 @@ def _worker(
         telemetry,
     )
     follower = Follower(
-        settings,
+        quiet,
         names.breakers,
-        lambda: topic_identity(settings, names.breakers, embedded),
+        lambda: topic_identity(quiet, names.breakers, embedded),
         RedisView(client, config.redis.prefix),
         telemetry,
     )
@@ -217,7 +223,7 @@ def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:
 
     All workers must be stopped. Returns what was done, a sentence each. Raises `Unreachable`.
     """
-    settings, log = kafka_settings(config), config.topics.log
+    settings, log = quietly(kafka_settings(config)), config.topics.log
     topic_id, count = topic_identity(settings, log)
     store = RedisStore(redis_client(config), config.redis.prefix, log)
     chosen = range(count) if partitions is None else partitions

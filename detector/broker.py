@@ -191,7 +191,13 @@ class Member:
     def compacted(self, topic: str, partition: int) -> dict[str, bytes]:
         """The last committed value of each key of one partition, without tombstones. Raises `Unreachable`."""
         reader = Consumer(
-            {**self._settings, **CONSUMER, "group.id": f"{self._group}-reader", "group.protocol": "classic"}
+            {
+                **self._settings,
+                **CONSUMER,
+                "group.id": f"{self._group}-reader",
+                "group.protocol": "classic",
+                "log_level": 0,
+            }
         )
         last: dict[str, bytes] = {}
         try:

@@ -401,7 +401,9 @@ class Checkpoint:
         """Write what was touched since the last snapshot, of every partition that stands at a committed position."""
         for number in list(self._held) if partitions is None else partitions:
             held = self._held.get(number)
-            if held is None or held.position > held.committed or held.folding or held.saved == held.position:
+            if held is None or held.position > held.committed or held.folding:
+                continue
+            if not held.records and not held.touched:  # nothing new; and where nothing is committed, nothing is to save
                 continue
             try:
                 self._snapshot(held)

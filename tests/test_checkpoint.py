@@ -551,6 +551,19 @@ def test_breakers_that_are_switched_off_are_closed_at_the_next_tick() -> None:
     assert (found.state, found.mode) == (State.CLOSED, "off")
 
 
+def test_a_partition_without_a_record_leaves_no_snapshot_that_its_next_owner_would_refuse() -> None:
+    cluster, store = Cluster(PARTITIONS), FakeStore()
+    first = give(cluster, worker(cluster, store))
+    first.checkpoint.settle()
+    first.checkpoint.snapshot()
+    assert not store.snapshots
+    first.checkpoint.revoked([0])
+    second = give(cluster, worker(cluster, store, member=2), [0])
+    second.checkpoint.settle()
+
+    assert (set(second.checkpoint.held), second.checkpoint.waiting) == ({0}, {})
+
+
 # ---------------------------------------------------------------- the backstop
 
 
