@@ -6,12 +6,20 @@ from datetime import UTC, datetime
 from struct import unpack
 from typing import Any
 
+import msgspec
 import pytest
 
-from detector.core.events import Assertion, Dataset, Field, RunEvent
-from tests.codecs.records import event, sample
+from detector.codecs.facets import DatasetFacets, InputFacets, JobFacets, OutputFacets, RunFacets
+from detector.core.events import Assertion, Dataset, Field, RunEvent, observations
+from tests.codecs.records import SAMPLES, event, sample
 
-FILES = ("airflow-success.jsonl", "client-first-20-days.jsonl", "dbt.jsonl")
+FILES = sorted(path.name for path in SAMPLES.glob("*.jsonl"))
+# All that we read, by their names on the wire.
+FACETS = {
+    field.encode_name
+    for kind in (DatasetFacets, InputFacets, OutputFacets, JobFacets, RunFacets)
+    for field in msgspec.structs.fields(kind)
+}
 DUCKDB = "duckdb:///srv/dbt/shop/shop.duckdb"
 COLUMNS = (Field("id", "BIGINT", 1), Field("customer_id", "INTEGER", 2), Field("amount", "DOUBLE", 3))
 
@@ -99,6 +107,95 @@ def test_every_statistic_of_every_column_is_kept(name: str) -> None:
                 assert cells(kept) == told(dataset)
             else:
                 assert kept.profile is None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_run_has_the_plan_parent_and_error_that_its_json_has(name: str) -> None:
+    def told(document: dict[str, Any]) -> tuple[Any, ...]:
+        run, job = document["run"].get("facets", {}), document["job"].get("facets", {})
+        nominal = run.get("nominalTime", {}).get("nominalStartTime")
+        parent = run.get("parent", {}).get("job")
+        return (
+            nominal and datetime.fromisoformat(nominal).timestamp(),
+            parent and f"job:{parent['namespace']}/{parent['name']}",
+            "errorMessage" in run,
+            job.get("jobType", {}).get("processingType") == "STREAMING",
+            job.get("sourceCodeLocation", {}).get("version"),
+        )
+
+    found = [
+        (e.nominal_time, e.parent, e.error is not None, e.streaming or e.incomplete, e.code_version) for e in read(name)
+    ]
+
+    assert found == [told(document) for document in documents(name)]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_dataset_has_the_counts_versions_and_changes_that_its_json_has(name: str) -> None:
+    def told(d: dict[str, Any]) -> tuple[Any, ...]:
+        of_dataset, of_input, of_output = (d.get(key, {}) for key in ("facets", "inputFacets", "outputFacets"))
+        moved = of_input.get("inputStatistics") or of_output.get("outputStatistics") or {}
+        measured = of_input.get("dataQualityMetrics", {})
+        return (
+            moved.get("rowCount", measured.get("rowCount")),
+            moved.get("size", measured.get("bytes")),
+            moved.get("fileCount", measured.get("fileCount")),
+            of_dataset.get("version", {}).get("datasetVersion"),
+            of_dataset.get("lifecycleStateChange", {}).get("lifecycleStateChange"),
+        )
+
+    for document, decoded in zip(documents(name), read(name), strict=True):
+        found = [(d.rows, d.bytes, d.files, d.version, d.lifecycle) for d in (*decoded.inputs, *decoded.outputs)]
+
+        assert found == [told(d) for d in (*document.get("inputs", []), *document.get("outputs", []))]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_assertion_is_kept_with_its_outcome(name: str) -> None:
+    def told(dataset: dict[str, Any]) -> set[Assertion]:
+        facets = [dataset.get(key, {}).get("dataQualityAssertions", {}) for key in ("facets", "inputFacets")]
+        return {
+            Assertion(a["assertion"], a["success"], a.get("column", ""), a.get("severity", "error"))
+            for facet in facets
+            for a in facet.get("assertions", [])
+        }
+
+    for document, decoded in zip(documents(name), read(name), strict=True):
+        assert [set(d.assertions) for d in decoded.inputs] == [told(d) for d in document.get("inputs", [])]
+        assert not any(d.assertions for d in decoded.outputs)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_event_is_seen_by_its_job_and_by_each_of_its_datasets(name: str) -> None:
+    for document, decoded in zip(documents(name), read(name), strict=True):
+        told = [f"job:{document['job']['namespace']}/{document['job']['name']}"]
+        told += [f"dataset:{d['namespace']}/{d['name']}" for side in ("inputs", "outputs") for d in document[side]]
+
+        assert [entity for entity, _ in observations(decoded, 0.0)] == told
+
+
+def test_the_samples_have_no_facet_that_somebody_forgot_to_read() -> None:
+    left_out = {
+        *(
+            "airflow",
+            "dbt_model",
+            "dbt_node",
+            "dbt_run",
+            "dbt_version",
+            "test",
+            "unknownSourceAttribute",
+        ),  # of one tool
+        *("columnLineage", "dataSource", "ownership", "processing_engine", "sql", "tags"),  # nothing that is judged
+    }
+    there = set()
+    for document in (d for name in FILES for d in documents(name)):
+        there |= set(document["run"].get("facets", {})) | set(document["job"].get("facets", {}))
+        for dataset in (*document["inputs"], *document["outputs"]):
+            for key in ("facets", "inputFacets", "outputFacets"):
+                there |= set(dataset.get(key, {}))
+
+    assert there - left_out == there & FACETS
+    assert left_out <= there
 
 
 def test_airflow_gives_two_tasks_of_one_dag_with_their_logical_time() -> None:
