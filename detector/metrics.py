@@ -206,8 +206,8 @@ class Metrics:
         )
         self.heartbeat = self._gauge(
             "detector_heartbeat_timestamp_seconds",
-            "The clock of a partition, as its last heartbeat told it. A process that had the partition before still tells"
-            " the old one: use `max by (partition)`.",
+            "The clock of a partition, as its last heartbeat told it. A process that had the partition before still"
+            " tells the old one: use `max by (partition)`.",
             "partition",
         )
 
