@@ -1,0 +1,150 @@
+"""The figures as text: medians, ratios and what was aimed for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, median
+from typing import Final
+
+import msgspec
+
+NAMES: Final = {
+    "a": "consume and decode alone",
+    "b": "script: poll, River, Redis per event",
+    "c": "Quix Streams, exactly once",
+    "d": "Bytewax, with recovery",
+    "e": "Detector, both stages in one process",
+    "ingest": "Detector, ingest alone",
+    "worker": "Detector, worker alone",
+}
+AIMS: Final = {"a": 0.4, "b": 15.0, "c": 1.0, "d": 1.0}
+LATENCY_AIM: Final = 0.2
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One contender, once. `events` are input events, also for the worker, whose records are more."""
+
+    who: str
+    repetition: int
+    events: int
+    seconds: float
+    cpu_seconds: float
+    alerts: int | None = None
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Seconds from `produce` to the signal in a consumer's hand. `missing` signals did not come."""
+
+    rate: int
+    seconds: list[float]
+    missing: int = 0
+
+
+class Results(msgspec.Struct):
+    """All that was measured. `states` are the sizes of the states in Redis, by kind of entity."""
+
+    machine: dict[str, str] = {}
+    events: int = 0
+    jobs: int = 0
+    runs: list[Run] = []
+    absent: dict[str, str] = {}
+    latency: Latency | None = None
+    states: dict[str, list[int]] = {}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The least of `values` that `share` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(-(-len(ordered) * round(share * 1000) // 1000) - 1, 0)]
+
+
+def ratios(runs: Iterable[Run], over: str, under: str) -> list[float]:
+    """How many times as fast `over` was as `under`, for each repetition that has both: they ran in a row."""
+    rates = {(run.who, run.repetition): run.rate for run in runs}
+    both = sorted({repetition for who, repetition in rates if who == over and (under, repetition) in rates})
+    return [rates[over, repetition] / rates[under, repetition] for repetition in both]
+
+
+def text(results: Results) -> str:
+    """The whole report."""
+    parts = [_speed(results), _ratios(results), _latency(results.latency), _states(results.states), _machine(results)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _speed(results: Results) -> str:
+    by_who: dict[str, list[Run]] = {}
+    for run in results.runs:
+        by_who.setdefault(run.who, []).append(run)
+    if not by_who and not results.absent:
+        return ""
+    head = ("", "events/s", "least", "most", "per CPU s", "alerts", "runs")
+    rows = [(f"{who:<6} {NAMES[who]}", *_row(by_who[who])) for who in NAMES if who in by_who]
+    notes = [f"{who:<6} {NAMES[who]}: {why}" for who, why in results.absent.items()]
+    title = f"{results.events:,} events of {results.jobs} jobs from a backlog, one core each; medians"
+    return "\n".join([title, "", *_table(head, rows), *notes])
+
+
+def _row(runs: Sequence[Run]) -> tuple[str, ...]:
+    rates = [run.rate for run in runs]
+    per_cpu = median(run.events / run.cpu_seconds if run.cpu_seconds else float("nan") for run in runs)
+    alerts = runs[-1].alerts
+    return (
+        f"{median(rates):,.0f}",
+        f"{min(rates):,.0f}",
+        f"{max(rates):,.0f}",
+        f"{per_cpu:,.0f}",
+        "-" if alerts is None else str(alerts),
+        str(len(runs)),
+    )
+
+
+def _ratios(results: Results) -> str:
+    rows = []
+    for under, aim in AIMS.items():
+        found = ratios(results.runs, "e", under)
+        if found:
+            reached = "reached" if median(found) >= aim else "not reached"
+            spread = f"{min(found):.2f} to {max(found):.2f}"
+            rows.append((f"e/{under}", f"{median(found):.2f}", spread, f"aim {aim:g}: {reached}"))
+    return "\n".join(_table(("", "ratio", "spread", ""), rows)) if rows else ""
+
+
+def _latency(latency: Latency | None) -> str:
+    if latency is None:
+        return ""
+    if not latency.seconds:
+        return f"Latency: none of {latency.missing} signals came"
+    p50, p99 = percentile(latency.seconds, 0.5), percentile(latency.seconds, 0.99)
+    reached = "reached" if p99 < LATENCY_AIM and not latency.missing else "not reached"
+    return (
+        f"Latency at {latency.rate:,} events/s, from produce to the signal consumed, {len(latency.seconds)} signals"
+        f" ({latency.missing} missing):\n"
+        f"p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, most {max(latency.seconds) * 1000:.0f} ms"
+        f" (aim: p99 below {LATENCY_AIM * 1000:.0f} ms: {reached})"
+    )
+
+
+def _states(states: Mapping[str, Sequence[int]]) -> str:
+    rows = [
+        (kind, f"{len(sizes):,}", f"{fmean(sizes):,.0f}", f"{max(sizes):,}") for kind, sizes in states.items() if sizes
+    ]
+    return "\n".join(_table(("State in Redis, bytes", "entities", "mean", "most"), rows)) if rows else ""
+
+
+def _machine(results: Results) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in results.machine.items())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return [
+        "  ".join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
