@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from detector.core.emissions import BreakerValue, Heartbeat
 from detector.core.partition import partition_of
 from detector.follower import consumer_settings
+from detector.reach import Reach
 from detector.view import HEARTBEAT, MAX_AGE, Answer, decide, unknown
 
 ANSWER = 10.0
@@ -21,9 +22,10 @@ def read(settings: Mapping[str, Any], topic: str, entity: str, now: float, max_a
 
     A Kafka that does not answer is an answer, too (`unknown`).
     """
-    consumer = Consumer({**consumer_settings(settings), "enable.partition.eof": True})
+    reach = Reach()
+    consumer = Consumer({**consumer_settings(settings), **reach.settings, "enable.partition.eof": True})
     try:
-        found = consumer.list_topics(topic, timeout=ANSWER).topics[topic]
+        found = reach.ask(consumer, lambda timeout: consumer.list_topics(topic, timeout=timeout), ANSWER).topics[topic]
         if found.error is not None:
             return unknown(entity, "unreachable", f"Kafka has no topic {topic}")
         partition = partition_of(entity, len(found.partitions))

@@ -13,6 +13,7 @@ from detector.core.events import Tick, decode
 from detector.core.text import duration
 from detector.doctor.finding import SKEW, Finding, clocks
 from detector.errors import DetectorError, TopicMismatch
+from detector.reach import Reach
 from detector.settings import kafka_settings
 
 ANSWER = 10.0
@@ -25,9 +26,10 @@ Settings = Mapping[str, str | int | float | bool]
 def examine(config: Config) -> Iterator[Finding]:
     """Look at Kafka."""
     settings = {**kafka_settings(config), "log_level": 0}
-    admin = AdminClient(dict(settings))
+    reach = Reach()
+    admin = AdminClient({**settings, **reach.settings})
     try:
-        cluster = admin.list_topics(timeout=ANSWER)
+        cluster = reach.ask(admin, lambda timeout: admin.list_topics(timeout=timeout), ANSWER)
     except KafkaException as error:
         yield _away(config, error)
         return

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+# It takes half a minute of real time, which the quick tests have not.
+pytestmark = pytest.mark.crash
+
 SECONDS = 20
 
 
