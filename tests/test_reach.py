@@ -44,7 +44,7 @@ def test_who_listens_and_says_nothing_has_the_whole_time() -> None:
         with pytest.raises(KafkaException):
             reach.ask(client, question, within=1.0)
 
-    assert time.monotonic() - began >= 1.0
+    assert time.monotonic() - began >= 0.9
 
 
 @pytest.mark.parametrize("make", [consumer, admin])
