@@ -43,6 +43,9 @@ class HttpRegistry:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # one connection for all requests,
+            wbufsize = -1  # and one packet for each answer: a thousand of them in a second
+
             def do_GET(self) -> None:
                 outer.asked.append(self.path)
                 self.send_response(outer.status)

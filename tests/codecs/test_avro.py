@@ -159,15 +159,15 @@ def test_names_of_tables_do_not_pile_up(tables: int, size: int) -> None:
     table = A_PROFILE.statistics
     assert table is not None
 
-    def read_one(i: int) -> None:
+    def message(i: int) -> bytes:
         columns = (f"{i}" + "c" * size, "d" * size)
         profile = Profile("pg", "orders", 1e9, 1.0, statistics=type(table)(columns, table.statistics, table.values))
-        reader(encode_profile(profile, 1), 5)
+        return encode_profile(profile, 1)
 
-    read_one(0)
+    messages = [message(i) for i in range(tables)]
     tracemalloc.start()
-    for i in range(tables):
-        read_one(i)
+    for body in messages:
+        reader(body, 5)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
