@@ -14,6 +14,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from uuid import uuid4
@@ -25,7 +26,7 @@ from confluent_kafka.admin import AdminClient
 from detector import topics
 from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
-from detector.codecs import Decoder
+from detector.codecs import Decoder, Registry
 from detector.config import Config
 from detector.core.emissions import Emission
 from detector.core.events import DeadLetter
@@ -109,13 +110,18 @@ def run(
         prepare(config, quietly(settings))
     slot = config.worker.slot or default_slot()
     services = Services(stop or Event())
-    client = redis_client(config)
-    built: list[Service] = []
-    if "worker" in stages:
-        built += _worker(config, settings, client, slot, telemetry, clock, embedded)
-    if "ingest" in stages:
-        built.append(Service("ingest", _ingest(config, settings, slot, telemetry, embedded).run))
-    with Web(config.http, telemetry) as web:
+    with ExitStack() as resources:
+        client = resources.enter_context(redis_client(config))
+        web = resources.enter_context(Web(config.http, telemetry))
+        built: list[Service] = []
+        if "worker" in stages:
+            built += _worker(config, settings, client, slot, telemetry, clock, embedded)
+        if "ingest" in stages:
+            registry = registry_of(config)
+            if registry is not None:
+                resources.callback(registry.close)
+            ingest = _ingest(config, settings, registry, slot, telemetry, embedded)
+            built.append(Service("ingest", ingest.run))
         telemetry.started(stages, slot, web.address)
         services.start(built)
         services.stop.wait()
@@ -203,7 +209,9 @@ def _worker(
     return [Service("worker", loop.run), Service("ticks", author.run), Service("view", follower.run)]
 
 
-def _ingest(config: Config, settings: Settings, slot: str, telemetry: Telemetry, embedded: bool) -> Ingest:
+def _ingest(
+    config: Config, settings: Settings, registry: Registry | None, slot: str, telemetry: Telemetry, embedded: bool
+) -> Ingest:
     names, worker = config.topics, config.worker
     member = Member(
         settings,
@@ -213,7 +221,7 @@ def _ingest(config: Config, settings: Settings, slot: str, telemetry: Telemetry,
         worker.transaction_timeout,
         embedded,
     )
-    decoder = Decoder(registry_of(config))
+    decoder = Decoder(registry)
     pace = Pace(worker.commit_min, worker.commit_max)
     return Ingest(member, decoder, names.log, names.dead_letters, f"ingest-{slot}", pace, telemetry)
 
@@ -225,12 +233,13 @@ def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:
     """
     settings, log = quietly(kafka_settings(config)), config.topics.log
     topic_id, count = topic_identity(settings, log)
-    store = RedisStore(redis_client(config), config.redis.prefix, log)
     chosen = range(count) if partitions is None else partitions
     done = []
-    for partition in chosen:
-        store.discard(partition)
-        done.append(f"{log}/{partition}: the snapshot is discarded")
+    with redis_client(config) as client:
+        store = RedisStore(client, config.redis.prefix, log)
+        for partition in chosen:
+            store.discard(partition)
+            done.append(f"{log}/{partition}: the snapshot is discarded")
     done += _reset_offsets(settings, group_of("worker", config), [TopicPartition(log, p) for p in chosen], topic_id)
     known = AdminClient(dict(settings)).list_topics(timeout=ANSWER).topics
     places = [TopicPartition(t, p) for t in config.topics.inputs if t in known for p in known[t].partitions]

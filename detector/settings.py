@@ -19,7 +19,7 @@ from detector.config.schema import DAYS
 if TYPE_CHECKING:
     import redis
 
-    from detector.codecs import Registry
+    from detector.codecs import SchemaRegistry
     from detector.core.rules import Rules, Settings
     from detector.core.schedule import Deadline
 
@@ -160,8 +160,8 @@ def redis_client(config: Config) -> "redis.Redis":
     )
 
 
-def registry_of(config: Config) -> "Registry | None":
-    """The Schema Registry, if there is one. Raises `ConfigError` for settings that its client refuses."""
+def registry_of(config: Config) -> "SchemaRegistry | None":
+    """The Schema Registry, if there is one; `close` it. Raises `ConfigError` for settings that its client refuses."""
     from detector.codecs import SchemaRegistry
 
     registry = config.registry

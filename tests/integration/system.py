@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -33,6 +34,7 @@ from detector.telemetry import Telemetry
 from tests.fakes.cluster import Cluster, FakeLog, FakeStore
 from tests.services.waiting import eventually
 
+MINUTE = 60.0
 Message = tuple[int, int, bytes | None, bytes | None, dict[str, bytes]]
 
 
@@ -135,10 +137,13 @@ class System:
 
     # ------------------------------------------------------------ events
 
-    def send(self, *events: Mapping[str, Any]) -> None:
-        """Put events on the input topic as native JSON."""
+    def send(
+        self, *events: Mapping[str, Any], encode: Callable[[Mapping[str, Any]], bytes] = msgspec.json.encode
+    ) -> None:
+        """Put events on the input topic, as native JSON if nothing else is said, as if each came when it happened."""
         for event in events:
-            self._producer.produce(self.config.topics.inputs[0], msgspec.json.encode(event), str(event.get("name")))
+            at = int(event["event_time"] * 1000)
+            self._producer.produce(self.config.topics.inputs[0], encode(event), str(event["name"]), timestamp=at)
             self._producer.poll(0)
             self.sent += 1
 
@@ -318,3 +323,47 @@ def run_events(random: Random, jobs: int = 20, at: float | None = None) -> Itera
         written = [{"namespace": "db", "name": f"table{random.randrange(8)}", "rows": rows}]
         yield {**event, "state": "START"}
         yield {**event, "event_time": moment, "state": "FAIL" if failed else "COMPLETE", "outputs": written}
+
+
+@dataclass
+class Daemon:
+    """The stages of one process, as threads; `now` is what its clock shows."""
+
+    now: float
+    telemetry: Telemetry = field(default_factory=Telemetry)
+
+    def value(self, metric: str) -> float:
+        """What a metric says now."""
+        return self.telemetry.registry.get_sample_value(metric) or 0.0
+
+    def pass_to(self, at: float, step: float = MINUTE) -> None:
+        """Let time pass in whole steps, a tick for each, as long as it is not past `at`."""
+        while self.now + step <= at:
+            self.now += step
+            self.ticked()
+
+    def ticked(self) -> None:
+        """Wait for the tick of this moment."""
+        eventually(lambda: self.value("detector_tick_timestamp_seconds") >= self.now, f"the tick of {self.now}", 60)
+
+
+@contextmanager
+def daemon(system: System, now: float, stages: Sequence[str] = app.STAGES) -> Iterator[Daemon]:
+    """A running detector; it stops with the block, and its failure is the block's."""
+    made, stop, failed = Daemon(now), Event(), list[BaseException]()
+
+    def run() -> None:
+        try:
+            app.run(system.config, stages, stop, clock=lambda: made.now, telemetry=made.telemetry)
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            failed.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        stop.set()
+        thread.join(30)
+    if failed:
+        raise failed[0]
