@@ -18,6 +18,8 @@ from detector.settings import kafka_settings, redis_client, registry_of, rules_o
 
 PATH = Path(__file__).parent.parent / "docs" / "configuration.md"
 PAGE = PATH.read_text(encoding="utf-8")
+REFERENCE = reference()
+DEFAULTS = parse(REFERENCE)
 KEYS = re.compile(r"(?<=<!-- keys -->\n).*(?=<!-- end -->)", re.DOTALL)
 
 WRONG = re.findall(r"```yaml\n([^`]*)```\n```text\n([^`]*)\n```", PAGE)
@@ -143,7 +145,7 @@ def default(path: str) -> str:
     """As the reference file writes it; a rule has none."""
     if path.startswith("rules[]"):
         return ""
-    value: Any = parse(reference())
+    value: Any = DEFAULTS
     for key in path.split("."):
         value = value[key]
     if isinstance(value, dict) and "kind" not in value and value:
@@ -155,7 +157,7 @@ def default(path: str) -> str:
 def lines(path: str) -> Iterator[str]:
     """What stands behind a key of the reference file."""
     at: list[str] = []
-    for line in reference().splitlines():
+    for line in REFERENCE.splitlines():
         if found := re.match(r"( *)([a-z_]+):(?: (.*))?$", line):
             at[len(found[1]) // 2 :] = [found[2]]
             if ".".join(at) == path:

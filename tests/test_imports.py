@@ -282,14 +282,6 @@ def test_asking_for_a_breaker_imports_nothing_heavy(tmp_path: Path) -> None:
     assert HEAVY & imported == set()
 
 
-def test_help_imports_nothing_heavy() -> None:
-    command = [sys.executable, "-X", "importtime", "-m", "detector", "check", "--help"]
-
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
-
-    assert HEAVY & {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()} == set()
-
-
 def test_what_check_needs_reaches_nothing_heavy_at_the_top_of_a_file() -> None:
     """So that a failure names the chain, and a module that happens not to run is noticed, too."""
     waiting: dict[str, str] = {"detector.__main__": "", "detector.view": "", "detector.settings": ""}
