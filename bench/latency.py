@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from bench.company import NAMESPACE, Message, failure, message, run_of
 from bench.machine import ANSWER, Machine
-from bench.measure import Daemon
+from bench.measure import Daemon, Meter
 from bench.report import Latency
 from detector.core.events import job_key
 
@@ -23,12 +23,12 @@ def latency(machine: Machine, rate: int, seconds: float, partitions: int) -> Lat
     topic = "bench-latency-in"
     machine.topic(topic, partitions)
     tested = Daemon(machine, "bench-latency", topic)
-    process = tested.start()
+    meter = Meter(tested.start())
     try:
         heads = Heads(machine, tested)
         _send(machine, topic, [_event("warm-up", time.time())])
-        tested.wait(lambda: sum(tested.ingested().values()) == 1, process, "the first commit")
-        tested.wait(tested.judged_all(), process, "the worker's first commit")
+        tested.wait(lambda: sum(tested.ingested().values()) == 1, meter, "the first commit")
+        tested.wait(tested.judged_all(), meter, "the worker's first commit")
         with heads:
             sent = _send(machine, topic, _events(rate, WARM_UP + seconds), rate)
             last = time.monotonic() + PATIENCE

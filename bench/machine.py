@@ -4,8 +4,7 @@ import os
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import redis
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition, libversion
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition, libversion
 
 from bench.company import Message
 from detector.embedded import Child
@@ -110,6 +109,19 @@ class Machine:
             for p in self._partitions(topic)
         }
 
+    def first(self, topic: str) -> float:
+        """When the first record with a key was written, by the clock of who wrote it; ticks have no key."""
+        reader = self._reader("bench-first", "read_committed")
+        times = []
+        for partition, end in self.ends(topic).items():
+            reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+            while end and (found := reader.poll(ANSWER)) is not None:
+                if found.error() is None and found.key() is not None:
+                    times.append(found.timestamp()[1] / 1000.0)
+                    break
+        reader.unassign()
+        return min(times)
+
     def _partitions(self, topic: str) -> list[int]:
         """Of a topic that is there: asked for once, since `committed` is asked for often."""
         if topic not in self._known:
@@ -123,6 +135,7 @@ class Machine:
                 "group.id": group,
                 "isolation.level": isolation,
                 "enable.auto.commit": False,
+                "log_level": 0,  # topics are deleted under it
             }
             self._readers[group] = Consumer(settings)
         return self._readers[group]
@@ -142,16 +155,6 @@ def cpu_seconds(pid: int) -> float:
     except OSError:
         return float("nan")
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def until(probe: Callable[[], bool], process: Child, log: Path, what: str, timeout: float) -> float:
-    """Wait for `probe`. Returns the moment. Raises `RuntimeError` when the process ends first, or takes too long."""
-    deadline = time.monotonic() + timeout
-    while not probe():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{what}: not within {timeout:.0f} s, or the process ended\n{tail(log)}")
-        time.sleep(0.01)
-    return time.monotonic()
 
 
 def tail(log: Path) -> str:

@@ -34,6 +34,11 @@ class Run(msgspec.Struct, frozen=True):
         """Events a second."""
         return self.events / self.seconds
 
+    @property
+    def per_cpu(self) -> float:
+        """Events for each second that a core worked for it: other work on the machine disturbs this less."""
+        return self.events / self.cpu_seconds if self.cpu_seconds else float("nan")
+
 
 class Latency(msgspec.Struct, frozen=True):
     """Seconds from `produce` to the signal in a consumer's hand. `missing` signals did not come."""
@@ -61,9 +66,9 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(-(-len(ordered) * round(share * 1000) // 1000) - 1, 0)]
 
 
-def ratios(runs: Iterable[Run], over: str, under: str) -> list[float]:
+def ratios(runs: Iterable[Run], over: str, under: str, per_cpu: bool = False) -> list[float]:
     """How many times as fast `over` was as `under`, for each repetition that has both: they ran in a row."""
-    rates = {(run.who, run.repetition): run.rate for run in runs}
+    rates = {(run.who, run.repetition): run.per_cpu if per_cpu else run.rate for run in runs}
     both = sorted({repetition for who, repetition in rates if who == over and (under, repetition) in rates})
     return [rates[over, repetition] / rates[under, repetition] for repetition in both]
 
@@ -89,7 +94,7 @@ def _speed(results: Results) -> str:
 
 def _row(runs: Sequence[Run]) -> tuple[str, ...]:
     rates = [run.rate for run in runs]
-    per_cpu = median(run.events / run.cpu_seconds if run.cpu_seconds else float("nan") for run in runs)
+    per_cpu = median(run.per_cpu for run in runs)
     alerts = runs[-1].alerts
     return (
         f"{median(rates):,.0f}",
@@ -108,8 +113,9 @@ def _ratios(results: Results) -> str:
         if found:
             reached = "reached" if median(found) >= aim else "not reached"
             spread = f"{min(found):.2f} to {max(found):.2f}"
-            rows.append((f"e/{under}", f"{median(found):.2f}", spread, f"aim {aim:g}: {reached}"))
-    return "\n".join(_table(("", "ratio", "spread", ""), rows)) if rows else ""
+            per_cpu = median(ratios(results.runs, "e", under, per_cpu=True))
+            rows.append((f"e/{under}", f"{median(found):.2f}", spread, f"aim {aim:g}: {reached}", f"{per_cpu:.2f}"))
+    return "\n".join(_table(("", "ratio", "spread", "", "per CPU s"), rows)) if rows else ""
 
 
 def _latency(latency: Latency | None) -> str:

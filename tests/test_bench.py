@@ -1,0 +1,83 @@
+"""What the benchmark says of its figures, and that its events are what it says; not the speed itself."""
+
+from itertools import pairwise
+from statistics import fmean
+
+import pytest
+
+from bench.__main__ import PARTS, options
+from bench.company import messages
+from bench.report import Latency, Results, Run, percentile, ratios, text
+from detector.codecs import Decoder
+from detector.core.events import Record, RunEvent
+
+RUNS = [
+    Run("a", 1, 1_000, 0.01, 0.01),
+    Run("e", 1, 1_000, 0.10, 0.10),
+    Run("a", 2, 1_000, 0.02, 0.01),
+    Run("e", 2, 1_000, 0.04, 0.05),
+    Run("b", 3, 1_000, 1.0, 1.0, alerts=7),
+]
+
+
+def test_a_ratio_compares_what_ran_in_the_same_round() -> None:
+    assert [pytest.approx(0.1), pytest.approx(0.5)] == ratios(RUNS, "e", "a")
+    assert [pytest.approx(0.1), pytest.approx(0.2)] == ratios(RUNS, "e", "a", per_cpu=True)
+    assert ratios(RUNS, "e", "b") == []
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.0, 1)])
+def test_a_percentile_is_a_value_that_was_measured(share: float, expected: int) -> None:
+    assert expected == percentile(list(range(100, 0, -1)), share)
+
+
+def test_the_report_has_medians_spreads_and_aims_and_says_what_did_not_run() -> None:
+    results = Results(
+        machine={"cores": "2"},
+        events=1_000,
+        jobs=10,
+        runs=RUNS,
+        absent={"d": "not run, bytewax is not there for this version of Python"},
+        latency=Latency(1_000, [0.05, 0.06, 0.3]),
+        states={"job": [100, 300], "dataset": []},
+    )
+
+    lines = text(results).splitlines()
+
+    assert "a      consume and decode alone                75,000  50,000  100,000    100,000       -     2" in lines
+    assert "d      Bytewax, with recovery: not run, bytewax is not there for this version of Python" in lines
+    assert "e/a   0.30  0.10 to 0.50  aim 0.4: not reached       0.15" in lines
+    assert "p50 60 ms, p99 300 ms, most 300 ms (aim: p99 below 200 ms: not reached)" in lines
+    assert "job                           2   200   300" in lines
+    assert "cores: 2" in lines
+
+
+def test_nothing_measured_is_an_empty_report() -> None:
+    assert text(Results()) == ""
+
+
+def test_the_backlog_is_runs_in_order_with_six_numbers_each() -> None:
+    decoder = Decoder()
+    found = messages(400, 10, until=1_000_000.0)
+
+    events = [decoder.decode(Record("in", 0, at, m.at, m.key, m.value)) for at, m in enumerate(found)]
+
+    assert all(isinstance(event, RunEvent) for event in events)
+    runs = [event for event in events if isinstance(event, RunEvent)]
+    assert all(first.event_time <= second.event_time for first, second in pairwise(runs))
+    assert {event.state for event in runs} == {"START", "COMPLETE"}
+    assert len({event.name for event in runs}) == 10
+    assert runs[-1].event_time < 1_000_000.0
+    ends = [event for event in runs if event.state == "COMPLETE"]
+    assert all(len(e.metrics) == 2 and e.inputs[0].rows and e.outputs[0].rows and e.outputs[0].bytes for e in ends)
+    assert fmean(e.metrics["cpu_seconds"] for e in ends) == pytest.approx(180, rel=0.1)
+
+
+def test_quick_is_small_and_unknown_parts_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    quick = options(["--quick"])
+    assert (quick.events, quick.repeat, quick.parts) == (10_000, 1, list(PARTS))
+
+    with pytest.raises(SystemExit):
+        options(["--only", "a,zz"])
+
+    assert "there is no part zz" in capsys.readouterr().err
