@@ -221,17 +221,23 @@ class System:
         return sorted((h["ce_id"], key, value) for _, _, key, value, h in messages)
 
     def expected(self) -> list[tuple[bytes, bytes | None, bytes | None]]:
-        """The same, as an undisturbed pass over the log says it: the real checkpoint, Kafka and Redis in memory."""
+        """The same, as an undisturbed pass over the log says it."""
+        topics = self.config.topics
+        wanted = [s for s in self.undisturbed()[0].written if s.topic in (topics.control, topics.breakers)]
+        return sorted((_id(send), send.key, send.value) for send in wanted)
+
+    def undisturbed(self) -> tuple[Cluster, FakeStore]:
+        """What one pass over the log writes and keeps: the real checkpoint, with Kafka and Redis in memory."""
         topics = self.config.topics
         topic_id, partitions = topic_identity({"bootstrap.servers": self.bootstrap}, topics.log)
         calm = Cluster(partitions, topic_id=topic_id)
         for partition, records in self.log_records().items():
             calm.records[partition] = records
             calm.owner[partition] = 1
-        log = FakeLog(calm, 1)
+        log, store = FakeLog(calm, 1), FakeStore()
         checkpoint = Checkpoint(
             log,
-            FakeStore(),
+            store,
             rules_of(self.config),
             Telemetry(),
             lambda emission: cloudevents.encode(emission, app.SOURCE, topics),
@@ -244,8 +250,16 @@ class System:
             checkpoint.apply(records)
             checkpoint.settle()
         checkpoint.commit()
-        wanted = [s for s in calm.written if s.topic in (topics.control, topics.breakers)]
-        return sorted((_id(send), send.key, send.value) for send in wanted)
+        checkpoint.snapshot()
+        return calm, store
+
+    def states(self) -> dict[str, bytes]:
+        """The state of each entity in Redis."""
+        found: dict[str, bytes] = {}
+        with self.redis as client:
+            for key in client.scan_iter(f"{self.config.redis.prefix}:*:states"):
+                found |= {entity.decode(): state for entity, state in client.hgetall(key).items()}
+        return found
 
     def log_records(self) -> dict[int, list[Any]]:
         """The committed records of the log, by partition, up to what the worker has committed."""
