@@ -1,15 +1,21 @@
-"""The pages lead somewhere: links, anchors, commands and metrics that they name are there; no page names a machine."""
+"""Links, anchors, commands, settings and metrics that the pages name are there; what the quickstart tells happens."""
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer
+import yaml
 from typer.core import TyperGroup
 
+from detector import backtest
 from detector.__main__ import app
+from detector.config import Config, load
 from detector.telemetry import Telemetry
 
 ROOT = Path(__file__).parent.parent
@@ -139,3 +145,30 @@ def test_metrics_that_a_page_names_are_there(page: Path) -> None:
     known = {row.name for row in Telemetry().metrics.rows}
 
     assert {name for name in told if not any(name == k or name.removesuffix("_bucket") == k for k in known)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_settings_that_a_page_shows_are_right(page: Path) -> None:
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        found = yaml.safe_load(block)
+        if isinstance(found, dict) and found.keys() <= set(Config.__struct_fields__):
+            load(block, read=lambda _: "a secret")
+
+
+def test_the_load_of_the_quickstart_is_found(tmp_path: Path) -> None:
+    page = (DOCS / "quickstart.md").read_text(encoding="utf-8")
+    program = next(block for block in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    (tmp_path / "orders.py").write_text(program)
+    history = tmp_path / "history.jsonl"
+    with history.open("wb") as out:
+        for arguments in ("30 1 10000", "0 0 412"):
+            command = [sys.executable, str(tmp_path / "orders.py"), *arguments.split()]
+            out.write(subprocess.run(command, check=True, capture_output=True).stdout)
+    said: list[bytes] = []
+
+    summary = backtest.run([str(history)], load(""), said.append)
+
+    events = [msgspec.json.decode(line) for line in said]
+    opened = {event["data"]["entity"] for event in events if event.get("data", {}).get("to") == "open"}
+    assert summary.runs == 31
+    assert opened == {"job:airflow/orders.load", "dataset:warehouse/raw.orders"}
