@@ -147,7 +147,8 @@ def test_metrics_that_a_page_names_are_there(page: Path) -> None:
     assert {name for name in told if not any(name == k or name.removesuffix("_bucket") == k for k in known)} == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+# docs/configuration.md shows wrong ones, too, and has tests of its own.
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "configuration.md"], ids=named)
 def test_settings_that_a_page_shows_are_right(page: Path) -> None:
     for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         found = yaml.safe_load(block)
