@@ -23,7 +23,7 @@ from confluent_kafka.admin import AdminClient
 
 from detector.core.events import Headers, Record
 from detector.errors import CommitAborted, Fenced, LogMoved, Unreachable
-from detector.seams import Committed, Compacted, Send
+from detector.seams import LARGEST, Committed, Compacted, Send
 
 Settings = Mapping[str, str | int | float | bool]
 Place = tuple[str, int]
@@ -45,7 +45,12 @@ CONSUMER: Settings = {
     "fetch.wait.max.ms": 10,
     "queued.min.messages": 50_000,
 }
-PRODUCER: Settings = {"enable.idempotence": True, "acks": "all", "partitioner": "murmur2_random"}
+PRODUCER: Settings = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "partitioner": "murmur2_random",
+    "message.max.bytes": LARGEST,
+}
 TRANSACTIONAL: Settings = {"linger.ms": 0, "retry.backoff.ms": 5}
 FATAL_TO_READ = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,

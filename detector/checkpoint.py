@@ -35,7 +35,7 @@ from detector.errors import (
     StateAheadOfLog,
     Unreachable,
 )
-from detector.seams import Committed, Head, Log, Send, Store
+from detector.seams import LARGEST, Committed, Head, Log, Send, Store
 from detector.signals import Signals
 
 _breaker_value = msgspec.json.Decoder(BreakerValue)
@@ -394,7 +394,11 @@ class Checkpoint:
             entity = held.entities.get(key)
             if entity is None or clock >= held.backed_up.get(key, -NEVER) + self._limits.backstop:
                 held.backed_up[key] = clock
-                sends.append(Send(self._backstop_topic, key.encode(), None if entity is None else dump(entity)))
+                send = Send(self._backstop_topic, key.encode(), None if entity is None else dump(entity))
+                if send.size <= LARGEST:
+                    sends.append(send)
+                else:
+                    self._signals.backstop_skipped(key, send.size)
         return sends
 
     def snapshot(self, partitions: Iterable[int] | None = None) -> None:

@@ -1,7 +1,7 @@
 """Dead letters: a record that cannot be used, byte for byte, with Kafka Connect's headers that say why."""
 
 from detector.core.events import DeadLetter, Headers
-from detector.seams import Send
+from detector.seams import LARGEST, Send
 
 PREFIX = "__connect.errors."
 
@@ -10,7 +10,8 @@ def send_of(letter: DeadLetter, topic: str, task: str) -> Send:
     """The record that sets `letter` aside on `topic`: key, value, headers and timestamp as they came.
 
     `task` names the process that gives up on it. Headers that are there already are not written over: a letter that
-    comes by a second time still says where it failed first.
+    comes by a second time still says where it failed first. A record that is too large to be copied leaves its key, its
+    headers and the place where it stands.
     """
     record = letter.record
     told = {
@@ -28,4 +29,10 @@ def send_of(letter: DeadLetter, topic: str, task: str) -> Send:
     added: Headers = tuple(
         (PREFIX + name, text.encode()) for name, text in told.items() if PREFIX + name not in present
     )
-    return Send(topic, record.key, record.value, record.headers + added, timestamp=max(int(record.timestamp * 1000), 0))
+    at = max(int(record.timestamp * 1000), 0)
+    send = Send(topic, record.key, record.value, record.headers + added, timestamp=at)
+    if send.size <= LARGEST:
+        return send
+    left_out = (f"{PREFIX}value.left.out", str(len(record.value or b"")).encode())
+    without = Send(topic, record.key, None, (*record.headers, *added, left_out), timestamp=at)
+    return without if without.size <= LARGEST else Send(topic, None, None, (*added, left_out), timestamp=at)

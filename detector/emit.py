@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from detector.codecs import Decoder
 from detector.core.events import DeadLetter, Record
 from detector.errors import Unreachable
+from detector.reach import Reach
 
 ANSWER = 10.0
 TOLD = 10
@@ -119,16 +120,18 @@ def send(
 
     Raises `Unreachable` if Kafka does not answer, or has no such topic, before anything is sent.
     """
+    reach = Reach()
     producer = Producer(
         {
             **settings,
+            **reach.settings,
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "linger.ms": 20,
             "delivery.timeout.ms": int(patience * 1_000),
         }
     )
-    _look(producer, topic, settings)
+    _look(producer, reach, topic, settings)
     counts = Counts()
     for line in lines:
         counts.lines += 1
@@ -144,9 +147,9 @@ def send(
     return counts
 
 
-def _look(producer: Producer, topic: str, settings: Mapping[str, Any]) -> None:
+def _look(producer: Producer, reach: Reach, topic: str, settings: Mapping[str, Any]) -> None:
     try:
-        known = producer.list_topics(topic, timeout=ANSWER).topics[topic]
+        known = reach.ask(producer, lambda within: producer.list_topics(topic, timeout=within), ANSWER).topics[topic]
     except KafkaException as error:
         raise Unreachable(f"Kafka at {settings['bootstrap.servers']} does not answer: {error.args[0].str()}") from None
     if known.error is not None:

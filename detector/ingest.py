@@ -14,13 +14,14 @@ from detector.core.events import DeadLetter, Record, encode, observations
 from detector.deadletters import send_of
 from detector.errors import CommitAborted, LogMoved, Unreachable
 from detector.pace import Pace
-from detector.seams import Committed, Send
+from detector.seams import LARGEST, Committed, Send
 from detector.signals import Signals
 
 BATCH = 2_000
 IDLE = 0.1
 RETRY = 1.0
 MOST_SENDS = 20_000
+LARGE = 64 << 10  # bytes; what is smaller becomes nothing that is too large
 
 
 class Ingest:
@@ -96,13 +97,20 @@ class Ingest:
         """One outside record into what it becomes. Returns the name of its kind, to count by."""
         event = self._decoder.decode(record)
         if isinstance(event, DeadLetter):
-            self._sends.append(send_of(event, self._dead_letters, self._task))
-            self._signals.dead_lettered(event)
-            return "dead_letter"
-        add = self._sends.append
-        for key, observation in observations(event, record.timestamp):
-            add(Send(self._log, key.encode(), encode(observation)))
+            return self._aside(event)
+        sends = [
+            Send(self._log, key.encode(), encode(observation))
+            for key, observation in observations(event, record.timestamp)
+        ]
+        if len(record.value or b"") > LARGE and any(send.size > LARGEST for send in sends):
+            return self._aside(DeadLetter(record, "size", f"what it becomes in the log is larger than {LARGEST} bytes"))
+        self._sends += sends
         return type(event).__name__
+
+    def _aside(self, letter: DeadLetter) -> str:
+        self._sends.append(send_of(letter, self._dead_letters, self._task))
+        self._signals.dead_lettered(letter)
+        return "dead_letter"
 
     # ------------------------------------------------------------ positions
 

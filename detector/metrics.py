@@ -185,6 +185,9 @@ class Metrics:
             "detector_backstop_used",
             "Partitions that were rebuilt from the topic of snapshots, since Redis had lost them.",
         )
+        self.too_large = self._counter(
+            "detector_backstop_skipped", "States that are too large for the topic of snapshots; Redis has them."
+        )
         self.corrupt = self._counter(
             "detector_states_corrupt", "States that could not be read; the entity started cold."
         )

@@ -10,6 +10,8 @@ from detector.core.events import Headers, Record
 from detector.core.state import PartitionHead
 
 Compacted = Literal["breakers", "snapshots"]
+LARGEST = 8 << 20  # bytes of a record that our topics and producers take: what comes in may be large, and grows here
+FRAMING = 1 << 10  # bytes that Kafka may add to a record
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -24,6 +26,12 @@ class Send(msgspec.Struct, frozen=True):
     headers: Headers = ()
     partition: int | None = None
     timestamp: int = 0
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes in Kafka, and no less than that."""
+        headers = sum(len(name) + len(value or b"") + 10 for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers + FRAMING
 
 
 class Committed(msgspec.Struct, frozen=True):

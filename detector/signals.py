@@ -38,6 +38,9 @@ class Signals(Protocol):
     def backstop_used(self, partition: int, low: int, upto: int) -> None:
         """Redis is lost and the log is shorter than what is needed."""
 
+    def backstop_skipped(self, key: str, size: int) -> None:
+        """A state is too large for the topic of snapshots: so many bytes. Redis has it all the same."""
+
     def state_corrupt(self, key: str, why: str) -> None:
         """A state could not be read; the entity starts cold."""
 

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from detector.core.events import Headers, Record
 from detector.errors import Unreachable
+from detector.reach import Reach
 from detector.sinks import cloudevents
 
 ANSWER = 10.0
@@ -55,10 +56,12 @@ class Tail:
     def __init__(self, settings: Mapping[str, Any], topic: str, wanted: Wanted, first_look: int = FIRST_LOOK) -> None:
         self._topic, self._wanted, self._first_look = topic, wanted, first_look
         self._where = settings["bootstrap.servers"]
+        self._reach = Reach()
         self._consumer = Consumer(
             {
                 "fetch.wait.max.ms": 100,
                 **settings,
+                **self._reach.settings,
                 "group.id": "detector-tail",
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
@@ -99,7 +102,9 @@ class Tail:
                 yield from self._shown(message)
 
     def _all(self) -> list[int]:
-        topic = self._consumer.list_topics(self._topic, timeout=ANSWER).topics[self._topic]
+        consumer = self._consumer
+        known = self._reach.ask(consumer, lambda within: consumer.list_topics(self._topic, timeout=within), ANSWER)
+        topic = known.topics[self._topic]
         if topic.error is not None:
             raise Unreachable(f"Kafka at {self._where} has no topic {self._topic}: did `detector run` ever run here?")
         return sorted(topic.partitions)

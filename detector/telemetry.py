@@ -204,6 +204,11 @@ class Telemetry:
         self.metrics.backstop.inc()
         self._log.error("backstop_used", partition=partition, low=low, upto=upto)
 
+    def backstop_skipped(self, key: str, size: int) -> None:
+        """A state is too large for the topic of snapshots: so many bytes. Redis has it all the same."""
+        self.metrics.too_large.inc()
+        self._warn("backstop_skipped", key, entity=key, bytes=size)
+
     def state_corrupt(self, key: str, why: str) -> None:
         """A state could not be read; the entity starts cold."""
         self.metrics.corrupt.inc()

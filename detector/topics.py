@@ -22,6 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from detector.config import Config
 from detector.errors import TopicMismatch, Unreachable
+from detector.seams import LARGEST
 
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
@@ -99,11 +100,14 @@ class Spec:
     as_log: bool = False
 
 
+_LARGE: Final = AtLeast(LARGEST, LARGEST, "a larger record could not be written, and would be tried for ever")
 _EVENTS: Final[Mapping[str, Rule]] = {
+    "max.message.bytes": _LARGE,
     "cleanup.policy": Exactly("delete", "compaction throws away events of an entity"),
     "retention.ms": AtLeast(DAY, 30 * DAY, "readers may be away for hours"),
 }
 _LOG: Final[Mapping[str, Rule]] = {
+    "max.message.bytes": _LARGE,
     "cleanup.policy": Exactly("delete", "compaction throws away what a replay needs"),
     "message.timestamp.type": Exactly("LogAppendTime", "a producer's clock must not decide what is ahead of time"),
     "retention.ms": AtLeast(
@@ -118,6 +122,7 @@ _LETTERS: Final[Mapping[str, Rule]] = {
     ),
 }
 _LATEST: Final[Mapping[str, Rule]] = {
+    "max.message.bytes": _LARGE,
     "cleanup.policy": Exactly("compact", "deletion by age forgets entities that are still watched"),
     "delete.retention.ms": AtLeast(HOUR, 7 * DAY, "a slow reader must see that a breaker is gone"),
 }
@@ -131,10 +136,11 @@ def specs(config: Config) -> tuple[Spec, ...]:
     def ours(key: str, settings: Mapping[str, str], rules: Mapping[str, Rule], as_log: bool = False) -> Spec:
         return Spec(getattr(names, key), f"topics.{key}", names.partitions, replication, settings, rules, as_log)
 
-    events = {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}
-    latest = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY)}
-    # A record that was set aside keeps its time, however far in the future that is, and has headers beside its size.
-    aside = {"message.timestamp.after.max.ms": str(EVERYTHING), "max.message.bytes": str(8 << 20)}
+    large = {"max.message.bytes": str(LARGEST)}
+    events = {**large, "cleanup.policy": "delete", "retention.ms": str(30 * DAY)}
+    latest = {**large, "cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY)}
+    # A record that was set aside keeps its time, however far in the future that is.
+    aside = {"message.timestamp.after.max.ms": str(EVERYTHING)}
     log = {**events, "message.timestamp.type": "LogAppendTime", "retention.bytes": "-1"}
     return (
         ours("log", log, _LOG),
@@ -171,8 +177,8 @@ def ensure(admin: AdminClient, wanted: Sequence[Spec], create: bool) -> list[str
     if new:
         _await(admin, list(new))
     if len(created) < len(new):
-        # Somebody else made one of them in between, with settings of their own.
-        return created + ensure(admin, [spec for spec in wanted if spec.name not in created], create)
+        # Somebody else made one of them in between, with settings of their own, which may not fit the others.
+        return created + ensure(admin, wanted, create)
     return created
 
 

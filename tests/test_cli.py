@@ -405,7 +405,6 @@ def test_tail_follows_until_ctrl_c_and_then_is_quiet(site: Site) -> None:
     assert (code, err) == (130, "")
 
 
-@pytest.mark.integration  # for its time only: it waits as long as a slow Kafka may take
 def test_tail_of_nothing_says_what_is_missing(site: Site) -> None:
     (site.directory / "detector.yaml").write_text("kafka: {bootstrap_servers: '127.0.0.1:1'}")
 

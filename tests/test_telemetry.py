@@ -252,6 +252,12 @@ CASES: dict[str, Case] = {
         ("error", "backstop_used"),
         {"partition": 3, "low": 10, "upto": 25},
     ),
+    "backstop_skipped": Case(
+        lambda told: told.backstop_skipped(ORDERS, 9_000_000),
+        {"detector_backstop_skipped_total": 1},
+        ("warning", "backstop_skipped"),
+        {"entity": ORDERS, "bytes": 9_000_000},
+    ),
     "state_corrupt": Case(
         lambda told: told.state_corrupt(ORDERS, "format 9"),
         {"detector_states_corrupt_total": 1},

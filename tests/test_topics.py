@@ -49,6 +49,9 @@ def test_every_topic_of_the_configuration_has_a_spec() -> None:
         ),
         pytest.param(LOG, {"retention_ms": "3600000"}, "retention.ms=2592000000", id="a log of one hour"),
         pytest.param(LOG, {"retention_bytes": "1048576"}, "retention.bytes=-1", id="a log of one megabyte"),
+        pytest.param(
+            LOG, {"max_message_bytes": "1048588"}, "max.message.bytes=8388608", id="a log that refuses large records"
+        ),
         pytest.param(CONTROL, {"cleanup_policy": "compact"}, "cleanup.policy=delete", id="events that are compacted"),
         pytest.param(BREAKERS, {"cleanup_policy": "delete"}, "cleanup.policy=compact", id="breakers that age"),
         pytest.param(

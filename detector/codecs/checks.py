@@ -43,6 +43,7 @@ Reason = Literal[
     "name",
     "no_registry",
     "schema",
+    "size",
     "statistics",
     "time",
     "unknown_schema",

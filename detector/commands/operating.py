@@ -35,7 +35,9 @@ def check(path: ConfigPath = None) -> None:
 
     DETECTOR_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 detector config check
     """
-    configuration(path)
+    from detector.settings import rules_of
+
+    rules_of(configuration(path))
     file = found(path)
     typer.echo(f"{file} is right" if file else "no file: the defaults are in force")
 
@@ -46,7 +48,7 @@ def show(path: ConfigPath = None) -> None:
 
     detector config show
 
-    detector config show --config detector.yaml | diff config/detector.yaml -
+    detector config show --config detector.yaml > in-force.yaml
     """
     from detector.config import show as written
 

@@ -3,7 +3,7 @@
 from detector.core.events import Assertion, DatasetObserved, Profiled
 from detector.core.jobs import keep_newest
 from detector.core.judge import judge
-from detector.core.ledger import close, find_run, is_new_profile, note_time, run_hash
+from detector.core.ledger import close, find_run, hash_of, is_new_profile, note_time
 from detector.core.state import NEVER, Good, Run
 from detector.core.turn import CRITICAL, INFO, Turn
 
@@ -154,7 +154,7 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
         return
     run_id = profile.run_id or name
     load = runs.open.get(run_id) or runs.closed.get(run_id)
-    run = Run(run_id, run_hash(run_id), turn.now, load.began if load else None, version=profile.version)
+    run = Run(run_id, hash_of(run_id), turn.now, load.began if load else None, version=profile.version)
     note_time(run, "COMPLETE", profile.event_time)
     for metric, value in (("rows", profile.rows), ("bytes", profile.bytes)):
         if value is not None:

@@ -1,8 +1,10 @@
 """What a job's entity does with the events of its runs, and with time that passes without them."""
 
+from collections.abc import Iterable
+
 from detector.core.events import JobObserved, RunObserved
 from detector.core.judge import MAX_SERIES, judge, model_of
-from detector.core.ledger import close, find_run, note_time, run_hash
+from detector.core.ledger import close, find_run, hash_of, note_time
 from detector.core.models import Model
 from detector.core.state import NEVER, Good, Run
 from detector.core.text import duration, moment
@@ -11,6 +13,7 @@ from detector.core.turn import CHECKS, CRITICAL, INFO, WARNING, Turn
 SETTLE = 10.0
 ABANDON = 7 * 86_400.0
 MAX_NEIGHBOURS = 100
+MAX_DATASETS = 1_000  # on one side of a run; of a run with so many, sums of rows and bytes are no series
 KEEP_WINDOWS = 16
 UNKNOWN = (None, None)
 
@@ -22,6 +25,7 @@ def on_run(turn: Turn, seen: RunObserved) -> None:
     if run is None:
         return
     over = run.id in runs.closed
+    _remember(turn, seen.outputs, turn.believed(seen.event_time))
     _fold(turn, run, seen, over)
     runs.streaming = runs.streaming or run.streaming
     runs.sends_start = runs.sends_start or seen.state == "START"
@@ -40,7 +44,7 @@ def on_job(turn: Turn, seen: JobObserved) -> None:
     _remember(turn, seen.outputs, seen.event_time)
 
 
-def _remember(turn: Turn, datasets: tuple[str, ...], at: float) -> None:
+def _remember(turn: Turn, datasets: Iterable[str], at: float) -> None:
     neighbours = turn.entity.runs.neighbours
     for key in datasets:
         neighbours[key] = max(at, neighbours.get(key, 0.0))
@@ -61,7 +65,10 @@ def _fold(turn: Turn, run: Run, seen: RunObserved, over: bool) -> None:
     stale = over or seen.event_time < run.newest
     run.newest = max(run.newest, seen.event_time)
     for mine, theirs in ((run.inputs, seen.inputs), (run.outputs, seen.outputs)):
-        for key, told in theirs.items():
+        for name, told in theirs.items():
+            key = hash_of(name)
+            if key not in mine and len(mine) >= MAX_DATASETS:
+                continue
             first, second = (mine.get(key, UNKNOWN), told) if stale else (told, mine.get(key, UNKNOWN))
             mine[key] = (second[0] if first[0] is None else first[0], second[1] if first[1] is None else first[1])
     watched = turn.settings.metrics
@@ -117,7 +124,7 @@ def metrics_of(run: Run) -> dict[str, float]:
     if run.started is not None and run.ended is not None and not run.streaming:
         found["duration"] = max(run.ended - run.started, 0.0)
     for side, datasets in (("in", run.inputs), ("out", run.outputs)):
-        if not datasets:
+        if not 0 < len(datasets) < MAX_DATASETS:
             continue
         for name, index in (("rows", 0), ("bytes", 1)):
             values = [datasets[key][index] for key in sorted(datasets)]
@@ -134,7 +141,6 @@ def _judge_run(turn: Turn, run: Run) -> None:
     runs = turn.entity.runs
     close(runs, run, turn.believed(NEVER))
     runs.ended_last = max(runs.ended_last, turn.believed(run.ended or 0.0))
-    _remember(turn, tuple(run.outputs), run.ended or turn.at)
     _hangs_no_more(turn, f"the run ended ({run.state.lower()})", run)
     if run.state == "FAIL":
         run.severity, reason = CRITICAL, _failed(turn, run, "failed", CRITICAL)
@@ -206,7 +212,7 @@ def _judge_window(turn: Turn, run: Run, seen: RunObserved) -> None:
     for metric, value in metrics_of(window).items():
         if watched is None or metric in watched:
             severity = max(severity, judge(turn, metric, value, run.id))
-    turn.outcome(run_hash(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}", turn.at)
+    turn.outcome(hash_of(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}", turn.at)
 
 
 def _evidence(run: Run) -> dict[str, object]:

@@ -17,9 +17,9 @@ KEEP_CLOSED = 3
 MAX_OPEN = 64
 
 
-def run_hash(run_id: str) -> int:
-    """Eight bytes that stand for a run id."""
-    return int.from_bytes(blake2b(run_id.encode(), digest_size=8).digest(), "little") >> 1
+def hash_of(name: str) -> int:
+    """Eight bytes that stand for a name that may be long."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def find_run(runs: Runs, run_id: str, state: RunState | None, event_time: float, now: float) -> Run | None:
@@ -29,7 +29,7 @@ def find_run(runs: Runs, run_id: str, state: RunState | None, event_time: float,
     run = runs.open.get(run_id)
     if run is not None:
         return run if event_time > run.not_before else None
-    closed, hashed = runs.closed.get(run_id), run_hash(run_id)
+    closed, hashed = runs.closed.get(run_id), hash_of(run_id)
     ended = runs.ended.get(hashed)
     if ended is not None and not (event_time > ended and _is_new_attempt(closed, state)):
         if state in TERMINAL:
@@ -51,7 +51,7 @@ def _is_new_attempt(closed: Run | None, state: RunState | None) -> bool:
 
 def is_new_profile(runs: Runs, name: str, event_time: float, believed: float) -> bool:
     """Whether a profile was not seen before. Profiles have a ring of their own: there may be many more than runs."""
-    hashed = run_hash(name)
+    hashed = hash_of(name)
     if not math.isfinite(event_time) or hashed in runs.profiled or event_time < runs.profiled_before:
         return False
     runs.profiled[hashed] = event_time

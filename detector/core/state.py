@@ -34,7 +34,8 @@ class Episode(msgspec.Struct, array_like=True):
 class Run(msgspec.Struct, array_like=True):
     """A run as far as its events tell. `inputs` and `outputs` map a dataset to (rows, bytes); times in seconds.
 
-    `hash` stands for its id where that is too long to keep. `state` is OTHER while nothing tells that the run goes on.
+    `hash` stands for its id where that is too long to keep. `inputs` and `outputs` are rows and bytes by the hash of a
+    dataset's key. `state` is OTHER while nothing tells that the run goes on.
     `judged` names the metrics that were judged already, so that a fact that comes late is judged once. `newest` is the
     time of the newest event: what an older one says does not replace it. `scheduled` is the begin that the schedule has
     learned.
@@ -47,8 +48,8 @@ class Run(msgspec.Struct, array_like=True):
     ended: float | None = None
     state: str = "OTHER"
     nominal_time: float | None = None
-    inputs: dict[str, tuple[float | None, float | None]] = {}
-    outputs: dict[str, tuple[float | None, float | None]] = {}
+    inputs: dict[int, tuple[float | None, float | None]] = {}
+    outputs: dict[int, tuple[float | None, float | None]] = {}
     metrics: dict[str, float] = {}
     error: str | None = None
     streaming: bool = False

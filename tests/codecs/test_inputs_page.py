@@ -192,8 +192,8 @@ def test_every_first_byte_that_a_codec_knows_is_on_the_page() -> None:
 
 def test_every_reason_is_on_the_page_and_is_given_by_some_codec() -> None:
     given = set()
-    for source in (SOURCES / "codecs").glob("*.py"):
-        given |= set(re.findall(r'Refused\(\s*"(\w+)"', source.read_text(encoding="utf-8")))
+    for source in (*(SOURCES / "codecs").glob("*.py"), SOURCES / "ingest.py"):
+        given |= set(re.findall(r'(?:Refused\(|DeadLetter\(record,)\s*"(\w+)"', source.read_text(encoding="utf-8")))
 
     assert sorted(words(reason)[0] for reason, _, _ in table("reasons")) == sorted(get_args(Reason))
     assert given == set(get_args(Reason))

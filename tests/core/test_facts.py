@@ -5,7 +5,7 @@ import math
 import pytest
 
 from detector.core.events import Dataset, RunEvent
-from detector.core.jobs import MAX_NEIGHBOURS, metrics_of
+from detector.core.jobs import MAX_DATASETS, MAX_NEIGHBOURS, metrics_of
 from detector.core.judge import MAX_SERIES
 from detector.core.rules import Rules, Settings
 from detector.core.state import Run
@@ -49,16 +49,14 @@ def test_rows_are_folded_by_the_time_of_the_events(
 
 
 def test_rows_of_several_outputs_are_added_and_the_unknown_ones_left_out() -> None:
-    run = Run(
-        "r1", 1, MONDAY, outputs={"b": (2.0, None), "a": (1.0, 10.0), "c": (None, None)}, inputs={"d": (5.0, 1.0)}
-    )
+    run = Run("r1", 1, MONDAY, outputs={2: (2.0, None), 1: (1.0, 10.0), 3: (None, None)}, inputs={4: (5.0, 1.0)})
 
     assert metrics_of(run) == {"bytes_in": 1.0, "bytes_out": 10.0, "rows_in": 5.0, "rows_out": 3.0}
 
 
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, -math.inf])
 def test_a_value_that_is_no_count_is_not_measured(value: float) -> None:
-    run = Run("r1", 1, MONDAY, outputs={"a": (value, value), "b": (3.0, None)}, metrics={"cost": value})
+    run = Run("r1", 1, MONDAY, outputs={1: (value, value), 2: (3.0, None)}, metrics={"cost": value})
 
     assert metrics_of(run) == {"rows_out": 3.0}
 
@@ -151,6 +149,19 @@ def test_a_thousand_outputs_keep_the_neighbours_that_were_heard_of_last() -> Non
 
     assert len(neighbours) == MAX_NEIGHBOURS
     assert "dataset:db/new" in neighbours
+
+
+def test_a_run_with_more_datasets_than_are_kept_has_no_sum_and_a_small_state() -> None:
+    world = ready()
+    wide = [orders(1, name=f"{n}{'n' * 900}") for n in range(MAX_DATASETS + 50)]
+    for end in (MAX_DATASETS - 1, MAX_DATASETS + 50):
+        world.tell(event("RUNNING", MONDAY, f"r{end}", outputs=tuple(wide[:end])))
+        world.tell(event("RUNNING", MONDAY, f"r{end}", outputs=tuple(wide[:end])))
+    found = world.entities[JOB].runs.open
+
+    assert metrics_of(found[f"r{MAX_DATASETS - 1}"]) == {"rows_out": MAX_DATASETS - 1.0}
+    assert metrics_of(found[f"r{MAX_DATASETS + 50}"]) == {}
+    assert len(world.snapshots()[JOB]) < 200_000
 
 
 def test_names_may_be_empty() -> None:

@@ -17,7 +17,7 @@ from tests.core.world import JOB
 
 text, number, small = st.text(max_size=5), st.floats(allow_nan=False), st.integers(0, 2**31)
 maybe = st.none() | number
-datasets = st.dictionaries(text, st.tuples(maybe, maybe), max_size=3)
+datasets = st.dictionaries(st.integers(0, 2**63 - 1), st.tuples(maybe, maybe), max_size=3)
 numbers = st.dictionaries(text, number, max_size=3)
 hashes = st.dictionaries(st.integers(0, 2**63 - 1), number, max_size=3)
 runs = st.builds(

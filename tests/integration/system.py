@@ -98,9 +98,11 @@ class System:
         self.path = self.directory / f"{self.name}yaml"
         self.path.write_text(self.text)
         self.config: Config = load(self.text)
-        self._producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, "acks": "all"})
+        settings = {"bootstrap.servers": self.bootstrap, "linger.ms": 5, "acks": "all", "message.max.bytes": 16 << 20}
+        self._producer = Producer(settings)
         self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        topic = NewTopic(f"{self.name}in", self.inputs, self.replication)
+        large = {"max.message.bytes": str(16 << 20)}
+        topic = NewTopic(f"{self.name}in", self.inputs, self.replication, config=large)
         for made in self.admin.create_topics([topic]).values():
             made.result()
         # The groups are the program's; each test has its own by the names of its topics.

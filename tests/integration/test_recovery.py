@@ -96,6 +96,28 @@ def test_a_record_on_which_the_step_raises_costs_a_dead_letter_and_an_event(
     assert system.states() == kept
 
 
+def test_records_of_any_size_are_taken_or_set_aside_and_the_stream_goes_on(make: Make) -> None:
+    system = make()
+    junk: dict[str, Any] = {"name": "junk", "event_time": time.time(), "value": b"{" + b"x" * 999_000}
+    huge = {**junk, "value": b"{" + b"x" * (10 << 20)}
+    many = {f"metric-{number:06}": float(number) for number in range(45_000)}
+    tables = [{"namespace": "db", "name": f"{number:05}" + "n" * 900} for number in range(9_800)]
+    system.send(run("START", "r1"), run("COMPLETE", "large", metrics=many), run("COMPLETE", "larger", outputs=tables))
+    system.send(junk, huge, encode=lambda event: event["value"])
+    system.send(run("FAIL", "r2"))
+    system.start()
+    system.wait_until_idle()
+
+    letters = [(value, headers) for *_, value, headers in system.read(system.config.topics.dead_letters)]
+    reasons = {headers["__connect.errors.exception.class.name"]: value for value, headers in letters}
+    left_out = [headers.get("__connect.errors.value.left.out") for _, headers in letters]
+    assert (len(letters), set(reasons)) == (3, {b"size", b"json"})
+    assert junk["value"] in [value for value, _ in letters]
+    assert str(len(huge["value"])).encode() in left_out
+    assert {run_id for run_id, _ in system.runs_in_log()} == {"r1", "large", "r2"}
+    assert system.said() == system.expected()
+
+
 def test_a_crash_in_a_change_of_configuration_leaves_no_breaker_open_that_nobody_closes(make: Make) -> None:
     system = make(worker={"snapshot_interval": "1h"})
     strict = system.start()

@@ -15,6 +15,7 @@ from detector.config import Config, load
 from detector.errors import TopicMismatch, Unreachable
 from detector.topics import ensure, specs
 from tests.services.kafka import Kafka
+from tests.services.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -36,6 +37,7 @@ def alter(admin: AdminClient, topic: str, name: str, value: str) -> None:
     entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin.incremental_alter_configs([resource])[resource].result(timeout=30)
+    eventually(lambda: settings(admin, topic)[name] == value, f"{name} of {topic} to be in force")
 
 
 def settings(admin: AdminClient, topic: str) -> dict[str, str | None]:
@@ -67,7 +69,9 @@ def test_every_setting_that_is_asked_for_is_in_force(admin: AdminClient, config:
 def test_breakers_are_created_with_the_partitions_of_the_log_that_is_there(
     kafka: Kafka, admin: AdminClient, config: Config
 ) -> None:
-    kafka.create_topic(config.topics.log, 7, message_timestamp_type="LogAppendTime", retention_ms="-1")
+    large = {"max_message_bytes": "8388608"}
+    kafka.create_topic(config.topics.log, 7, message_timestamp_type="LogAppendTime", retention_ms="-1", **large)
+    eventually(lambda: config.topics.log in admin.list_topics(timeout=10).topics, "the log to be seen")
 
     ensure(admin, specs(config), create=True)
 
@@ -83,7 +87,8 @@ def test_everything_that_is_wrong_is_in_one_message(kafka: Kafka, admin: AdminCl
         ensure(admin, specs(config), create=False)
 
     said = str(raised.value)
-    assert f"{config.topics.log} (topics.log): message.timestamp.type is CreateTime, must be LogAppendTime" in said
+    assert f"{config.topics.log} (topics.log): max.message.bytes is 1048588, must be 8388608 or more" in said
+    assert "; message.timestamp.type is CreateTime, must be LogAppendTime" in said
     assert f"{config.topics.breakers} (topics.breakers) has 4 partitions, the log 3" in said
     assert f"kafka-topics.sh --bootstrap-server BROKER:9092 --create --topic {config.topics.control}" in said
 
