@@ -7,6 +7,7 @@ librdkafka's mock cluster, which the demo and the quick tests run on, stores no 
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Thread
 from typing import cast
 
 from confluent_kafka import (
@@ -102,7 +103,9 @@ class Member:
         self._fenced = False
         self._timeout = transaction_timeout
         self._transactional_id = transactional_id
-        self._producer = self._new_producer()
+        self._producer: Producer | None = None
+        self._began = 0.0
+        self._writer()
         self._consumer = Consumer({**settings, **CONSUMER, "group.id": group}, logger=LIBRDKAFKA)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -120,7 +123,8 @@ class Member:
 
         Raises `LogMoved` when a position is out of the range of its partition, `Unreachable` when Kafka refuses.
         """
-        self._producer.poll(0)  # for what it wants to log
+        if self._producer is not None:
+            self._producer.poll(0)  # for what it wants to log
         first = self._consumer.poll(timeout)
         if first is None:
             return []
@@ -159,7 +163,7 @@ class Member:
                 # A place that was assigned a moment ago cannot be sought until its fetcher has started.
                 if error.args[0].code() != KafkaError._STATE or time.monotonic() > deadline:
                     raise Unreachable(f"{topic}/{partition} cannot be sought: {_word(error)}") from None
-                self._producer.poll(0.01)
+                time.sleep(0.01)
 
     def pause(self, places: Iterable[Place]) -> None:
         """Poll nothing of these places until `resume`."""
@@ -171,6 +175,7 @@ class Member:
 
     def committed(self, places: Sequence[Place]) -> dict[Place, Committed]:
         """The stable committed positions. Raises `Unreachable` while an open transaction holds one back."""
+        self._writer()  # what an abandoned transaction comes to must be settled before anybody relies on a position
         asked = [TopicPartition(*place) for place in places]
         try:
             found = self._consumer.committed(asked, timeout=ANSWER)
@@ -259,21 +264,29 @@ class Member:
         if self._fenced:
             raise CommitAborted("another process has taken the transactional.id")
         offsets = [TopicPartition(*place, at.offset, metadata=at.metadata) for place, at in positions.items()]
-        if self._embedded:
-            self._commit_plainly(sends, offsets)
-            return
-        producer = self._producer
         try:
+            producer = self._writer()
+        except Unreachable as error:
+            raise CommitAborted(str(error)) from None
+        if self._embedded:
+            self._commit_plainly(producer, sends, offsets)
+            return
+        try:
+            self._began = time.monotonic()
             producer.begin_transaction()
-            self._produce(sends)
+            self._produce(producer, sends)
             group = self._consumer.consumer_group_metadata()
-            self._insist(lambda: producer.send_offsets_to_transaction(offsets, group, ANSWER))
-            self._insist(lambda: producer.commit_transaction(ANSWER))
-        except KafkaException as error:
-            self._roll_back(error)
 
-    def _produce(self, sends: Sequence[Send]) -> None:
-        produce = self._producer.produce
+            def end() -> None:
+                self._insist(lambda: producer.send_offsets_to_transaction(offsets, group, ANSWER))
+                self._insist(lambda: producer.commit_transaction(ANSWER))
+
+            self._bounded(end)
+        except KafkaException as error:
+            self._roll_back(producer, error)
+
+    def _produce(self, producer: Producer, sends: Sequence[Send]) -> None:
+        produce = producer.produce
         for send in sends:
             partition = -1 if send.partition is None else send.partition
             while True:
@@ -288,7 +301,7 @@ class Member:
                     )
                     break
                 except BufferError:
-                    self._producer.poll(0.05)
+                    producer.poll(0.05)
 
     def _insist(self, call: Callable[[], None]) -> None:
         """Repeat a call whose outcome is unknown until it is known, for as long as a transaction may last."""
@@ -301,21 +314,47 @@ class Member:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
 
-    def _roll_back(self, error: KafkaException) -> None:
+    def _bounded(self, call: Callable[[], None]) -> None:
+        """Make a call that may never return: librdkafka's calls on transactions can lose sight of a coordinator that
+        goes away and comes back, and then ignore their timeouts (librdkafka's issues 5456 and 5511).
+
+        The producer of such a call is given up: the next one under the same id ends its transaction. Raises
+        `CommitAborted` then, and whatever the call raises.
+        """
+        raised: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001 - it is raised below, where the caller is
+                raised.append(error)
+
+        thread = Thread(target=run, name="transaction", daemon=True)
+        thread.start()
+        thread.join(self._timeout + ANSWER)
+        if thread.is_alive():
+            self._producer = None
+            raise CommitAborted(f"Kafka did not end a transaction within {self._timeout + ANSWER:.0f} s")
+        if raised:
+            raise raised[0]
+
+    def _roll_back(self, producer: Producer, error: KafkaException) -> None:
         failed: KafkaError = error.args[0]
         if failed.txn_requires_abort():
             try:
-                self._insist(lambda: self._producer.abort_transaction(ANSWER))
+                self._bounded(lambda: self._insist(lambda: producer.abort_transaction(ANSWER)))
                 raise CommitAborted(failed.str()) from None
             except KafkaException as second:
                 failed = second.args[0]
-        if failed.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED) and self._still_a_member():
+        # A transaction that took too long was ended by the coordinator, which looks as if somebody else had done it.
+        expired = time.monotonic() - self._began >= self._timeout
+        fenced = failed.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED)
+        if fenced and not expired and self._still_a_member():
             raise Fenced(
                 f"another process uses transactional.id {self._transactional_id}: give each process a"
                 " worker.slot of its own"
             ) from None
-        # A new producer under the same id ends what the old one left open, one way or the other.
-        self._producer = self._new_producer()
+        self._producer = None
         raise CommitAborted(failed.str()) from None
 
     def _still_a_member(self) -> bool:
@@ -333,6 +372,15 @@ class Member:
         finally:
             self._fenced = False
 
+    def _writer(self) -> Producer:
+        """The producer; a new one under the same id ends what a former one left open, one way or the other.
+
+        Raises `Unreachable` when Kafka gives no transactions now.
+        """
+        if self._producer is None:
+            self._producer = self._new_producer()
+        return self._producer
+
     def _new_producer(self) -> Producer:
         settings = {**self._settings, **PRODUCER}
         if self._embedded:
@@ -347,17 +395,15 @@ class Member:
             logger=LIBRDKAFKA,
         )
         try:
-            self._retry_init(producer)
-        except KafkaException as error:
-            raise Unreachable(f"Kafka gives no transactions: {_word(error)}") from None
+            self._bounded(lambda: self._insist(lambda: producer.init_transactions(ANSWER)))
+        except (KafkaException, CommitAborted) as error:
+            word = _word(error) if isinstance(error, KafkaException) else str(error)
+            raise Unreachable(f"Kafka gives no transactions: {word}") from None
         return producer
 
-    def _retry_init(self, producer: Producer) -> None:
-        self._insist(lambda: producer.init_transactions(ANSWER * 3))
-
-    def _commit_plainly(self, sends: Sequence[Send], offsets: list[TopicPartition]) -> None:
-        self._produce(sends)
-        if self._producer.flush(ANSWER):
+    def _commit_plainly(self, producer: Producer, sends: Sequence[Send], offsets: list[TopicPartition]) -> None:
+        self._produce(producer, sends)
+        if producer.flush(ANSWER):
             raise CommitAborted("records were not written in time")
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)

@@ -96,6 +96,27 @@ def test_one_broker_of_three_stopped_and_started_under_load(
         system.check()
 
 
+@pytest.mark.parametrize("away", [3, 15])
+def test_the_only_broker_away_for_a_while(redis_url: str, topic_prefix: str, tmp_path: Path, away: float) -> None:
+    random = Random(23)
+    with (
+        KafkaCluster(tmp_path / "kafka") as cluster,
+        System(cluster.bootstrap, redis_url, topic_prefix, tmp_path) as system,
+    ):
+        worker = system.start()
+        for _ in load(system, random, 4):
+            pass
+        cluster.kill_node(1)
+        time.sleep(away)  # how long it is away, not a wait for something
+        cluster.start_node(1)
+        for _ in load(system, random, 4):
+            pass
+        system.wait_until_idle(150)
+
+        system.check()
+        assert worker.terminate() == 0
+
+
 def test_a_zombie_that_wakes_after_its_partitions_have_moved(system: System) -> None:
     random = Random(14)
     zombie, _ = system.start("0"), system.start("1")
