@@ -88,6 +88,8 @@ def _speed(results: Results) -> str:
     head = ("", "events/s", "least", "most", "per CPU s", "alerts", "runs")
     rows = [(f"{who:<6} {NAMES[who]}", *_row(by_who[who])) for who in NAMES if who in by_who]
     notes = [f"{who:<6} {NAMES[who]}: {why}" for who, why in results.absent.items()]
+    fewer = {run.who: run.events for run in results.runs if run.events < results.events}
+    notes += [f"{who:<6} read the first {events:,} of them" for who, events in fewer.items()]
     title = f"{results.events:,} events of {results.jobs} jobs from a backlog, one core each; medians"
     return "\n".join([title, "", *_table(head, rows), *notes])
 

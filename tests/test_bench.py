@@ -16,7 +16,7 @@ RUNS = [
     Run("e", 1, 1_000, 0.10, 0.10),
     Run("a", 2, 1_000, 0.02, 0.01),
     Run("e", 2, 1_000, 0.04, 0.05),
-    Run("b", 3, 1_000, 1.0, 1.0, alerts=7),
+    Run("b", 3, 250, 0.25, 0.25, alerts=7),
 ]
 
 
@@ -45,6 +45,7 @@ def test_the_report_has_medians_spreads_and_aims_and_says_what_did_not_run() -> 
     lines = text(results).splitlines()
 
     assert "a      consume and decode alone                75,000  50,000  100,000    100,000       -     2" in lines
+    assert "b      read the first 250 of them" in lines
     assert "d      Bytewax, with recovery: not run, bytewax is not there for this version of Python" in lines
     assert "e/a   0.30  0.10 to 0.50  aim 0.4: not reached       0.15" in lines
     assert "p50 60 ms, p99 300 ms, most 300 ms (aim: p99 below 200 ms: not reached)" in lines
