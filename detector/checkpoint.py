@@ -44,8 +44,8 @@ _breaker_value = msgspec.json.Decoder(BreakerValue)
 @dataclass(slots=True)
 class Limits:
     """How much is kept back. `snapshot_records` and `snapshot_bytes` bound the replay and the script of a snapshot;
-    `cached` is how many states a partition keeps in memory; `backstop` is the least time, in seconds of the
-    partition's clock, between two records of one entity on the backstop topic."""
+    `cached` is how many states are kept in memory, of all partitions together; `backstop` is the least time, in seconds
+    of the partition's clock, between two records of one entity on the backstop topic."""
 
     snapshot_records: int = 50_000
     snapshot_bytes: int = 16 << 20
@@ -89,6 +89,11 @@ class Held:
     def muted(self) -> bool:
         """Whether this is a replay of what was committed before."""
         return self.position < self.mute_until
+
+    @property
+    def unproven(self) -> bool:
+        """Whether what a replay comes to is still to be compared with what was published."""
+        return bool(self.expected) or self.folding
 
 
 class Checkpoint:
@@ -220,7 +225,7 @@ class Checkpoint:
         for record, body in bodies:
             if held.mute_until <= record.offset and held.muted:
                 held.position = held.mute_until
-            if not held.muted and held.expected:
+            if not held.muted and held.unproven:
                 self._replayed(held)
             if isinstance(body, Envelope):
                 if not self._step_one(held, record, body):
@@ -230,7 +235,7 @@ class Checkpoint:
                 held.dead.append(body[1])
             held.position = record.offset + 1
             held.records += 1
-        if not held.muted and held.expected:
+        if not held.muted and held.unproven:
             self._replayed(held)
 
     def _read(self, record: Record) -> Envelope | tuple[str, Send]:
@@ -321,7 +326,7 @@ class Checkpoint:
 
     def _evict(self, held: Held) -> None:
         """Right after a snapshot, so that nothing in memory is newer: keep what was touched last."""
-        surplus = len(held.entities) - self._limits.cached
+        surplus = len(held.entities) - self._limits.cached // max(len(self._held), 1)
         for key in list(held.entities)[: max(surplus, 0)]:
             del held.entities[key]
 
@@ -476,7 +481,7 @@ class Checkpoint:
         self._held[number] = held
         self._log.resume(number)
         self._signals.recovered(number, held.position, held.mute_until, why)
-        if not held.muted and held.expected:
+        if not held.muted and held.unproven:
             self._replayed(held)
 
     def _check(self, number: int, head: Head | None, committed: Committed | None, low: int) -> None:
@@ -503,7 +508,7 @@ class Checkpoint:
         upto = committed.offset if committed else low
         partition = Partition(number, self._log.partitions)
         expected = committed.metadata if committed else ""
-        if (head is None or head.at < low) and upto > low > 0:
+        if (head is None or head.at < low) and not low == 0 < upto:
             return self._fold_backstop(number, partition, upto, low, expected)
         if head is None or head.at < low:
             partition.rules = self._rules.fingerprint
@@ -525,7 +530,9 @@ class Checkpoint:
         if held.folding:
             self._folded(held, found)
         elif held.digest.hex() != found:
-            self._signals.replay_differs(held.number, fingerprint != self._rules.fingerprint)
+            # A full replay spans releases and configurations that nobody knows any more.
+            changed = held.saved is None or fingerprint != self._rules.fingerprint
+            self._signals.replay_differs(held.number, changed)
             self._adopt(held, list(held.touched))
             held.urgent = True
 
@@ -560,14 +567,18 @@ class Checkpoint:
     # ------------------------------------------------------------ the backstop
 
     def _fold_backstop(self, number: int, partition: Partition, upto: int, low: int, expected: str) -> Held:
-        """Redis is lost and the log does not reach back: begin with what the backstop topic has of each entity."""
-        self._signals.backstop_used(number, low, upto)
+        """Redis is lost and the log does not reach back: begin with what the backstop topic has of each entity.
+
+        Where the log is new, and nothing was ever said, there is nothing to find.
+        """
         held = Held(number, None, upto, low, upto, partition, expected, folding=True)
         held.entities, cold = self._thaw(self._log.compacted("snapshots", number))
         for key in self._log.compacted("breakers", number):
             if key not in held.entities and not key.startswith("heartbeat:"):
                 held.entities[key] = Entity(key)
                 cold.append(key)
+        if held.entities or upto > low:
+            self._signals.backstop_used(number, low, upto)
         held.cold = set(cold)
         for key in held.entities:
             held.touched[key] = None
@@ -577,10 +588,11 @@ class Checkpoint:
     def _folded(self, held: Held, found: str) -> None:
         """The fold has come to C: published breakers win."""
         held.folding = False
-        held.digest = bytes.fromhex(found)
+        held.digest = bytes.fromhex(found)  # empty where nothing is committed
         held.partition.rules = self._rules.fingerprint
-        self._adopt(held, list(held.entities), held.cold)
-        held.cold, held.urgent = set(), True
+        if held.entities:
+            self._adopt(held, list(held.entities), held.cold)
+            held.cold, held.urgent = set(), True
 
 
 _NEW = Entity("")

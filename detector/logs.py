@@ -6,6 +6,7 @@ what libraries say through `logging` becomes lines of the same shape.
 
 import logging
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, Final, TextIO
 
@@ -14,6 +15,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 from detector.config import Log, Secret
 
+QUIET: Final = 30.0
+MOST_REPEATS: Final = 10_000
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -69,19 +72,47 @@ def _text(value: object) -> str:
     return repr(value) if isinstance(value, Secret) else str(value)
 
 
-class Forward(logging.Handler):
-    """Hands what libraries log on to a structlog logger."""
+class Repeats:
+    """Lets one of many equal events through, so often."""
 
-    def __init__(self, to: FilteringBoundLogger) -> None:
-        """`to` writes the lines."""
+    def __init__(self, every: float = QUIET) -> None:
+        """`every` is in seconds."""
+        self._every = every
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def told(self, event: str, of: str, now: float) -> int | None:
+        """How many were kept back since the last that was let through; None if this one is kept back, too."""
+        at, kept = self._told.get((event, of), (-self._every, 0))
+        if now - at < self._every:
+            self._told[event, of] = at, kept + 1
+            return None
+        if len(self._told) >= MOST_REPEATS:
+            self._told.clear()
+        self._told[event, of] = now, 0
+        return kept
+
+
+class Forward(logging.Handler):
+    """Hands what libraries log on to a structlog logger; what begins alike, once in a while.
+
+    librdkafka says some forty times a second that a broker is away: of each client, each thread and each address.
+    """
+
+    def __init__(self, to: FilteringBoundLogger, clock: Callable[[], float] = time.monotonic) -> None:
+        """`to` writes the lines; `clock` gives seconds."""
         super().__init__(logging.WARNING)
-        self._to = to
+        self._to, self._clock, self._repeats = to, clock, Repeats()
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line."""
         try:
+            message = record.getMessage()
+            kept = self._repeats.told(record.name, message.partition(" ")[0], self._clock())
+            if kept is None:
+                return
             write: Callable[..., Any] = self._to.error if record.levelno >= logging.ERROR else self._to.warning
-            write("library", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+            repeated = {"repeated": kept} if kept else {}
+            write("library", logger=record.name, message=message, **repeated, exc_info=record.exc_info)
         except Exception:  # noqa: BLE001 - as every handler: a log line must not end what it speaks of
             self.handleError(record)
 

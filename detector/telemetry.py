@@ -21,32 +21,10 @@ from detector import __version__
 from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Emission, Heartbeat, Quarantined
 from detector.core.events import DeadLetter
 from detector.health import GAP, Health
-from detector.logs import silent
+from detector.logs import Repeats, silent
 from detector.metrics import Metrics, Words
 
-QUIET: Final = 30.0
 FRESH: Final = 60.0
-MOST_REPEATS: Final = 10_000
-
-
-class Repeats:
-    """Lets one of many equal events through, so often."""
-
-    def __init__(self, every: float = QUIET) -> None:
-        """`every` is in seconds."""
-        self._every = every
-        self._told: dict[tuple[str, str], tuple[float, int]] = {}
-
-    def told(self, event: str, of: str, now: float) -> int | None:
-        """How many were kept back since the last that was let through; None if this one is kept back, too."""
-        at, kept = self._told.get((event, of), (-self._every, 0))
-        if now - at < self._every:
-            self._told[event, of] = at, kept + 1
-            return None
-        if len(self._told) >= MOST_REPEATS:
-            self._told.clear()
-        self._told[event, of] = now, 0
-        return kept
 
 
 class Telemetry:

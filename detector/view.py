@@ -56,6 +56,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     on_unknown: Literal["allow", "block"] | None = None
 
 
+def lasting(value: BreakerValue, now: float) -> str:
+    """How long the breaker has been in its state; one that never moved has been so since nobody knows when."""
+    return f"for {duration(max(now - value.since, 0.0))}" if value.sequence else "since it was first seen"
+
+
 def key_of(prefix: str, key: str) -> str:
     """The Redis key for a key of the topic of breakers, an entity or `heartbeat:<partition>`."""
     return f"{prefix}:{key}" if key.startswith(HEARTBEAT) else f"{prefix}:breaker:{key}"
@@ -148,7 +153,7 @@ def _doubt(value: BreakerValue, clock: float | None, now: float, max_age: float)
 
 
 def _meaning(value: BreakerValue, now: float) -> _Finding:
-    told = f"{value.state.replace('_', '-')} for {duration(max(now - value.since, 0.0))}" + _why(value)
+    told = f"{value.state.replace('_', '-')} {lasting(value, now)}" + _why(value)
     if value.mode != "enforce":
         return "allow", value.mode, f"its breaker is {_MODES[value.mode]}; it is {told}"
     match value.state:

@@ -616,6 +616,26 @@ def test_with_nothing_but_the_published_breakers_left_an_open_one_stays_open_and
     assert (found.state, found.warming_up) == (State.CLOSED, False)
 
 
+def test_a_log_that_was_made_anew_and_accepted_keeps_the_published_breakers() -> None:
+    cluster, store, first = one(records=40)
+    tick(cluster, START + 89_999)
+    append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))
+    tick(cluster, START + 90_001)
+    first.finish()
+    before = first.checkpoint.held[0].entities
+    store.flush()
+    cluster.records[0], cluster.topic_id, cluster.committed = [], "topic-2", {0: Committed(0)}  # what a reset leaves
+    second = restart(cluster, store)
+    tick(cluster, START + 90_060)
+    second.finish()
+
+    assert breakers(cluster)["job:ns/broken"].state is State.OPEN
+    assert second.checkpoint.held[0].entities.keys() == before.keys()
+    append(cluster, RunEvent("ns", "broken", "r2", "COMPLETE", START + 90_100))
+    second.finish()
+    assert breakers(cluster)["job:ns/broken"].state is State.CLOSED
+
+
 def test_the_backstop_gives_models_back_that_the_shortened_log_does_not_hold() -> None:
     cluster, store, first = one(records=40)
     first.finish()

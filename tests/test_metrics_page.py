@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from detector import health, telemetry
+from detector import health, logs, telemetry
 from detector.config import load
 from detector.metrics import MOST_ENTITIES, MOST_WORDS, Metrics, Row
 
@@ -116,7 +116,7 @@ def test_numbers_and_keys_on_the_page_are_those_of_the_code() -> None:
 
     assert f"({config.http.host}:{config.http.port})" in PAGE
     assert f"for {health.STUCK:.0f} seconds" in PAGE
-    assert f"once in {telemetry.QUIET:.0f} seconds" in PAGE
+    assert f"once in {logs.QUIET:.0f} seconds" in PAGE
     assert config.time.gap == 120.0
     assert "detector_time_lag_seconds) > 120" in PAGE
     assert (MOST_WORDS, MOST_ENTITIES) == (100, 1_000)

@@ -18,8 +18,9 @@ from detector.core.breaker import State
 from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, Heartbeat, Quarantined
 from detector.core.events import DeadLetter, Record
 from detector.errors import StateAheadOfLog
+from detector.logs import MOST_REPEATS, QUIET, Repeats
 from detector.metrics import MOST_ENTITIES, MOST_WORDS, Metrics, Words
-from detector.telemetry import FRESH, MOST_REPEATS, QUIET, Repeats, Telemetry
+from detector.telemetry import FRESH, Telemetry
 
 ORDERS = "dataset:snowflake://acme-prod/DWH.PUBLIC.ORDERS"
 NOW = 1_787_371_391.5

@@ -179,7 +179,7 @@ def _state(answer: Answer, now: float) -> tuple["Text", str]:
         return Text("?"), "?"
     mode = "" if breaker.mode == "enforce" else f" ({breaker.mode})"
     state = Text(breaker.state.value.replace("_", "-") + mode, STYLES[breaker.state.value])
-    return state, duration(max(now - breaker.since, 0.0))
+    return state, duration(max(now - breaker.since, 0.0)) if breaker.sequence else "always"
 
 
 def _reason(answer: Answer) -> str:
@@ -214,7 +214,7 @@ def facts(answer: Answer) -> list[tuple[str, str]]:
     if value is None:
         return []
     told = [
-        ("state", f"{value.state.value.replace('_', '-')} since {moment(value.since)}"),
+        ("state", value.state.value.replace("_", "-") + (f" since {moment(value.since)}" if value.sequence else "")),
         ("mode", value.mode),
         ("when unknown", value.on_unknown),
         ("reason", value.reason),

@@ -18,6 +18,7 @@ from detector.settings import kafka_settings
 
 ANSWER = 10.0
 JOINED = 10.0
+DOCTOR = "detector-doctor"
 LAST_RECORDS = 200
 
 Settings = Mapping[str, str | int | float | bool]
@@ -35,7 +36,7 @@ def examine(config: Config) -> Iterator[Finding]:
         return
     where = f"cluster {cluster.cluster_id} at {config.kafka.bootstrap_servers}"
     yield Finding("kafka", "ok", f"{where}, {_brokers(cluster)}")
-    yield _transactions(settings)
+    yield _transactions(settings, config.topics.log)
     yield from _group(settings, cluster, config)
     yield from _topics(config, admin, cluster)
     yield from _time(config, settings, cluster)
@@ -54,12 +55,14 @@ def _brokers(cluster: ClusterMetadata) -> str:
     return "1 broker" if len(cluster.brokers) == 1 else f"{len(cluster.brokers)} brokers"
 
 
-def _transactions(settings: Settings) -> Finding:
-    producer = Producer({**settings, "transactional.id": "detector-doctor"})
+def _transactions(settings: Settings, log: str) -> Finding:
+    producer = Producer({**settings, "transactional.id": DOCTOR})
     try:
         producer.init_transactions(ANSWER)
     except KafkaException as error:
-        advice = "Allow Write and Describe on transactional ids that begin with detector-, and IdempotentWrite."
+        advice = (
+            f"Allow Write and Describe on transactional ids that begin with {log}., on {DOCTOR}, and IdempotentWrite."
+        )
         return Finding("kafka", "fail", f"gives no transactions: {error.args[0].str()}", advice)
     return Finding("kafka", "ok", "gives transactions")
 
@@ -72,15 +75,14 @@ def _group(settings: Settings, cluster: ClusterMetadata, config: Config) -> Iter
     if why is None:
         yield Finding("kafka", "ok", "knows the consumer groups of Kafka 4 (group.protocol=consumer)")
     else:
-        advice = "Detector needs Kafka 4.0 or later, and Read on groups that begin with detector-."
+        log = config.topics.log
+        advice = f"Detector needs Kafka 4.0 or later, and Read on groups that begin with {log}. and on {DOCTOR}."
         yield Finding("kafka", "fail", f"gives no membership of a group (group.protocol=consumer): {why}", advice)
 
 
 def _join(settings: Settings, topic: str) -> str | None:
     """Why one cannot be a member of a group, if so."""
-    member = Consumer(
-        {**settings, "group.id": "detector-doctor", "group.protocol": "consumer", "enable.auto.commit": False}
-    )
+    member = Consumer({**settings, "group.id": DOCTOR, "group.protocol": "consumer", "enable.auto.commit": False})
     assigned: list[object] = []
     member.subscribe([topic], on_assign=lambda *given: assigned.append(given))
     deadline = time.monotonic() + JOINED
@@ -156,7 +158,7 @@ def _time(config: Config, settings: Settings, cluster: ClusterMetadata) -> Itera
 def _last_ticks(settings: Settings, topic: str, partitions: list[int]) -> list[tuple[float, float]]:
     """(time, append time) of the last ticks of each partition."""
     consumer = Consumer(
-        {**settings, "group.id": "detector-doctor", "enable.auto.commit": False, "enable.partition.eof": True}
+        {**settings, "group.id": DOCTOR, "enable.auto.commit": False, "enable.partition.eof": True}
         | {"isolation.level": "read_committed", "auto.offset.reset": "latest"}
     )
     found: list[tuple[float, float]] = []

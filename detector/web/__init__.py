@@ -9,7 +9,7 @@ from typing import Final, Self
 import uvicorn
 
 from detector.config import Http
-from detector.errors import Unreachable
+from detector.errors import ConfigError
 from detector.telemetry import Telemetry
 from detector.web.app import application
 
@@ -19,7 +19,7 @@ STOP: Final = 2.0
 class Web:
     """The server, from `with` to its end. It listens before `with` returns; `address` is where.
 
-    Raises `Unreachable` when the address cannot be listened on.
+    Raises `ConfigError` when the address cannot be listened on.
     """
 
     def __init__(self, http: Http, telemetry: Telemetry) -> None:
@@ -57,4 +57,6 @@ class Web:
         except OSError as error:
             # Python's own text says the address again; names that are not found have numbers of their own, below zero.
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise Unreachable(f"http: cannot listen on {host}:{port} ({why})") from None
+            raise ConfigError(
+                f"http: cannot listen on {host}:{port} ({why}). `http.port: 0` takes any port that is free"
+            ) from None

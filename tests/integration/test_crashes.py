@@ -243,7 +243,8 @@ def test_an_eviction_policy_that_would_lose_states_is_refused(kafka: Kafka, topi
 
 def test_a_log_that_was_created_anew_is_refused_until_an_operator_accepts_it(system: System) -> None:
     worker = system.start()
-    system.send(*islice(run_events(Random(21)), 100))
+    broken = {"namespace": "shop", "name": "broken", "run_id": "b", "event_time": time.time(), "state": "FAIL"}
+    system.send(*islice(run_events(Random(21)), 100), broken)
     system.wait_until_idle()
     assert worker.terminate() == 0
     log = system.config.topics.log
@@ -262,6 +263,10 @@ def test_a_log_that_was_created_anew_is_refused_until_an_operator_accepts_it(sys
     system.wait_until_idle()
 
     assert third.popen.poll() is None
+    said = [
+        value or b"" for *_, key, value, _ in system.read(system.config.topics.breakers) if key == b"job:shop/broken"
+    ]
+    assert b'"open"' in said[-1]
     assert "job:shop/new" in {a["entity"] for a in system.anomalies("failed")}
 
 
