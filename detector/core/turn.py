@@ -44,7 +44,8 @@ class Place:
 class Turn:
     """`now` is the partition's clock, `at` the time of what happened (both seconds since 1970).
 
-    Emissions of all turns at one record are in one list, so that their ordinals are unique.
+    Emissions of all turns at one record are in one list, so that their ordinals are unique. `worst` is the severity and
+    the summary of the worst that was found in this turn: people are told that as the reason of a trip.
     """
 
     entity: Entity
@@ -55,6 +56,7 @@ class Turn:
     at: float
     emissions: list[Emission]
     unpublished: bool = False
+    worst: tuple[int, str] = (0, "")
 
     def believed(self, event_time: float) -> float:
         """A time that a producer told, or the latest that can be true: its clock must not run ours into the future."""
@@ -72,6 +74,8 @@ class Turn:
 
     def find(self, check: str, severity: int, summary: str, run_id: str | None = None, **evidence: Any) -> None:
         """Something is wrong: begin an episode of this check, or go on with the open one."""
+        if severity > self.worst[0]:
+            self.worst = severity, summary
         episodes = self.entity.judgement.episodes
         episode = episodes.get(check)
         if episode is None:
@@ -139,7 +143,7 @@ class Turn:
         probing = breaker.state is State.HALF_OPEN
         verdict = self.settings.policy.verdict(judgement.outcomes)
         if verdict is Verdict.TRIP or (probing and severity > 0):
-            self._trip(reason)
+            self._trip(self.worst[1] or reason)
         elif verdict is Verdict.RECOVER and severity == 0:
             self.moves(breakers.recover(breaker, self.now, "a good run"))
 

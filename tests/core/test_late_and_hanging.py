@@ -5,10 +5,26 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from detector.core.breaker import State
 from detector.core.events import RunState
 from detector.core.rules import Hanging, Rules, Settings
 from detector.core.schedule import Deadline, Lateness
-from tests.core.world import DAY, HOUR, JOB, MINUTE, MONDAY, TABLE, World, anomalies, event, found, ready, started
+from tests.core.world import (
+    DAY,
+    HOUR,
+    JOB,
+    MINUTE,
+    MONDAY,
+    TABLE,
+    World,
+    anomalies,
+    breakers,
+    changes,
+    event,
+    found,
+    ready,
+    started,
+)
 
 LAST = MONDAY + 9 * HOUR
 LATE_AT = LAST + HOUR + 5 * MINUTE
@@ -373,3 +389,17 @@ def test_learned_lateness_and_the_declared_deadline_hold_side_by_side() -> None:
     world.entities[JOB].runs.completed = 0.0  # as if every run had failed
 
     assert started(world.ticks(LAST + HOUR, LATE_AT)) == ["deadline", "late"]
+
+
+def test_what_time_alone_tells_moves_no_breaker() -> None:
+    hanging = hourly(takes=1_000)
+    hanging.tell(event("START", LAST + HOUR, "slow"))
+    said = [
+        *hourly().ticks(LAST + HOUR, LAST + 3 * HOUR),
+        *hanging.ticks(LAST + HOUR, LAST + 3 * HOUR),
+        *World(promised()).ticks(at("2026-01-19 02:00"), at("2026-01-19 03:00")),
+    ]
+
+    assert {"late", "deadline", "hanging"} <= set(started(said))
+    assert changes(said) == []
+    assert {value.state for value in breakers(said)} == {State.CLOSED}
