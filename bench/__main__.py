@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import msgspec
+from confluent_kafka import KafkaException
 
 from bench import report
 from bench.company import messages
@@ -121,7 +122,7 @@ class _Parts:
                 python = self._python[who] or sys.executable
                 events = -(-chosen.events // SLOW) if who == "b" else chosen.events
                 results.runs.append(contender(machine, who, python, topic, events, repetition))
-        except Failed as failed:
+        except (Failed, KafkaException) as failed:
             say(f"  failed: {failed}")
             self._failed = True
             return

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -96,10 +97,16 @@ class Machine:
         What is pending in a transaction does not count. Asking for stable ones would wait for as long as there always
         is another transaction under way.
         """
-        found = self._reader(group, "read_uncommitted").committed(
-            [TopicPartition(topic, p) for p in self._partitions(topic)], timeout=ANSWER
-        )
-        return {at.partition: max(at.offset, 0) for at in found}
+        reader, places = self._reader(group, "read_uncommitted"), self._partitions(topic)
+        deadline = time.monotonic() + ANSWER
+        while True:
+            try:
+                found = reader.committed([TopicPartition(topic, p) for p in places], timeout=ANSWER)
+                return {at.partition: max(at.offset, 0) for at in found}
+            except KafkaException:  # a Kafka that has just started has no coordinator yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def ends(self, topic: str) -> dict[int, int]:
         """The last stable offsets."""
