@@ -120,9 +120,13 @@ def told(summary: "Summary") -> str:
     """What was read and what was found, in two sentences."""
     dead = "".join(f", {count:,} not readable ({reason})" for reason, count in summary.dead_lettered.items())
     return (
-        f"{summary.read:,} lines{dead}: {summary.runs:,} runs of {summary.jobs:,} jobs, {summary.datasets:,} datasets."
-        f" {summary.findings:,} anomalies."
+        f"{_count(summary.read, 'line')}{dead}: {_count(summary.runs, 'run')} of {_count(summary.jobs, 'job')},"
+        f" {_count(summary.datasets, 'dataset')}. {_count(summary.findings, 'anomaly', 'anomalies')}."
     )
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def demo(
