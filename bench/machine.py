@@ -73,7 +73,8 @@ class Machine:
     def topic(self, name: str, partitions: int, messages: Iterable[Message] = ()) -> None:
         """Make a topic that forgets nothing, and fill it."""
         self._cluster.create_topic(name, partitions, retention_ms="-1")
-        producer = Producer({"bootstrap.servers": self.bootstrap, "partitioner": "murmur2_random", "linger.ms": 50})
+        settings = {"bootstrap.servers": self.bootstrap, "partitioner": "murmur2_random", "linger.ms": 50}
+        producer = Producer({**settings, "enable.idempotence": True})  # or a new topic's first batches change places
         for message in messages:
             while True:
                 try:
