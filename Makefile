@@ -26,7 +26,7 @@ check: $(VENV)/dev.stamp ## format, lint, types and the quick tests: under a min
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "make format lays it out"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
-	@$(PY) -m pytest -m "not integration and not crash" $(ARGS)
+	@$(PY) -m pytest -m "not integration and not crash" -n auto --dist worksteal -q $(ARGS)
 
 format: $(VENV)/dev.stamp ## lay the code out and mend what the linter can
 	@$(VENV)/bin/ruff check --quiet --fix-only .

@@ -220,7 +220,8 @@ class Checkpoint:
                 self._refuse(partition, error)
 
     def _apply(self, held: Held, batch: list[Record]) -> None:
-        bodies = [(record, self._read(record)) for record in batch if record.offset >= held.position]
+        known = held.partition.due
+        bodies = [(record, self._read(record, known)) for record in batch if record.offset >= held.position]
         self._fetch(held, [_key(r) for r, body in bodies if isinstance(body, Envelope) and r.key is not None])
         for record, body in bodies:
             if held.mute_until <= record.offset and held.muted:
@@ -238,8 +239,11 @@ class Checkpoint:
         if not held.muted and held.unproven:
             self._replayed(held)
 
-    def _read(self, record: Record) -> Envelope | tuple[str, Send]:
-        """The envelope in a record of the log, or the reason and the dead letter that it becomes."""
+    def _read(self, record: Record, known: Collection[str]) -> Envelope | tuple[str, Send]:
+        """The envelope in a record of the log, or the reason and the dead letter that it becomes.
+
+        The entities that are `known` in this partition belong there.
+        """
         try:
             envelope = decode(record.value or b"")
         except msgspec.DecodeError:
@@ -250,7 +254,7 @@ class Checkpoint:
             key = (record.key or b"").decode()
         except UnicodeDecodeError:
             key = ""
-        if not key or partition_of(key, self._log.partitions) != record.partition:
+        if key not in known and (not key or partition_of(key, self._log.partitions) != record.partition):
             return self._aside(record, "misplaced", "the key does not belong in this partition")
         return envelope
 
@@ -284,11 +288,14 @@ class Checkpoint:
         return True
 
     def _after(self, held: Held, keys: list[str], emissions: list[Emission]) -> None:
+        entities, due = held.entities, held.partition.due
+        tight = len(entities) > self._room() // 2
         for key in keys:
             held.touched[key] = held.fresh[key] = None
-            entity = held.entities.pop(key)
-            if key in held.partition.due:
-                held.entities[key] = entity
+            if key not in due:
+                del entities[key]
+            elif tight:  # what was touched last is evicted last
+                entities[key] = entities.pop(key)
         held.digest = digest(held.digest, emissions)
         if not held.muted:
             held.said += emissions
@@ -324,9 +331,13 @@ class Checkpoint:
                 cold.append(key)
         return found, cold
 
+    def _room(self) -> int:
+        """How many states of each partition may stay in memory."""
+        return self._limits.cached // max(len(self._held), 1)
+
     def _evict(self, held: Held) -> None:
         """Right after a snapshot, so that nothing in memory is newer: keep what was touched last."""
-        surplus = len(held.entities) - self._limits.cached // max(len(self._held), 1)
+        surplus = len(held.entities) - self._room()
         for key in list(held.entities)[: max(surplus, 0)]:
             del held.entities[key]
 

@@ -263,23 +263,34 @@ def _duration_model(turn: Turn) -> Model | None:
     return None if series is None else turn.entity.models.get("duration") or model_of(turn, "duration", series)
 
 
-def _longest(turn: Turn) -> tuple[float, str]:
-    """How many seconds a run may take before it hangs, and why so."""
-    declared, rule = turn.settings.max_duration, turn.settings.hanging
-    longest, why = (NEVER, "") if declared is None else (declared, f"at most {duration(declared)} was declared")
+def _learned_limit(turn: Turn) -> tuple[float, Model | None]:
+    """How many seconds a run may take by what is learned, and the model that knows."""
+    rule = turn.settings.hanging
     model = _duration_model(turn) if rule is not None else None
-    if rule is not None and model is not None and model.samples >= rule.min_runs:
-        usual = model.bounds()[1]
-        learned = max(rule.floor, rule.factor * usual)
-        if learned < longest:
-            longest, why = learned, f"{duration(usual)} is usual ({model.samples} runs seen)"
-    return longest, why
+    if rule is None or model is None or model.samples < rule.min_runs:
+        return NEVER, None
+    return max(rule.floor, rule.factor * model.bounds()[1]), model
+
+
+def _longest(turn: Turn) -> float:
+    """How many seconds a run may take before it hangs."""
+    declared = turn.settings.max_duration
+    return min(NEVER if declared is None else declared, _learned_limit(turn)[0])
+
+
+def _why(turn: Turn) -> str:
+    """Why a run hangs that takes longer than `_longest`."""
+    declared = turn.settings.max_duration
+    learned, model = _learned_limit(turn)
+    if model is None or (declared is not None and declared <= learned):
+        return f"at most {duration(declared or 0.0)} was declared"
+    return f"{duration(model.bounds()[1])} is usual ({model.samples} runs seen)"
 
 
 def _hangs_at(turn: Turn, run: Run) -> float:
     if run.state != "RUNNING" or run.streaming or "hanging" in run.judged:
         return NEVER
-    return _runs_since(run) + _longest(turn)[0]
+    return _runs_since(run) + _longest(turn)
 
 
 def _runs_since(run: Run) -> float:
@@ -296,7 +307,7 @@ def _hangs_no_more(turn: Turn, why: str, run: Run) -> None:
 
 def _hangs(turn: Turn, run: Run) -> None:
     run.judged.append("hanging")
-    longest, why = _longest(turn)
+    longest, why = _longest(turn), _why(turn)
     running = turn.now - _runs_since(run)
     turn.find(
         "hanging",

@@ -1,6 +1,5 @@
 """One entity's turn at one record: what it may read, and how it says things; episodes and breaker moves."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -30,8 +29,7 @@ BREAKER_CHANGED = "io.detector.breaker.state_changed.v1"
 BREAKER = "io.detector.breaker.v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where in the log a record stands (all that an emission's id is made of, but its ordinal), and since when."""
 
     topic_id: str
@@ -40,8 +38,7 @@ class Place:
     appended: float
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """`now` is the partition's clock, `at` the time of what happened (both seconds since 1970).
 
     Emissions of all turns at one record are in one list, so that their ordinals are unique. `worst` is the severity and
