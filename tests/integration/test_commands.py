@@ -213,14 +213,15 @@ def test_reset_does_what_it_says(site: Site) -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait(site: Site) -> None:
-    child = start(site)
-    try:
-        assert child.stderr is not None
-        eventually(lambda: "started" in (child.stderr.readline() if child.stderr else ""), "the start", 60)
-        child.send_signal(signal.SIGINT)
-        child.send_signal(signal.SIGINT)
-        code = child.wait(timeout=20)
-    finally:
-        child.kill()
+    with start(site) as child:
+        try:
+            assert child.stderr is not None
+            while '"started"' not in (line := child.stderr.readline()):
+                assert line, "it ended before it had started"
+            child.send_signal(signal.SIGINT)
+            child.send_signal(signal.SIGINT)
+            code = child.wait(timeout=20)
+        finally:
+            child.kill()
 
     assert code == 130

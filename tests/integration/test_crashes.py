@@ -169,7 +169,9 @@ def test_a_kill_every_few_records_of_a_long_replay(
 
 def test_two_processes_with_one_slot_one_of_them_says_so_and_ends(system: System) -> None:
     random = Random(17)
-    first, second = system.start("7"), system.start("7")
+    first = system.start("7")
+    eventually(lambda: '"started"' in first.text(), "the first")
+    second = system.start("7")
     for _ in load(system, random, 40):
         if first.popen.poll() is not None or second.popen.poll() is not None:
             break
