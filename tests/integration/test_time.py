@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -158,6 +159,30 @@ def test_time_stands_still_while_ingest_waits_for_the_registry(
             assert system.read(system.config.topics.dead_letters) == []
             assert late(system) == []
             assert sum(system.runs_in_log().values()) == 2 * RUNS + 4
+
+
+def test_no_tick_passes_what_arrived_behind_an_open_transaction(system: System) -> None:
+    """Nobody can read it yet, but it has arrived: a tick before it would say that it has not."""
+    start = midnight()
+    learned(system, start)
+    ids = {"bootstrap.servers": system.bootstrap, "transactional.id": system.name}
+    producer = Producer(ids)
+    producer.init_transactions(10)
+    producer.begin_transaction()
+    for event in nightly(start, [RUNS]):
+        value = msgspec.json.encode(event)
+        producer.produce(system.config.topics.inputs[0], value, "load", timestamp=int(event["event_time"] * 1000))
+    producer.flush(10)
+    with daemon(system, start + RUNS * HOUR + 20 * MINUTE) as running:
+        eventually(lambda: running.value("detector_consumer_lag_messages") > 0, "ticks to wait", 60)
+        before = running.value("detector_ticks_total")
+        producer.commit_transaction(10)
+        running.ticked()
+        running.pass_to(running.now + 10 * MINUTE)
+        system.wait_until_idle()
+
+    assert before == 0
+    assert late(system) == []
 
 
 def serialized(url: str, event: Mapping[str, Any]) -> bytes:
