@@ -385,6 +385,16 @@ def test_corrupt_bytes_start_cold_with_the_breaker_that_was_published() -> None:
     assert second.told.count("state_corrupt") == 1
 
 
+def new_log_of_an_old_snapshot(cluster: Cluster, _: FakeStore) -> None:
+    cluster.topic_id = "topic-2"
+    cluster.committed[0] = Committed(cluster.committed[0].offset)
+
+
+def new_log_of_an_old_commit(cluster: Cluster, store: FakeStore) -> None:
+    cluster.topic_id = "topic-2"
+    store.flush()
+
+
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
@@ -394,6 +404,13 @@ def test_corrupt_bytes_start_cold_with_the_breaker_that_was_published() -> None:
         pytest.param(lambda c, _: c.committed.clear(), "no committed offset", id="C is gone, S is there"),
         pytest.param(lambda c, _: c.low.update({0: 10_000}), "first that is left", id="C is below the low watermark"),
         pytest.param(lambda c, _: setattr(c, "topic_id", "topic-2"), "re-created", id="the log was re-created"),
+        pytest.param(
+            new_log_of_an_old_snapshot, "re-created", id="the log was re-created, and only the snapshot knows"
+        ),
+        pytest.param(new_log_of_an_old_commit, "re-created", id="the log was re-created, and only the commit knows"),
+        pytest.param(
+            lambda _, s: setattr(s.snapshots[0][0], "partitions", 24), "the state is of 24", id="partitions were added"
+        ),
     ],
 )
 def test_what_an_operator_must_decide_stands_still_and_says_so(harm: Callable[..., None], says: str) -> None:
@@ -405,6 +422,19 @@ def test_what_an_operator_must_decide_stands_still_and_says_so(harm: Callable[..
 
     assert says in second.checkpoint.waiting[0]
     assert second.told.count("partition_refused") >= 1
+
+
+def test_a_replay_ends_at_the_committed_offset_where_no_record_stands() -> None:
+    cluster, store, first = one()
+    first.finish()
+    store.flush()
+    at = cluster.committed[0]
+    cluster.committed[0] = Committed(at.offset + 5, at.metadata)
+    append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))
+    cluster.records[0][-1] = msgspec.structs.replace(cluster.records[0][-1], offset=at.offset + 7)
+    restart(cluster, store).finish()
+
+    assert breakers(cluster)["job:ns/broken"].state is State.OPEN
 
 
 def test_a_partition_goes_on_without_redis_until_it_needs_a_state_that_it_has_not() -> None:
@@ -452,6 +482,17 @@ def poisonous(*args: Any, **named: Any) -> list[Emission]:
         args[1][keys[0]].runs.open["half done"] = Run("half done", 1, 0.0)
         raise StepFailed(keys[0]) from ZeroDivisionError("a bug")
     return pipeline.step(*args, **named)
+
+
+def test_after_poison_a_snapshot_is_due_so_that_no_replay_meets_it_again() -> None:
+    cluster, _, only = one(step=poisonous)
+    only.finish()
+    append(cluster, RunEvent("ns", "victim", "poison", "COMPLETE", START + 90_000))
+    before = only.checkpoint.full()
+    for _ in range(4):
+        only.turn(1_000)
+
+    assert (before, only.checkpoint.full()) == (False, True)
 
 
 def test_a_poisonous_record_costs_one_dead_letter_and_one_event_and_the_others_never_notice() -> None:
@@ -614,6 +655,19 @@ def test_with_nothing_but_the_published_breakers_left_an_open_one_stays_open_and
     second.finish()
     found = breakers(cluster)["job:ns/broken"]
     assert (found.state, found.warming_up) == (State.CLOSED, False)
+
+
+def test_what_a_state_of_the_backstop_has_seen_already_is_not_learned_twice() -> None:
+    cluster, store, first = one(records=40, limits=Limits(backstop=0.0))
+    first.finish()
+    entities = {k: load(dump(v)).series for k, v in first.checkpoint.held[0].entities.items()}
+    store.flush()
+    middle = cluster.records[0][len(cluster.records[0]) // 2].offset
+    cluster.records[0], cluster.low[0] = [r for r in cluster.records[0] if r.offset >= middle], middle
+    second = restart(cluster, store)
+    second.finish()
+
+    assert {k: load(dump(v)).series for k, v in second.checkpoint.held[0].entities.items()} == entities
 
 
 def test_a_log_that_was_made_anew_and_accepted_keeps_the_published_breakers() -> None:
