@@ -100,10 +100,11 @@ class Member:
         self._settings, self._group, self._embedded = settings, group, embedded
         self._assigned: set[Place] = set()
         self._sought: set[Place] = set()
-        self._fenced = False
+        self._fenced = self._expelled = False
         self._timeout = transaction_timeout
         self._transactional_id = transactional_id
         self._producer: Producer | None = None
+        self._starting: Producer | None = None
         self._began = 0.0
         self._writer()
         self._consumer = Consumer({**settings, **CONSUMER, "group.id": group}, logger=LIBRDKAFKA)
@@ -247,6 +248,7 @@ class Member:
         consumer.incremental_unassign(gone)
 
     def _on_lost(self, consumer: Consumer, gone: list[TopicPartition]) -> None:
+        self._expelled = True
         self.on_lost(self._forget(gone))
         consumer.incremental_unassign(gone)
 
@@ -358,15 +360,18 @@ class Member:
         raise CommitAborted(failed.str()) from None
 
     def _still_a_member(self) -> bool:
-        """Whether the group lets this member keep its partitions, or has expelled it while it was stopped."""
-        before = frozenset(self._assigned)
+        """Whether the group lets this member be, or has expelled it while it was stopped.
+
+        One that must share its partitions is a member: that is what a second process does to the first.
+        """
         deadline = time.monotonic() + FENCE_PATIENCE
-        self.pause(before)
+        self.pause(self._assigned)
+        self._expelled = False
         self._fenced = True  # whoever is told of a revoked place in here cannot commit for it any more
         try:
             while time.monotonic() < deadline:
                 self._consumer.poll(0.2)
-                if not before <= self._assigned:
+                if self._expelled:
                     return False
             return True
         finally:
@@ -377,15 +382,25 @@ class Member:
 
         Raises `Unreachable` when Kafka gives no transactions now.
         """
-        if self._producer is None:
-            self._producer = self._new_producer()
-        return self._producer
+        if self._producer is not None:
+            return self._producer
+        # One that did not get its answer may still get it, and would fence its successor: so it is asked again.
+        producer = self._starting = self._starting or self._new_producer()
+        if not self._embedded:
+            try:
+                self._insist(lambda: producer.init_transactions(ANSWER))
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    self._starting = None
+                raise Unreachable(f"Kafka gives no transactions: {_word(error)}") from None
+        self._producer, self._starting = producer, None
+        return producer
 
     def _new_producer(self) -> Producer:
         settings = {**self._settings, **PRODUCER}
         if self._embedded:
             return Producer({**settings, "linger.ms": 0})
-        producer = Producer(
+        return Producer(
             {
                 **settings,
                 **TRANSACTIONAL,
@@ -394,12 +409,6 @@ class Member:
             },
             logger=LIBRDKAFKA,
         )
-        try:
-            self._bounded(lambda: self._insist(lambda: producer.init_transactions(ANSWER)))
-        except (KafkaException, CommitAborted) as error:
-            word = _word(error) if isinstance(error, KafkaException) else str(error)
-            raise Unreachable(f"Kafka gives no transactions: {word}") from None
-        return producer
 
     def _commit_plainly(self, producer: Producer, sends: Sequence[Send], offsets: list[TopicPartition]) -> None:
         self._produce(producer, sends)
