@@ -19,7 +19,7 @@ import msgspec
 import redis
 import yaml
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from detector import app
 from detector.broker import topic_identity
@@ -32,6 +32,7 @@ from detector.settings import rules_of
 from detector.sinks import cloudevents
 from detector.telemetry import Telemetry
 from tests.fakes.cluster import Cluster, FakeLog, FakeStore
+from tests.services.kafka import create_topic
 from tests.services.waiting import eventually
 
 MINUTE = 60.0
@@ -101,10 +102,7 @@ class System:
         settings = {"bootstrap.servers": self.bootstrap, "linger.ms": 5, "acks": "all", "message.max.bytes": 16 << 20}
         self._producer = Producer(settings)
         self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        large = {"max.message.bytes": str(16 << 20)}
-        topic = NewTopic(f"{self.name}in", self.inputs, self.replication, config=large)
-        for made in self.admin.create_topics([topic]).values():
-            made.result()
+        create_topic(self.admin, f"{self.name}in", self.inputs, self.replication, {"max_message_bytes": str(16 << 20)})
         # The groups are the program's; each test has its own by the names of its topics.
         app.prepare(self.config, {"bootstrap.servers": self.bootstrap})
 

@@ -42,6 +42,12 @@ def create_topic(admin: AdminClient, name: str, partitions: int, replicas: int, 
     topic = NewTopic(name, num_partitions=partitions, replication_factor=replicas, config=dotted)
     admin.create_topics([topic])[name].result(timeout=30)
 
+    def led() -> bool:
+        known = admin.list_topics(name, timeout=10).topics[name].partitions
+        return len(known) == partitions and all(partition.leader >= 0 for partition in known.values())
+
+    eventually(led, f"{name} to have leaders")
+
 
 class Node:
     """One node: broker and controller. It keeps its ports and its data when it is stopped and started again."""
