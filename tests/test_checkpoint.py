@@ -20,7 +20,7 @@ from detector.core.rules import Rules, Settings
 from detector.core.state import Run, dump, load
 from detector.deadletters import send_of as send_dead
 from detector.errors import CommitAborted, SnapshotMoved
-from detector.seams import Committed, Send
+from detector.seams import LARGEST, Committed, Send
 from tests.fakes.cluster import Cluster, FakeLog, FakeStore
 
 PARTITIONS = 2
@@ -714,6 +714,27 @@ def test_each_touched_state_goes_to_the_backstop_topic_at_most_once_an_hour() ->
     only.finish()
 
     assert len([s for s in cluster.written if s.topic == "snapshots" and s.key == b"job:ns/busy"]) in (3, 4)
+
+
+def test_a_state_that_is_too_large_for_the_backstop_topic_stops_nothing() -> None:
+    cluster, store, only = one(records=1)
+    append(cluster, RunEvent("ns", "huge", "r", "FAIL", START + 9_000, error="x" * LARGEST))
+    append(cluster, RunEvent("ns", "after", "r", "FAIL", START + 9_001))
+    only.finish()
+    sent = {s.key for s in cluster.written if s.topic == "snapshots"}
+
+    assert (b"job:ns/huge" in sent, b"job:ns/after" in sent, only.told.count("backstop_skipped")) == (False, True, 1)
+    assert "job:ns/huge" in store.snapshots[0][1]
+
+
+def test_the_states_in_memory_of_all_partitions_together_are_bounded() -> None:
+    cluster, store = Cluster(PARTITIONS), FakeStore()
+    fill(cluster, Random(1), 60)
+    only = give(cluster, worker(cluster, store, limits=Limits(cached=PARTITIONS)))
+    only.finish()
+
+    assert all(len(held.entities) <= 1 for held in only.checkpoint.held.values())
+    assert sum(len(states) for _, states, _ in store.snapshots.values()) > PARTITIONS
 
 
 def test_a_long_recovery_under_restarts_comes_to_an_end() -> None:

@@ -485,6 +485,24 @@ def test_config_check_of_a_good_file(site: Site) -> None:
     assert detector("config", "check").output == "detector.yaml is right\n"
 
 
+def test_config_check_of_a_model_that_does_not_exist(site: Site) -> None:
+    with (site.directory / "detector.yaml").open("a") as file:
+        file.write("\ndetection: {model: {kind: crystal_ball}}\n")
+
+    code, out, err = ended(process("config", "check", cwd=site.directory))
+
+    assert (code, out) == (1, "")
+    assert err.startswith("detector: detection.model.kind: unknown value 'crystal_ball'; known: band")
+
+
+def test_a_breaker_that_never_moved_is_not_closed_since_1970(site: Site) -> None:
+    site.breaker(since=0.0, sequence=0)
+
+    assert "closed since it was first seen" in detector("check", JOB).output
+    assert re.search(r"allow +closed +always +" + JOB, detector("breaker", "list").output)
+    assert "1970" not in detector("breaker", "show", JOB).output
+
+
 def test_config_check_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

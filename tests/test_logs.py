@@ -162,6 +162,19 @@ def test_an_exception_that_a_library_logs_has_its_traceback(captured: io.StringI
     assert "OSError: gone" in json.loads(captured.getvalue())["exception"]
 
 
+def test_what_a_library_says_over_and_over_is_told_once_in_a_while_with_how_often() -> None:
+    stream, now = io.StringIO(), [0.0]
+    forward = logs.Forward(logs.logger(Log(), stream), clock=lambda: now[0])
+    for second in (0.0, 1.0, 2.0, logs.QUIET):
+        now[0] = second
+        for text in (f"FAIL client {second}: refused", f"GETPID client {second}: retrying"):
+            forward.handle(logging.LogRecord("librdkafka", logging.ERROR, __file__, 1, text, (), None))
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["message"].split()[0] for line in lines] == ["FAIL", "GETPID", "FAIL", "GETPID"]
+    assert [line.get("repeated") for line in lines] == [None, None, 2, 2]
+
+
 def test_a_line_that_cannot_be_made_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
     record = logging.LogRecord("a.library", logging.WARNING, __file__, 1, "%d retries", ("many",), None)
