@@ -55,7 +55,17 @@ def tables(draw: st.DrawFn) -> Statistics:
     statistics = tuple(name for name in KNOWN + _QUANTILES + _OTHERS if name in chosen)
     cells = [[draw(counts | st.just(float("nan"))) for _ in statistics] for _ in columns]
     cells[0] = [draw(counts) for _ in statistics]
-    return Statistics(columns, statistics, b"".join(pack(f"<{len(row)}d", *row) for row in cells))
+    values = b"".join(pack(f"<{len(row)}d", *row) for row in cells)
+    return Statistics(columns, statistics, values, draw(_top_values(columns)))
+
+
+def _top_values(columns: tuple[str, ...]) -> st.SearchStrategy[dict[str, dict[str, float]]]:
+    """Counts by hash, in the order of formats that have one: the largest first."""
+    hashes = st.integers(0, 2**64 - 1).map(lambda number: f"{number:016x}")
+    counts = st.lists(st.integers(1, 10**12).map(float), min_size=1, max_size=4, unique=True)
+    of_column = st.tuples(st.lists(hashes, min_size=4, max_size=4, unique=True), counts)
+    sorted_ = of_column.map(lambda found: dict(zip(found[0], sorted(found[1], reverse=True), strict=False)))
+    return st.dictionaries(st.sampled_from(columns), sorted_, max_size=2)
 
 
 datasets = st.builds(

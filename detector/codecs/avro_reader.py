@@ -266,10 +266,13 @@ class ProfileReader:
         schema, at = _fields(body, at + 1) if _NOT_NULL[body[at]] else (None, at + 1)
         table, at = self._table(body, at + 1) if _NOT_NULL[body[at]] else (None, at + 1)
         columns, at = _columns(body, at + 1) if _NOT_NULL[body[at]] else (None, at + 1)
+        top_values, at = _top_values(body, at) if body[at] else (None, at + 1)
         if at != len(body):
             raise _wrong_end(body, at)
         if table is None and columns:
             table = statistics.from_columns(columns)
+        if top_values:
+            table = statistics.with_top_values(table, top_values)
         found = Profile(
             namespace, name, event_time, rows, grain, start, end, partition, run_id, table, schema, version, size
         )
@@ -336,6 +339,16 @@ def _columns(body: bytes, at: int) -> tuple[list[Column], int]:
             quantiles, at = _numbers(body, at)
             others, at = _numbers(body, at)
             found.append(Column(name, known, quantiles, others))
+    return found, at + 1
+
+
+def _top_values(body: bytes, at: int) -> tuple[dict[str, dict[str, float]], int]:
+    found: dict[str, dict[str, float]] = {}
+    while body[at]:
+        items, at = _block(body, at)
+        for _ in range(items):
+            column, at = _text(body, at)
+            found[column], at = _numbers(body, at)
     return found, at + 1
 
 

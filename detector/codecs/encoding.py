@@ -90,9 +90,14 @@ def _profile(profile: Profile, plain: bool) -> dict[str, Any]:
         "bytes": profile.bytes,
         "version": profile.version,
         "schema": None if profile.schema is None else [msgspec.structs.asdict(field) for field in profile.schema],
-        "statistics": None if table is None or plain else msgspec.structs.asdict(table),
+        "statistics": None if table is None or plain else _table(table),
         "columns": _columns(table) if table is not None and plain else None,
+        "top_values": {} if table is None else table.top_values,
     }
+
+
+def _table(table: Statistics) -> dict[str, Any]:
+    return {"columns": table.columns, "statistics": table.statistics, "values": table.values}
 
 
 def _columns(table: Statistics) -> list[dict[str, Any]]:

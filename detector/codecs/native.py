@@ -87,6 +87,7 @@ class NativeProfile(msgspec.Struct):
     schema: list[NativeField] | None = None
     statistics: NativeTable | None = None
     columns: list[NativeColumn] | None = None
+    top_values: dict[str, dict[str, float | None]] | None = None
     kind: str | None = None
 
 
@@ -132,7 +133,7 @@ def profile(found: NativeProfile, event_time: float, window: tuple[float | None,
             *window,
             found.partition,
             found.run_id,
-            _statistics(found),
+            statistics.with_top_values(_statistics(found), found.top_values),
             None
             if found.schema is None
             else tuple(native_field(f.name, f.type or "", f.position or 0) for f in found.schema),

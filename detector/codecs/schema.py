@@ -133,5 +133,12 @@ def text(file: str) -> str:
     return (Path(__file__).parent / "schemas" / file).read_text(encoding="utf-8")
 
 
+def _without(schema: str, field: str) -> Schema:
+    """A schema before it had this field."""
+    found = json.loads(schema)
+    return read(json.dumps({**found, "fields": [f for f in found["fields"] if f["name"] != field]}))
+
+
 RUN_EVENT: Final = ours("run_event.avsc")
 PROFILE: Final = ours("profile.avsc")
+PROFILE_1: Final = _without(text("profile.avsc"), "top_values")  # the first that was: single objects may carry it

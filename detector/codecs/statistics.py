@@ -4,9 +4,11 @@ The names are the same in every format: `count`, `null_count`, `distinct`, `sum`
 as `q0.5`, and whatever names a producer adds.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
@@ -25,6 +27,8 @@ MOST_CELLS: Final = 100_000
 _SMALL: Final = 2_000
 _SPARSEST: Final = 32
 _LONGEST_FRACTION: Final = 32
+_MOST_TOP: Final = 32  # values of a column
+_HASH: Final = re.compile(r"[0-9a-f]{16}")
 _LARGEST: Final = sys.float_info.max
 
 
@@ -74,6 +78,34 @@ def table(names: Layout, values: bytes) -> Statistics | None:
     if wrong.any():
         values = np.where(wrong, np.nan, cells).tobytes()
     return Statistics(names.columns, names.statistics, values)
+
+
+def with_top_values(
+    found: Statistics | None, top_values: Mapping[str, Mapping[str, float | None]] | None
+) -> Statistics | None:
+    """The table with the most frequent values of its columns, hashed: what a value is must not reach the log."""
+    if not top_values:
+        return found
+    if found is None:
+        unknown = np.full(len(top_values), np.nan, "<f8").tobytes()
+        found = table(layout(tuple(top_values), ("count",)), unknown)
+    assert found is not None
+    known = set(found.columns)
+    hashed = {column: top for column, counts in top_values.items() if column in known and (top := _top(counts))}
+    if sum(map(len, hashed.values())) > MOST_CELLS:
+        raise Refused("statistics", f"top_values: more than {MOST_CELLS} values")
+    return Statistics(found.columns, found.statistics, found.values, hashed) if hashed else found
+
+
+def _top(counts: Mapping[str, float | None]) -> dict[str, float]:
+    plausible = [(count, value) for value, count in counts.items() if count is not None and 0.0 < count <= _LARGEST]
+    largest = sorted(plausible, key=lambda found: -found[0])[:_MOST_TOP]
+    return {value if _HASH.fullmatch(value) else hash_of(value): count for count, value in largest}
+
+
+def hash_of(value: str) -> str:
+    """What stands for a value: 16 hex digits."""
+    return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def from_columns(found: Iterable[Column]) -> Statistics | None:

@@ -60,12 +60,14 @@ class Statistics(msgspec.Struct, frozen=True, array_like=True):
     """Statistics of columns, as a table: `columns` x `statistics`.
 
     `values` holds len(columns) * len(statistics) little-endian float64, row by row (all statistics of the first
-    column first); NaN means not measured.
+    column first); NaN means not measured. `top_values` counts the most frequent values of a column by their hash: what
+    the values are is not kept.
     """
 
     columns: tuple[str, ...]
     statistics: tuple[str, ...]
     values: bytes
+    top_values: dict[str, dict[str, float]] = {}
 
 
 class RunEvent(msgspec.Struct):

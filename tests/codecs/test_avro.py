@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 
 from detector.codecs import Avro, Decoder, avro_reader
-from detector.codecs.avro import _profile, _Resolved, _run_event
+from detector.codecs.avro import SINGLE_OBJECT, _profile, _Resolved, _run_event
 from detector.codecs.checks import Refused
 from detector.codecs.encoding import encode_profile, encode_run_event
-from detector.codecs.schema import PROFILE, RUN_EVENT, read, text
+from detector.codecs.schema import PROFILE, PROFILE_1, RUN_EVENT, read, text
 from detector.core.events import DeadLetter, Event, Profile, RunEvent
 from tests.codecs.records import record
 from tests.codecs.registries import RUN_EVENT_ID, MemoryRegistry
@@ -428,4 +428,13 @@ def test_the_fingerprint_is_the_one_of_the_specification() -> None:
 def test_the_fingerprints_of_our_schemas_do_not_change_unnoticed() -> None:
     # Single objects on a topic carry these. A new one needs the old schema kept beside it, to read what was written.
     assert RUN_EVENT.fingerprint.hex() == "0a1e449ec5dd168b"
-    assert PROFILE.fingerprint.hex() == "e6a63a2927d441de"
+    assert PROFILE.fingerprint.hex() == "73f59090d0fe2ba4"
+    assert PROFILE_1.fingerprint.hex() == "e6a63a2927d441de"
+
+
+def test_a_single_object_of_the_first_schema_of_profiles_is_still_read() -> None:
+    body = encode_profile(A_PROFILE)
+    old = SINGLE_OBJECT + PROFILE_1.fingerprint + body[10:-1]  # without the empty map at the end
+
+    assert body[-1:] == b"\0"
+    assert Avro().decode(record(old)) == A_PROFILE

@@ -12,6 +12,7 @@ from hypothesis import given
 from detector.codecs import CODECS, Codec, Decoder, NativeJson, OpenLineage
 from detector.codecs.encoding import encode_json, encode_profile, encode_run_event
 from detector.codecs.schema import text
+from detector.codecs.statistics import hash_of
 from detector.core.events import (
     Dataset,
     DeadLetter,
@@ -168,6 +169,18 @@ def test_a_run_event_survives_every_format(event: RunEvent) -> None:
     decoder = Decoder(registry())
     for name, (value, headers) in framings(event).items():
         assert decoder.decode(record(value, headers)) == event, name
+
+
+def test_what_the_most_frequent_values_are_does_not_reach_the_log() -> None:
+    sent = {"namespace": "n", "name": "t", "event_time": 1e9, "kind": "profile", "rows": 10,
+            "columns": [{"name": "city", "distinct": 3}],
+            "top_values": {"city": {"Rome": 6, "f" * 16: 3, "Oslo": None, "Paris": -1}, "unknown": {"a": 1}}}  # fmt: skip
+    read = Decoder().decode(record(json.dumps(sent).encode()))
+
+    assert isinstance(read, Profile)
+    assert read.statistics is not None
+    assert read.statistics.top_values == {"city": {hash_of("Rome"): 6, "f" * 16: 3}}
+    assert b"Rome" not in msgspec.msgpack.encode(read)
 
 
 @given(profiles)
