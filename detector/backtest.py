@@ -39,6 +39,8 @@ from detector.core.pipeline import StepFailed, step, wanted
 from detector.core.rules import Rules
 from detector.core.state import Entity, Partition
 from detector.errors import DetectorError
+from detector.findings import Compared, Findings
+from detector.findings import compare as comparison
 from detector.settings import registry_of, rules_of
 from detector.sinks.cloudevents import as_json_line
 
@@ -129,12 +131,31 @@ def run(paths: Iterable[str], config: Config, write_line: Callable[[bytes], None
     The last line is `{"summary": ...}`. Raises `DetectorError` for a file that cannot be read, and `ConfigError`.
     """
     rules = rules_of(config)
-    summary = Summary()
-    history = _read(paths, Decoder(registry_of(config)), summary)
-    _count(history, summary)
+    history, summary = read(paths, config)
     judge(history, rules, summary, write_line)
     write_line(msgspec.json.encode({"summary": summary}))
     return summary
+
+
+def compare(paths: Iterable[str], config: Config, other: Config) -> list[Compared]:
+    """Judge the same history with both configurations, and say which episodes only one of them has found.
+
+    It is read once, as `config` says. Raises `DetectorError` for a file that cannot be read, and `ConfigError`.
+    """
+    both = rules_of(config), rules_of(other)
+    history, _ = read(paths, config)
+    found = Findings(), Findings()
+    for rules, findings in zip(both, found, strict=True):
+        judge(history, rules, Summary(), findings)
+    return comparison(found[0].all(), found[1].all())
+
+
+def read(paths: Iterable[str], config: Config) -> tuple[list[Event], Summary]:
+    """The events in these files in the order of their times, and what there was, but for what will be found."""
+    summary = Summary()
+    history = _read(paths, Decoder(registry_of(config)), summary)
+    _count(history, summary)
+    return history, summary
 
 
 def judge(history: list[Event], rules: Rules, summary: Summary, write_line: Callable[[bytes], None]) -> None:
