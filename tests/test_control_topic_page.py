@@ -11,11 +11,20 @@ import msgspec.inspect as inspection
 import pytest
 
 from detector.core import emissions, pipeline, turn
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Heartbeat, OpenEpisode, Quarantined
+from detector.core.emissions import (
+    Anomaly,
+    BreakerChange,
+    BreakerValue,
+    Contributor,
+    Heartbeat,
+    OpenEpisode,
+    Quarantined,
+)
 
 PAGE = (Path(__file__).parent.parent / "docs" / "control-topic.md").read_text(encoding="utf-8")
 STRUCTS: dict[str, type[msgspec.Struct]] = {
-    kind.__name__: kind for kind in (Anomaly, BreakerChange, BreakerValue, Heartbeat, OpenEpisode, Quarantined)
+    kind.__name__: kind
+    for kind in (Anomaly, BreakerChange, BreakerValue, Contributor, Heartbeat, OpenEpisode, Quarantined)
 }
 TYPES = {*turn.ANOMALY.values(), turn.BREAKER_CHANGED, turn.BREAKER, pipeline.HEARTBEAT, pipeline.QUARANTINED}
 WORDS = {

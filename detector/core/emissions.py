@@ -12,6 +12,21 @@ Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 
+class Contributor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One series of many that were unusual together. Values of a column are told by their hash, with their shares."""
+
+    metric: str
+    severity: Severity
+    observed: float | None = None
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    score: float | None = None
+    direction: Literal["low", "high"] | None = None
+    new_values: dict[str, float] = {}
+    vanished_values: dict[str, float] = {}
+
+
 class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something is wrong with an entity, with all that a person needs to judge it.
 
@@ -43,6 +58,7 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code_version: str | None = None
     error: str | None = None
     downstream: list[str] = []
+    contributors: list[Contributor] = []
 
 
 class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """The state of one entity and of one partition, and their bytes.
 
-A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`), each with a version of its
-own, so that a new engine of one section does not wipe the others. A section that is newer than this release knows
-refuses the partition (`SnapshotTooNew`): dropping it would lose what a later release needs.
+A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`), each with a
+version of its own, so that a new engine of one section does not wipe the others. A section that is newer than this
+release knows refuses the partition (`SnapshotTooNew`): dropping it would lose what a later release needs.
 """
 
 from struct import Struct
@@ -12,6 +12,7 @@ from zlib import crc32
 import msgspec
 
 from detector.core.breaker import Breaker, Outcome
+from detector.core.events import Statistics
 from detector.core.models import Model
 from detector.core.schedule import Schedule
 from detector.errors import SnapshotTooNew
@@ -29,6 +30,16 @@ class Episode(msgspec.Struct, array_like=True):
     severity: int
     count: int = 1
     run_id: str | None = None
+
+
+class Measured(msgspec.Struct, array_like=True):
+    """The statistics of the columns of one load, until they are judged. `of` says which rows: none are told twice."""
+
+    statistics: Statistics
+    rows: float | None
+    bytes: float | None
+    grain: str
+    of: str = ""
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -63,6 +74,7 @@ class Run(msgspec.Struct, array_like=True):
     severity: int = 0
     newest: float = 0.0
     scheduled: float | None = None
+    measured: Measured | None = None
 
     @property
     def began(self) -> float:
@@ -112,6 +124,37 @@ class Series(msgspec.Struct, array_like=True):
     held: list[float] = []
 
 
+class Reference(msgspec.Struct, array_like=True):
+    """What is usual of the distribution of one column, slowly learned.
+
+    `quantiles` are float32, `hashes` are of the most frequent values (8 bytes each), `shares` (float32) theirs.
+    `distinct` are four float32: the logarithm of the distinct values and of their share, and how much each strays.
+    """
+
+    seen: int = 0
+    quantiles: bytes = b""
+    hashes: bytes = b""
+    shares: bytes = b""
+    distinct: bytes = b""
+
+
+class Loads(msgspec.Struct, array_like=True):
+    """What is kept of the profiles of one grain: references, and the last load, to know it again.
+
+    `repeats` is how often the same data is loaded again, of late, after `compared` loads.
+    """
+
+    fractions: list[float] = []
+    references: dict[str, Reference] = {}
+    exact: bytes = b""
+    shape: bytes = b""
+    telling: int = 0
+    rows: float = 0.0
+    of: str = ""
+    compared: int = 0
+    repeats: float = 0.0
+
+
 class Judgement(msgspec.Struct, array_like=True):
     """What the breaker section holds: the breaker, the outcomes that its policy sees, and the open episodes."""
 
@@ -135,6 +178,7 @@ class Entity(msgspec.Struct):
     runs: Runs = msgspec.field(default_factory=Runs)
     series: dict[str, Series] = msgspec.field(default_factory=dict)
     models: dict[str, Model] = msgspec.field(default_factory=dict)
+    loads: dict[str, Loads] = msgspec.field(default_factory=dict)
 
 
 class _Section(msgspec.Struct, array_like=True):
@@ -154,7 +198,9 @@ _SECTIONS: dict[str, tuple[int, Any]] = {
     "breaker": (1, msgspec.msgpack.Decoder(Judgement)),
     "runs": (1, msgspec.msgpack.Decoder(Runs)),
     "series": (1, msgspec.msgpack.Decoder(dict[str, Series])),
+    "profile": (1, msgspec.msgpack.Decoder(dict[str, Loads])),
 }
+_LATER: dict[str, Any] = {"profile": dict}  # sections that older releases did not write, and what they begin as
 _encoder = msgspec.msgpack.Encoder()
 _sections = msgspec.msgpack.Decoder(list[_Section])
 
@@ -168,6 +214,7 @@ def dump(entity: Entity) -> bytes:
         "breaker": entity.judgement,
         "runs": entity.runs,
         "series": entity.series,
+        "profile": entity.loads,
     }
     sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
     body = _encoder.encode(sections)
@@ -187,11 +234,14 @@ def load(snapshot: bytes) -> Entity:
     body = snapshot[_HEAD.size :]
     if len(snapshot) < _HEAD.size or _HEAD.unpack_from(snapshot)[1] != crc32(body):
         raise ValueError("the checksum does not fit: the bytes are corrupt")
-    found = {section.name: _decode(section) for section in _sections.decode(body)}
+    found = {name: begin() for name, begin in _LATER.items()}
+    found |= {section.name: _decode(section) for section in _sections.decode(body)}
     if found.keys() != _SECTIONS.keys():
         raise ValueError("a section is missing")
     head: _Head = found["head"]
-    return Entity(head.key, head.at, head.seen, found["breaker"], found["runs"], found["series"])
+    return Entity(
+        head.key, head.at, head.seen, found["breaker"], found["runs"], found["series"], loads=found["profile"]
+    )
 
 
 def _decode(section: _Section) -> Any:
