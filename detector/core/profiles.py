@@ -48,7 +48,7 @@ def kind_of(metric: str) -> Kind:
     name = metric.partition("(")[0]
     if name.endswith("share"):
         return "rate"
-    if name in ("distinct", "std", "age", "drift", "shift", "mix", "bytes_per_row") or "length" in name:
+    if name in ("distinct", "distinct_ratio", "std", "age", "drift", "shift", "mix", "bytes_per_row") or "length" in name:
         return "count"
     return "value"
 

@@ -22,7 +22,7 @@ MIN_QUANTILES = 3
 DISTANCES = ("drift", "shift", "mix")
 LISTED = 0.01  # share of a category that is told as new or vanished
 LEAST_SHARE = 1e-12
-KEY = 0.9  # share of distinct values from which on a column is taken for a key
+KEY, CATEGORY = 0.98, 0.01  # shares of distinct values from which on, and up to which, a column is a key, a category
 
 
 class Load(NamedTuple):
@@ -80,24 +80,34 @@ def _distances(name: str, column: Column, fractions: list[float], reference: Ref
 
 
 def _distinct(name: str, column: Column, rows: float | None, reference: Reference) -> Iterator[Value]:
-    """Distinct values as a share where the share is what repeats (a key), else as a count (a category)."""
+    """Distinct values: of a key as a share, of a category as a count; of what is between as a ratio to the usual.
+
+    Neither the count nor the share of a column in between repeats when the rows grow, but it lies between the two: what
+    is there is compared with the nearest that would be usual.
+    """
     distinct, values = column.get("distinct"), profiles.values_in(column, rows)
-    if distinct is None:
+    if distinct is None or not values:
         return
-    share = min(distinct / values, 1.0) if values else 1.0
-    if values and _is_by_share(share, reference):
-        yield Value(f"distinct_share({name})", name, share, 2)
-    else:
-        yield Value(f"distinct({name})", name, distinct, 2)
-
-
-def _is_by_share(share: float, reference: Reference) -> bool:
-    if not reference.distinct:
-        return share >= KEY
-    _, usual, count_strays, share_strays = _unpacked(reference.distinct)
+    share = min(distinct / values, 1.0)
+    count, usual = _unpacked(reference.distinct) if reference.distinct else (math.nan, _log(share))
     if usual >= math.log(KEY):
-        return True
-    return share_strays < count_strays / 2 or (usual >= math.log(0.5) and share_strays < 2 * count_strays)
+        yield Value(f"distinct_share({name})", name, share, 2)
+    elif usual <= math.log(CATEGORY):
+        yield Value(f"distinct({name})", name, distinct, 2)
+    else:
+        ratio = math.nan
+        if reference.seen >= READY and reference.distinct:
+            grown = math.log(values) - (count - usual)
+            ratio = distinct / _exp(min(max(_log(distinct), count + min(grown, 0.0)), count + max(grown, 0.0)))
+        yield Value(f"distinct_ratio({name})", name, ratio, 2)
+
+
+def _log(x: float) -> float:
+    return math.log(max(x, LEAST_SHARE))
+
+
+def _exp(x: float) -> float:
+    return math.exp(min(x, 700.0))
 
 
 def _shares(reference: Reference) -> dict[str, float]:
@@ -162,19 +172,9 @@ def _learn_distinct(reference: Reference, column: Column, rows: float | None, al
     distinct, values = column.get("distinct"), profiles.values_in(column, rows)
     if not distinct or not values:
         return
-    count, share = math.log(distinct), math.log(min(max(distinct / values, LEAST_SHARE), 1.0))
-    if not reference.distinct:
-        reference.distinct = _packed((count, share, 0.0, 0.0))
-        return
-    usual, usual_share, strays, share_strays = _unpacked(reference.distinct)
-    reference.distinct = _packed(
-        (
-            usual + alpha * (count - usual),
-            usual_share + alpha * (share - usual_share),
-            strays + alpha * (abs(count - usual) - strays),
-            share_strays + alpha * (abs(share - usual_share) - share_strays),
-        )
-    )
+    count, share = _log(distinct), min(_log(distinct / values), 0.0)
+    usual, usual_share = _unpacked(reference.distinct) if reference.distinct else (count, share)
+    reference.distinct = _packed((usual + alpha * (count - usual), usual_share + alpha * (share - usual_share)))
 
 
 def _learn_shares(reference: Reference, now: Mapping[str, float], alpha: float) -> None:

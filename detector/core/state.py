@@ -128,7 +128,7 @@ class Reference(msgspec.Struct, array_like=True):
     """What is usual of the distribution of one column, slowly learned.
 
     `quantiles` are float32, `hashes` are of the most frequent values (8 bytes each), `shares` (float32) theirs.
-    `distinct` are four float32: the logarithm of the distinct values and of their share, and how much each strays.
+    `distinct` are two float32: the logarithms of the distinct values and of their share.
     """
 
     seen: int = 0
