@@ -61,7 +61,6 @@ def _default(config: Config) -> "Settings":
     return Settings(
         model=partial(model, **detection.model.parameters),
         metrics=None if detection.metrics is None else frozenset(detection.metrics),
-        new_normal_after=detection.new_normal_after,
         late=Lateness(late.min_runs, late.floor, late.share) if late.enabled else None,
         hanging=Hanging(hanging.min_runs, hanging.factor, hanging.floor) if hanging.enabled else None,
         mode=breaker.mode,

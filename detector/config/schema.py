@@ -69,7 +69,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 class Model(Plugin, frozen=True, kw_only=True):
     """What learns the normal values of one metric. Keys beside `kind` are the model's own parameters."""
 
-    kind: Annotated[str, about("The name of a model.")] = "band"
+    kind: Annotated[str, about("The name of a model.")] = "baseline"
 
 
 class Policy(Plugin, frozen=True, kw_only=True):
@@ -239,9 +239,6 @@ class Detection(Table, frozen=True, kw_only=True):
     ] = None
     late: Annotated[Late, about("Lateness that is learned.")] = Late()
     hanging: Annotated[Hanging, about("Hanging that is learned.")] = Hanging()
-    new_normal_after: Annotated[
-        Positive, about("So many unusual values in a row that agree are the new normal, and said to be.")
-    ] = 3
 
 
 class Breaker(Table, frozen=True, kw_only=True):

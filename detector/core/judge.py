@@ -1,23 +1,33 @@
-"""Judge one value of one series: score, then learn. The rule of what is learned lives here, once.
-
-A flagged value is held back, not learned: one spike must not widen the band. `new_normal_after` flagged values in a
-row that agree with each other are a new normal: it is said once, and the model begins anew from them, or a real level
-shift would alarm for ever.
-"""
+"""Judge values of series, and tell what is wrong. What is normal, and what is learned, is the model's business."""
 
 import math
+from typing import Literal, NamedTuple
 
 from detector.core.models import Model
+from detector.core.models.reading import Reading
 from detector.core.state import Series
 from detector.core.text import number, rounded
 from detector.core.turn import CRITICAL, INFO, WARNING, Turn
 
-ALERT = 0.5
 SEVERE = 2 / 3
 KEEP_LAST = 8
-AGREE = 0.5
-MAX_SERIES = 64
+MAX_SERIES = 1_000
 UNITS = {"duration": "seconds", "bytes": "bytes", "bytes_in": "bytes", "bytes_out": "bytes"}
+
+
+class Finding(NamedTuple):
+    """What is unusual about one value. `observed` and the bounds are in the unit of the metric; `score` is in [0, 1]."""
+
+    metric: str
+    severity: int
+    observed: float
+    expected: float
+    lower: float
+    upper: float
+    score: float
+    direction: Literal["low", "high"]
+    cause: str
+    samples: int
 
 
 def unit_of(metric: str) -> str | None:
@@ -28,31 +38,55 @@ def unit_of(metric: str) -> str | None:
 
 
 def judge(turn: Turn, metric: str, value: float, run_id: str | None) -> int:
-    """Judge one value of a metric, say what is to be said, learn. Returns the severity (0 is fine).
+    """Judge one value of a metric, learn it, say what is to be said. Returns the severity (0 is fine).
 
     A negative or infinite value, or none, is not a measurement: nothing is said or learned of it.
     """
-    if not 0 <= value < math.inf:
+    finding = observe(turn, metric, value) if value >= 0 else None
+    if finding is None:
         return INFO
-    all_series = turn.entity.series
-    series = all_series.get(metric)
+    unit, name = unit_of(metric), metric.replace("_", " ")
+    lower = number(finding.lower, None if unit == "rows" else unit)
+    summary = f"{name}: {number(value, unit)}, {_expected(finding, lower, number(finding.upper, unit))}"
+    turn.find(
+        metric,
+        finding.severity,
+        summary,
+        run_id,
+        observed=rounded(value),
+        expected=rounded(finding.expected),
+        lower=rounded(finding.lower),
+        upper=rounded(finding.upper),
+        unit=unit,
+        score=rounded(finding.score),
+        direction=finding.direction,
+        samples=finding.samples,
+        last_values=[float(f"{x:.6g}") for x in turn.entity.series[metric].last[:-1]],
+    )
+    return finding.severity
+
+
+def observe(turn: Turn, metric: str, value: float) -> Finding | None:
+    """Judge one value of a metric and learn it. What is found is for the caller to tell; what is over is told here.
+
+    A value that is not finite is not a measurement, and series beyond `MAX_SERIES` of an entity are not watched.
+    """
+    if not math.isfinite(value):
+        return None
+    series = turn.entity.series.get(metric)
     if series is None:
-        if len(all_series) >= MAX_SERIES:
-            return INFO
-        series = all_series[metric] = Series()
+        if len(turn.entity.series) >= MAX_SERIES:
+            return None
+        series = turn.entity.series[metric] = Series()
     model = turn.entity.models.get(metric) or model_of(turn, metric, series)
-    score = model.score_one(value)
-    severity = INFO
-    if score > ALERT:
-        severity = _flagged(turn, metric, series, model, value, score, run_id)
-    else:
-        if series.held:
-            series.held = []
-        model.learn_one(value)
-        if metric in turn.entity.judgement.episodes:
-            turn.over(metric, "back to normal", run_id)
-    series.last = [*series.last[-KEEP_LAST + 1 :], value]
-    return severity
+    samples = model.samples
+    reading = model.judge_one(turn.at, value)
+    series.last = [*series.last[-KEEP_LAST:], value]
+    if reading.alert:
+        return _finding(metric, value, reading, samples)
+    if metric in turn.entity.judgement.episodes:
+        turn.over(metric, _why_over(metric, value, reading))
+    return None
 
 
 def model_of(turn: Turn, metric: str, series: Series) -> Model:
@@ -63,42 +97,31 @@ def model_of(turn: Turn, metric: str, series: Series) -> Model:
     return model
 
 
-def _flagged(
-    turn: Turn, metric: str, series: Series, model: Model, value: float, score: float, run_id: str | None
-) -> int:
-    series.held = [*series.held, value][-turn.settings.new_normal_after :]
-    if len(series.held) >= turn.settings.new_normal_after and _agree(series.held):
-        model.rebase(series.held)
-        series.held = []
-        told = number(value, unit_of(metric))
-        turn.over(metric, f"{told} is the new normal ({turn.settings.new_normal_after} runs agree)", run_id)
-        return INFO
-    lower, expected, upper = model.bounds()
-    severity = CRITICAL if score > SEVERE or (value == 0 < lower) else WARNING
-    unit = unit_of(metric)
-    name = metric.replace("_", " ")
-    summary = (
-        f"{name}: {number(value, unit)}, expected {number(lower, None if unit == 'rows' else unit)}"
-        f" to {number(upper, unit)} ({model.samples} runs seen)"
+def _finding(metric: str, value: float, reading: Reading, samples: int) -> Finding:
+    vanished = value == 0 < reading.lower
+    return Finding(
+        metric=metric,
+        severity=CRITICAL if reading.score > SEVERE or vanished else WARNING,
+        observed=value,
+        expected=reading.expected,
+        lower=reading.lower,
+        upper=reading.upper,
+        score=reading.score,
+        direction="low" if value < reading.expected else "high",
+        cause=reading.cause,
+        samples=samples,
     )
-    turn.find(
-        metric,
-        severity,
-        summary,
-        run_id,
-        observed=rounded(value),
-        expected=rounded(expected),
-        lower=rounded(lower),
-        upper=rounded(upper),
-        unit=unit,
-        score=rounded(score),
-        direction="low" if value < expected else "high",
-        samples=model.samples,
-        last_values=[float(f"{x:.6g}") for x in series.last],
-    )
-    return severity
 
 
-def _agree(values: list[float]) -> bool:
-    """Whether values lie within a factor of about 1.6 of each other."""
-    return math.log1p(max(values)) - math.log1p(min(values)) <= AGREE
+def _expected(finding: Finding, lower: str, upper: str) -> str:
+    """What was expected, and on what ground: a value within its band is told for what it is part of."""
+    seen = f"({finding.samples} runs seen)"
+    if finding.lower <= finding.observed <= finding.upper and finding.cause:
+        return f"{finding.cause}; one value alone may be {lower} to {upper} {seen}"
+    return f"expected {lower} to {upper} {seen}"
+
+
+def _why_over(metric: str, value: float, reading: Reading) -> str:
+    if reading.cause == "new normal":
+        return f"{number(value, unit_of(metric))} is the new normal"
+    return "back to normal"

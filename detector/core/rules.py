@@ -7,7 +7,7 @@ from typing import Literal
 
 from detector.core.breaker import Mode
 from detector.core.models import Model
-from detector.core.models.band import Band
+from detector.core.models.baseline import Baseline
 from detector.core.policies.window import Window
 from detector.core.schedule import Deadline, Lateness
 
@@ -31,9 +31,8 @@ class Settings:
     declared; `late` and `hanging` say how the learned ones are read.
     """
 
-    model: Callable[[], Model] = Band
+    model: Callable[[], Model] = Baseline
     metrics: frozenset[str] | None = None
-    new_normal_after: int = 3
     late: Lateness | None = field(default_factory=Lateness)
     hanging: Hanging | None = field(default_factory=Hanging)
     deadline: Deadline | None = None

@@ -117,11 +117,10 @@ class Runs(msgspec.Struct, array_like=True):
 
 
 class Series(msgspec.Struct, array_like=True):
-    """One metric: the model's snapshot, the last values, and the flagged ones that were not learned (`held`)."""
+    """One metric: the model's snapshot, and the last values."""
 
     model: bytes = b""
     last: list[float] = []
-    held: list[float] = []
 
 
 class Reference(msgspec.Struct, array_like=True):

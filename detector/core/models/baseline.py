@@ -1,0 +1,98 @@
+"""The model that is used unless another one is named: what is normal for a metric of pipeline runs."""
+
+import math
+import struct
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from detector.core.models import kernel
+from detector.core.models.kernel import Array
+from detector.core.models.reading import Reading
+
+_FORMAT = 1
+_HEAD = kernel.HEAD.itemsize
+_DAYS = kernel.SEASONS.fields["hour"][1] if kernel.SEASONS.fields else 0  # what a series without hours needs
+_ROW = np.zeros(1, np.intp)
+_DIRECTIONS = {"both": 0.0, "spike": 1.0, "drop": -1.0}
+
+
+@dataclass(slots=True)
+class Baseline:
+    """A level with seasons that are earned, a scale and tails of its own: see `kernel`, which has parts and sources.
+
+    `budget` is the share of the values of a healthy series that may be told as outliers (leaks, repeats and noise have
+    limits of their own, that it does not move); `effect` multiplies the least effect that is told (1: about 15 % of a
+    volume); `direction` is `both`, `spike` or `drop`.
+
+    >>> model = Baseline()
+    >>> readings = [model.judge_one(86_400.0 * day, 10_000 + 100 * (day % 3)) for day in range(30)]
+    >>> any(reading.alert for reading in readings), model.judge_one(86_400.0 * 30, 412).alert
+    (False, True)
+    """
+
+    kind: ClassVar[str] = "baseline"
+
+    budget: float = kernel.BUDGET
+    effect: float = 1.0
+    direction: Literal["both", "spike", "drop"] = "both"
+    _heads: Array = field(init=False, repr=False)
+    _seasons: Array = field(init=False, repr=False)
+    _parameters: Array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that make no sense. Raises `ValueError`."""
+        if not 0 < self.budget <= 0.1:
+            raise ValueError("budget: must be above 0 and at most 0.1")
+        if self.effect <= 0:
+            raise ValueError("effect: must be above 0")
+        if self.direction not in _DIRECTIONS:
+            raise ValueError(f"direction: must be one of {', '.join(_DIRECTIONS)}")
+        self._heads, self._seasons = kernel.blank(1)
+        self._parameters = np.array([self.budget, self.effect, _DIRECTIONS[self.direction]])
+
+    @property
+    def samples(self) -> int:
+        """How many values were seen."""
+        return int(self._heads["seen"][0])
+
+    def judge_one(self, at: float, x: float) -> Reading:
+        """Judge a value of the time `at` (seconds since 1970), then learn it. A number that is none is passed over."""
+        if not math.isfinite(x):
+            return Reading(0.0, False, -math.inf, math.nan, math.inf)
+        return _read(self._heads, self._seasons, self._parameters, at, x)
+
+    def score_one(self, at: float, x: float) -> float:
+        """The score that `judge_one` would give, in [0, 1]; nothing is learned."""
+        if not math.isfinite(x):
+            return 0.0
+        return _read(self._heads.copy(), self._seasons.copy(), self._parameters, at, x).score
+
+    def bounds(self) -> tuple[float, float, float]:
+        """(lower, expected, upper) in the unit of the values, whatever the day; infinitely wide while nothing is known."""
+        lower, expected, upper = kernel.bounds(self._heads[0])
+        return lower, expected, upper
+
+    def snapshot(self) -> bytes:
+        """The state, not the parameters. The hours are in it only once the series has some."""
+        seasons = self._seasons.tobytes()
+        if not self._seasons["hour_seen"].any():
+            seasons = seasons[:_DAYS]
+        return struct.pack("<B", _FORMAT) + self._heads.tobytes() + seasons
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take the state that `snapshot` wrote. Raises `ValueError` for anything else."""
+        size = len(snapshot) - 1 - _HEAD
+        if size not in (_DAYS, kernel.SEASONS.itemsize) or snapshot[0] != _FORMAT:
+            raise ValueError("not a snapshot of a baseline")
+        self._heads = np.frombuffer(snapshot, kernel.HEAD, 1, 1).copy()
+        seasons = snapshot[1 + _HEAD :].ljust(kernel.SEASONS.itemsize, b"\0")
+        self._seasons = np.frombuffer(seasons, kernel.SEASONS, 1).copy()
+
+
+def _read(heads: Array, seasons: Array, parameters: Array, at: float, x: float) -> Reading:
+    out = np.empty((1, kernel.WIDTH))
+    kernel.judge_many(heads, seasons, _ROW, at, np.array([x]), parameters, out)
+    score, alert, lower, expected, upper, cause = out[0].tolist()
+    return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)])

@@ -1,0 +1,19 @@
+"""What a model says of one value."""
+
+from typing import NamedTuple
+
+
+class Reading(NamedTuple):
+    """The verdict on one value, made before it was learned.
+
+    `score` is in [0, 1], and 0.5 is where an alert begins: `alert` says the same. `lower`, `expected` and `upper` are
+    in the unit of the value, and infinite where nothing is known yet. `cause` is a word for what gave the highest
+    score ("" where there is nothing to tell).
+    """
+
+    score: float
+    alert: bool
+    lower: float
+    expected: float
+    upper: float
+    cause: str = ""
