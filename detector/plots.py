@@ -1,83 +1,31 @@
-"""Pictures of a backtest as SVG: a series with its band and its alerts, or the episodes of entities on a line of time.
-
-Written by hand, since a plot library would be the largest dependency for the smallest part. The picture brings its own
-background and colours for light and dark, so that it can be read wherever it is pasted.
-"""
+"""Pictures of a backtest: a series with its band and its alerts, or the episodes of entities on a line of time."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from xml.sax.saxutils import escape
 
-from detector.errors import DetectorError
 from detector.findings import Finding
+from detector.paper import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Scale,
+    heights_axis,
+    moment,
+    picture,
+    said,
+    text,
+    times,
+    times_axis,
+)
 from detector.series import Judged
 
-WIDTH, HEIGHT = 1000, 420
-LEFT, RIGHT, TOP, BOTTOM = 76, 24, 76, 48
+HEIGHT = 420
 ROW = 26
 MOST_LINES = 60
 NAMES, LETTERS = 380, 46  # where the names of entities and checks end, and how long they may be
-TITLE = 95  # letters
-STYLE = """
-text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #4a5260; }
-.paper { fill: #ffffff; } .title { font-size: 16px; font-weight: 600; fill: #16191f; }
-.grid { stroke: #e3e6eb; } .axis { stroke: #9aa2af; } .band { fill: #a9c8f5; fill-opacity: .55; }
-.expected { stroke: #3b78c9; stroke-dasharray: 4 3; }
-.value { stroke: #2b303a; stroke-width: 1.2; stroke-linecap: round; }
-path, line { fill: none; stroke-width: 1; }
-.alert { fill: #d92d20; stroke: #ffffff; }
-.critical { fill: #d92d20; } .warning { fill: #e08a00; } .info { fill: #5b8def; }
-@media (prefers-color-scheme: dark) {
-text { fill: #aab2c0; } .paper { fill: #14171c; } .title { fill: #f1f3f6; }
-.grid { stroke: #2a2f38; } .axis { stroke: #6b7482; } .band { fill: #2d5c9e; }
-.expected { stroke: #7fb0f5; } .value { stroke: #dfe3ea; }
-.alert { fill: #ff6b5e; stroke: #14171c; }
-.critical { fill: #ff6b5e; } .warning { fill: #f2ab3c; } .info { fill: #82a9f7; }
-}"""
-SECONDS = (1, 5, 15, 30, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200)
-DAY = 86_400
-DAYS = (1, 2, 7, 14)
-MONTHS = (1, 3, 6, 12, 24, 60, 120)
-
-
-def save(svg: str, path: str) -> None:
-    """Write the picture. Raises `DetectorError` if it cannot be written."""
-    try:
-        Path(path).write_text(svg, encoding="utf-8")
-    except OSError as error:
-        raise DetectorError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """From what is measured to where it is drawn."""
-
-    low: float
-    high: float
-    begin: float
-    end: float
-
-    def __call__(self, x: float) -> float:
-        """Where x is drawn, to a tenth of a pixel."""
-        share = (x - self.low) / (self.high - self.low)
-        return round(self.begin + share * (self.end - self.begin), 1)
-
-
-def _picture(title: str, body: Sequence[str], height: int) -> str:
-    title = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
-    return "\n".join(
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-            f"<title>{_said(title)}</title><style>{STYLE}</style>",
-            f'<rect class="paper" width="{WIDTH}" height="{height}" rx="6"/>',
-            f'<text class="title" x="24" y="28">{_said(title)}</text>',
-            *body,
-            "</svg>\n",
-        )
-    )
 
 
 # ---------------------------------------------------------------- a series
@@ -87,18 +35,18 @@ def series(judged: Sequence[Judged], title: str) -> str:
     """The values as a line, what was expected as a band behind it, alerts as dots."""
     told = sorted((one for one in judged if one.row.x is not None), key=lambda one: one.row.at)
     if not told:
-        return _picture(title, [_text(LEFT, TOP + 20, "no values")], HEIGHT)
-    x = _times([one.row.at for one in told], LEFT)
+        return picture(title, [text(LEFT, TOP + 20, "no values")], HEIGHT)
+    x = times([one.row.at for one in told], LEFT)
     y = Scale(*_heights(told), HEIGHT - BOTTOM, TOP)
     alerts = [one for one in told if one.reading.alert]
     columns = list(_columns(told, x))
-    return _picture(
+    return picture(
         title,
         [
             *_legend(len(told), len(judged) - len(told), len(alerts)),
             f'<clipPath id="plot"><rect {_frame()}/></clipPath>',
-            *_heights_axis(y),
-            *_times_axis(x, HEIGHT),
+            *heights_axis(y),
+            *times_axis(x, HEIGHT),
             '<g clip-path="url(#plot)">',
             *(_band(part, y) for part in _known(columns)),
             *(_expected(part, y) for part in _known(columns)),
@@ -192,13 +140,13 @@ def _values(columns: Sequence[_Column], y: Scale) -> str:
 
 def _legend(values: int, missing: int, alerts: int) -> Iterator[str]:
     at = 24
-    yield f'<line class="value" x1="{at}" y1="50" x2="{at + 22}" y2="50"/>' + _text(at + 28, 54, _many(values, "value"))
+    yield f'<line class="value" x1="{at}" y1="50" x2="{at + 22}" y2="50"/>' + text(at + 28, 54, _many(values, "value"))
     yield f'<rect class="band" x="{at + 150}" y="44" width="22" height="12"/>'
     yield f'<line class="expected" x1="{at + 150}" y1="50" x2="{at + 172}" y2="50"/>'
-    yield _text(at + 178, 54, "expected")
-    yield f'<circle class="alert" cx="{at + 271}" cy="50" r="4"/>' + _text(at + 281, 54, _many(alerts, "alert"))
+    yield text(at + 178, 54, "expected")
+    yield f'<circle class="alert" cx="{at + 271}" cy="50" r="4"/>' + text(at + 281, 54, _many(alerts, "alert"))
     if missing:
-        yield _text(at + 390, 54, f"{missing:,} missing")
+        yield text(at + 390, 54, f"{missing:,} missing")
 
 
 # ---------------------------------------------------------------- episodes
@@ -211,33 +159,33 @@ def timeline(findings: Sequence[Finding], begin: float, end: float, title: str) 
         rows.setdefault((finding.entity, finding.check), []).append(finding)
     shown = sorted(sorted(rows, key=lambda name: -len(rows[name]))[:MOST_LINES])
     height = TOP + max(len(shown), 1) * ROW + BOTTOM
-    x = _times([begin, end], NAMES)
-    body = [*_severities(len(rows) - len(shown)), *_times_axis(x, height)]
+    x = times([begin, end], NAMES)
+    body = [*_severities(len(rows) - len(shown)), *times_axis(x, height)]
     if not shown:
-        body.append(_text(NAMES + 8, TOP + 17, "no anomalies"))
+        body.append(text(NAMES + 8, TOP + 17, "no anomalies"))
     for place, name in enumerate(shown):
         y = TOP + place * ROW
         body.append(f'<line class="grid" x1="24" y1="{y + ROW}" x2="{WIDTH - RIGHT}" y2="{y + ROW}"/>')
-        body.append(f"<g><title>{_said(' '.join(name))}</title>{_text(NAMES - 8, y + 17, _short(*name), 'end')}</g>")
+        body.append(f"<g><title>{said(' '.join(name))}</title>{text(NAMES - 8, y + 17, _short(*name), 'end')}</g>")
         body += [_bar(finding, x, y + 5, end) for finding in rows[name]]
-    return _picture(title, body, height)
+    return picture(title, body, height)
 
 
 def _bar(finding: Finding, x: Scale, y: float, end: float) -> str:
     since, until = x(finding.since), x(min(finding.end, end))
-    words = f"{_moment(finding.since)} {finding.severity} {finding.check}: {finding.summary}"
+    words = f"{moment(finding.since)} {finding.severity} {finding.check}: {finding.summary}"
     return (
         f'<rect class="{finding.severity}" x="{since}" y="{y}" width="{max(round(until - since, 1), 3)}"'
-        f' height="{ROW - 10}" rx="2"><title>{_said(words)}</title></rect>'
+        f' height="{ROW - 10}" rx="2"><title>{said(words)}</title></rect>'
     )
 
 
 def _severities(hidden: int) -> Iterator[str]:
     for place, severity in enumerate(("critical", "warning", "info")):
         at = 24 + place * 90
-        yield f'<rect class="{severity}" x="{at}" y="45" width="12" height="12" rx="2"/>' + _text(at + 18, 55, severity)
+        yield f'<rect class="{severity}" x="{at}" y="45" width="12" height="12" rx="2"/>' + text(at + 18, 55, severity)
     if hidden:
-        yield _text(314, 55, f"{hidden:,} more lines, with fewer episodes, are not shown")
+        yield text(314, 55, f"{hidden:,} more lines, with fewer episodes, are not shown")
 
 
 def _short(entity: str, check: str) -> str:
@@ -246,92 +194,5 @@ def _short(entity: str, check: str) -> str:
     return f"{entity if len(entity) <= room else f'…{entity[1 - room :]}'} · {check}"
 
 
-# ---------------------------------------------------------------- axes
-
-
-def _times(times: Sequence[float], left: float) -> Scale:
-    low, high = min(times), max(times)
-    return Scale(low, high if high > low else low + 1.0, left, WIDTH - RIGHT)
-
-
-def _times_axis(x: Scale, height: int) -> Iterator[str]:
-    """Lines at round times, and below them how these are called, in UTC."""
-    bottom = height - BOTTOM
-    for at, label in _round_times(x.low, x.high):
-        yield f'<line class="grid" x1="{x(at)}" y1="{TOP}" x2="{x(at)}" y2="{bottom}"/>'
-        yield _text(x(at), bottom + 17, label, "middle")
-    yield f'<line class="axis" x1="{x.begin}" y1="{bottom}" x2="{WIDTH - RIGHT}" y2="{bottom}"/>'
-    yield _text(WIDTH - RIGHT, height - 10, f"{_moment(x.low)} to {_moment(x.high)} UTC", "end")
-
-
-def _round_times(low: float, high: float) -> list[tuple[float, str]]:
-    """At most ten round times and their names."""
-    most = 10
-    for step in (*SECONDS, *(day * DAY for day in DAYS)):
-        if (high - low) / step <= most:
-            times = [at * step for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
-            return [(at, _named(at, step)) for at in times]
-    begin, end = datetime.fromtimestamp(low, UTC), datetime.fromtimestamp(high, UTC)
-    first, last = begin.year * 12 + begin.month, end.year * 12 + end.month - 1  # the first whole month, and the last
-    step = next((months for months in MONTHS if (last - first) / months <= most), 600)
-    months = [month for month in range(first, last + 1) if month % step == 0 and month < 9999 * 12]
-    return [(_month(month).timestamp(), _month(month).strftime("%b %Y" if step < 12 else "%Y")) for month in months]
-
-
-def _month(number: int) -> datetime:
-    return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
-
-
-def _named(at: float, step: float) -> str:
-    when = datetime.fromtimestamp(at, UTC)
-    if step >= DAY or (when.hour, when.minute, when.second) == (0, 0, 0):
-        return when.strftime("%d %b")
-    return when.strftime("%H:%M" if step >= 60 else "%H:%M:%S")
-
-
-def _moment(at: float) -> str:
-    when = datetime.fromtimestamp(0, UTC) + timedelta(seconds=at)
-    return when.strftime("%d %b %Y %H:%M")
-
-
-def _heights_axis(y: Scale) -> Iterator[str]:
-    step = _round_step((y.high - y.low) / 5)
-    size, letter = _unit(max(abs(y.low), abs(y.high)))
-    places = _places(step / size)
-    for number in range(math.ceil(y.low / step), math.floor(y.high / step) + 1):
-        height = y(number * step)
-        yield f'<line class="grid" x1="{LEFT}" y1="{height}" x2="{WIDTH - RIGHT}" y2="{height}"/>'
-        label = f"{number * step / size:.{places}f}{letter if number else ''}" if places < 9 else f"{number * step:.3g}"
-        yield _text(LEFT - 8, height + 4, label, "end")
-
-
-def _round_step(rough: float) -> float:
-    """The round number that is not smaller: 1, 2, 2.5 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next((times * power for times in (1, 2, 2.5, 5) if times * power >= rough), 10 * power)
-
-
-def _unit(largest: float) -> tuple[float, str]:
-    """Thousands and more have a letter; what has none is written with its power of ten."""
-    if largest >= 1e15:
-        return 10.0 ** math.floor(math.log10(largest)), f"e{math.floor(math.log10(largest))}"
-    units = ((2e12, 1e12, "T"), (2e9, 1e9, "G"), (2e6, 1e6, "M"), (1e4, 1e3, "k"))
-    return next(((size, letter) for least, size, letter in units if largest >= least), (1.0, ""))
-
-
-def _places(step: float) -> int:
-    """The decimal places that tell a step from the next."""
-    return next((places for places in range(9) if abs(step - round(step, places)) < step * 1e-6), 9)
-
-
 def _many(count: int, one: str) -> str:
     return f"{count:,} {one if count == 1 else f'{one}s'}"
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{_said(text)}</text>'
-
-
-def _said(text: str) -> str:
-    """A text in XML, which has no place for control characters."""
-    return escape("".join(c if c.isprintable() else " " for c in text), {'"': "&quot;"})

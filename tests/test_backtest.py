@@ -16,7 +16,8 @@ from detector.codecs.encoding import encode_json, encode_run_event
 from detector.config import Config, load
 from detector.core.emissions import Emission
 from detector.core.events import Dataset, RunEvent, RunState
-from detector.core.models.band import Band
+from detector.core.models.baseline import Baseline
+from detector.core.models.reading import Reading
 from detector.core.rules import Rules, Settings
 from detector.errors import DetectorError
 from detector.settings import rules_of
@@ -280,12 +281,13 @@ def control(history: list[RunEvent], every_tick: bool) -> list[Emission]:
 # ---------------------------------------------------------------- what cannot be judged
 
 
-class Refusing(Band):
+class Refusing(Baseline):
     """A model that breaks at small values, as a plug-in of somebody's own might."""
 
-    def learn_one(self, x: float) -> None:
+    def judge_one(self, at: float, x: float) -> Reading:
         if x < 100.0:
             raise ZeroDivisionError
+        return Baseline.judge_one(self, at, x)
 
 
 def test_a_record_that_breaks_a_model_is_set_aside_and_the_rest_is_judged() -> None:

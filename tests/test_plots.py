@@ -10,7 +10,8 @@ import pytest
 from detector.core.models.reading import Reading
 from detector.errors import DetectorError
 from detector.findings import Finding
-from detector.plots import MOST_LINES, save, series, timeline
+from detector.paper import save
+from detector.plots import MOST_LINES, series, timeline
 from detector.series import NOTHING, Judged, Row
 
 SVG = "{http://www.w3.org/2000/svg}"

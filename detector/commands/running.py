@@ -4,14 +4,19 @@ import signal
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from detector.commands.common import INTERRUPTED, AsJson, ConfigPath, configuration, console, readable, write_line
-
-if TYPE_CHECKING:
-    from detector.backtest import Summary
+from detector.commands import backtests
+from detector.commands.common import (
+    INTERRUPTED,
+    AsJson,
+    ConfigPath,
+    configuration,
+    console,
+    readable,
+)
 
 STAGES = ("ingest", "worker")
 
@@ -72,66 +77,84 @@ class _Stop:
         self.event.set()
 
 
-def _all_readable(files: list[Path]) -> list[Path]:
-    return [readable(file) for file in files]
+def _all_readable(files: list[Path] | None) -> list[Path]:
+    return [readable(file) for file in files or ()]
+
+
+def _readable(file: Path | None) -> Path | None:
+    return None if file is None else readable(file)
 
 
 def backtest(
     files: Annotated[
-        list[Path],
-        typer.Argument(callback=_all_readable, metavar="FILE...", help="A line an event; - is a pipe."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            callback=_all_readable, metavar="FILE...", show_default=False, help="A line an event; - is a pipe."
+        ),
+    ] = None,
     config: ConfigPath = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare", callback=_readable, metavar="FILE", help="Another configuration: what does it find instead?"
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", callback=_readable, metavar="FILE", help="One series instead of events; - is a pipe."),
+    ] = None,
+    time: Annotated[str, typer.Option("--time", metavar="COLUMN", help="Of the CSV: the time.")] = "timestamp",
+    value: Annotated[str, typer.Option("--value", metavar="COLUMN", help="Of the CSV: the value.")] = "value",
+    metric: Annotated[
+        str, typer.Option("--metric", metavar="NAME", help="Of the CSV: what it is a series of.")
+    ] = "value",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Of the CSV: write each row and its score here; - is a pipe."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture of it, as SVG.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """What would Detector have said of this history? Needs no Kafka and no Redis.
 
     An event is OpenLineage or Detector's own JSON, or a captured record of one: {"key", "timestamp", "value"}.
 
-    A history, judged with another configuration:
+        detector backtest events.jsonl --plot findings.svg
 
-        detector backtest --config stricter.yaml events.jsonl
+    What would another configuration have found?
+
+        detector backtest --compare stricter.yaml events.jsonl
+
+    A series of numbers, with a score for each row:
+
+        detector backtest --csv series.csv --out scores.csv --plot series.svg
 
     Straight from a topic:
 
         kcat -C -e -t openlineage.events | detector backtest -
     """
-    from detector import backtest as history
-
-    out = write_line if as_json else _Readable()
-    summary = history.run([str(file) for file in files], configuration(config), out)
-    if not as_json:
-        typer.echo(told(summary), err=True)
-
-
-class _Readable:
-    """Writes the lines of JSON that a backtest makes as `detector tail` does."""
-
-    def __init__(self) -> None:
-        from detector.commands.events import Screen
-
-        self._screen = Screen()
-
-    def __call__(self, line: bytes) -> None:
-        import msgspec
-
-        event: dict[str, Any] = msgspec.json.decode(line)
-        if "summary" not in event:
-            data = event["data"] or {}
-            self._screen.show(0.0, data.get("entity", event["subject"]), event)
-
-
-def told(summary: "Summary") -> str:
-    """What was read and what was found, in two sentences."""
-    dead = "".join(f", {count:,} not readable ({reason})" for reason, count in summary.dead_lettered.items())
-    return (
-        f"{_count(summary.read, 'line')}{dead}: {_count(summary.runs, 'run')} of {_count(summary.jobs, 'job')},"
-        f" {_count(summary.datasets, 'dataset')}. {_count(summary.findings, 'anomaly', 'anomalies')}."
+    history = files or []
+    if csv is not None:
+        _alone(bool(history), "FILE...", "--csv")
+        _alone(compare is not None, "--compare", "--csv")
+        backtests.series(csv, backtests.Columns(time, value, metric), config, out, plot, as_json)
+        return
+    _alone(out is not None, "--out is for a series: it", "a history of events")
+    _alone(
+        (time, value, metric) != backtests.Columns(), "--time, --value and --metric are for a series: they", "events"
     )
+    if not history:
+        raise typer.BadParameter("what is the history? Name files of events, or a series with --csv")
+    if compare is not None:
+        _alone(plot is not None, "--plot", "--compare")
+        backtests.compare(history, config, compare, as_json)
+    else:
+        backtests.history(history, config, plot, as_json)
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+def _alone(given: bool, one: str, other: str) -> None:
+    if given:
+        raise typer.BadParameter(f"{one} cannot go with {other}")
 
 
 def demo(
