@@ -82,7 +82,8 @@ def picture(title: str, body: Sequence[str], height: int) -> str:
 def times(times: Sequence[float], left: float) -> Scale:
     """From the first to the last of these times, from `left` to the right edge."""
     low, high = min(times), max(times)
-    return Scale(low, high if high > low else low + 1.0, left, WIDTH - RIGHT)
+    alone = 0.0 if high > low else 1_800.0
+    return Scale(low - alone, high + alone, left, WIDTH - RIGHT)
 
 
 def times_axis(x: Scale, height: int) -> Iterator[str]:
@@ -90,7 +91,7 @@ def times_axis(x: Scale, height: int) -> Iterator[str]:
     bottom = height - BOTTOM
     for at, label in _round_times(x.low, x.high):
         yield f'<line class="grid" x1="{x(at)}" y1="{TOP}" x2="{x(at)}" y2="{bottom}"/>'
-        yield text(x(at), bottom + 17, label, "middle")
+        yield text(min(x(at), WIDTH - RIGHT - 8), bottom + 17, label, "middle")
     yield f'<line class="axis" x1="{x.begin}" y1="{bottom}" x2="{WIDTH - RIGHT}" y2="{bottom}"/>'
     yield text(WIDTH - RIGHT, height - 10, f"{moment(x.low)} to {moment(x.high)} UTC", "end")
 
@@ -128,13 +129,13 @@ def moment(at: float) -> str:
 
 def heights_axis(y: Scale) -> Iterator[str]:
     """Lines at round numbers, and these beside them."""
-    step = _round_step((y.high - y.low) / 5)
+    step = _round_step((y.high - y.low) / 7)
     size, letter = _unit(max(abs(y.low), abs(y.high)))
     places = _places(step / size)
     for number in range(math.ceil(y.low / step), math.floor(y.high / step) + 1):
         height = y(number * step)
         yield f'<line class="grid" x1="{LEFT}" y1="{height}" x2="{WIDTH - RIGHT}" y2="{height}"/>'
-        label = f"{number * step / size:.{places}f}{letter if number else ''}" if places < 9 else f"{number * step:.3g}"
+        label = f"{number * step / size:.{places}f}{letter}" if number and places < 9 else f"{number * step:.3g}"
         yield text(LEFT - 8, height + 4, label, "end")
 
 

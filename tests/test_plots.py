@@ -107,7 +107,8 @@ def test_times_are_round_and_few(length: float, label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("high", "label"), [(0.02, "0.02"), (8.0, "7.5"), (2_000.0, "1500"), (45_000.0, "20k"), (3e6, "2M"), (3e7, "20M")]
+    ("high", "label"),
+    [(0.02, "0.015"), (8.0, "6"), (2_000.0, "1500"), (45_000.0, "20k"), (3e6, "2.0M"), (3e7, "20M"), (5.0, "0")],
 )
 def test_heights_are_round_and_short(high: float, label: str) -> None:
     assert label in words(series(judged(0.0, high), "t"))
