@@ -1,10 +1,11 @@
 """Series of another structure than pipebench's, with faults of known place. Nothing may be tuned on these.
 
-Entities have one to four series that share a latent factor. Times are those of a cron in local time with its change to
 Entities have one to four series that share a latent factor. Times are those of a cron in local time with its change
 to summer time, of an hourly or a quarter-hourly job, or of bursts: irregular, with gaps and batches. Levels are
 products of seasons, a growth that saturates and a regime, of which two alternate (level and variance: what pipebench
 calls a legitimate change). Noise grows with the level; tails are skewed; some series are mostly zero, some counters.
+"""
+
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
