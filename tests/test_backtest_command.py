@@ -115,7 +115,7 @@ def test_seconds_since_1970_are_shown_as_dates_and_only_the_worst_of_very_many()
     histories.show_series(judged, episodes(judged), "rows", as_json=False, screen=console)
 
     lines = shown(console)
-    assert lines[0] == "from to rows rows expected score cause"
+    assert lines[0] == "from to length rows expected score cause"
     assert "1970-01-01 00:03:20 1970-01-01 00:03:20 1 9 1 to 3 0.90 level" in lines
     assert lines[-1] == "400 rows. 200 anomalies in 200 rows. The 50 with the highest scores are shown."
     assert len(lines) == 53

@@ -126,7 +126,7 @@ def show_series(
         write_line(msgspec.json.encode({"summary": {**counts, "alerts": alerts, "episodes": len(episodes)}}))
         return
     screen = screen or console()
-    table = _table("from", "to", "rows", metric, "expected", "score", "cause")
+    table = _table("from", "to", "length", metric, "expected", "score", "cause")
     shown = sorted(episodes, key=lambda episode: -episode.worst.reading.score)[:MOST]
     for episode in sorted(shown, key=lambda episode: episode.first.row.at):
         row, said = episode.worst
