@@ -1,16 +1,18 @@
 """What a dataset's entity does with what runs write to it, with the checks of others, and with profiles."""
 
-from detector.core.events import Assertion, DatasetObserved, Profiled
+from detector.core.columns import judge_columns
+from detector.core.events import TERMINAL, Assertion, DatasetObserved, Profiled
 from detector.core.jobs import keep_newest
 from detector.core.judge import judge
 from detector.core.ledger import close, find_run, hash_of, is_new_profile, note_time
-from detector.core.state import NEVER, Good, Run
+from detector.core.state import NEVER, Good, Measured, Run
 from detector.core.turn import CRITICAL, INFO, Turn
 
 # A run that reads a dataset and writes it is two runs there; a profile without a run is one of its own.
 READER, PROFILE = "\0", "profile\0"
 MAX_CHECKS = 1_000
 NAMED_CHECKS = 10
+MAX_WAITING = 64_000
 KEEP_FAILING = 100
 FORGET_FAILING = 7 * 86_400.0
 
@@ -23,7 +25,10 @@ def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
         outcomes: dict[str, bool] = {}
         _fold_assertions(outcomes, seen.dataset.assertions)
         _assertions(turn, outcomes, None)
-    elif seen.run_id is not None and (seen.role == "output" or seen.dataset.assertions):
+        _on_described(turn, seen)
+    elif seen.run_id is not None and (
+        seen.role == "output" or seen.dataset.assertions or seen.dataset.profile is not None
+    ):
         _on_write(turn, seen, seen.run_id if seen.role == "output" else f"{seen.run_id}{READER}{seen.job}")
 
 
@@ -48,6 +53,8 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
         _judge_facts(turn, run)
     else:
         _judge_assertions(turn, run)  # a check that failed has failed, and the end may not speak of this dataset
+        if seen.role == "input":
+            run.severity = max(run.severity, judge_columns(turn, run, _told_as(run)))
     if run.severity > before:
         turn.outcome(run.hash, run.severity, _reason(run), run.began)
 
@@ -64,6 +71,11 @@ def _fold(run: Run, seen: DatasetObserved, over: bool) -> None:
                 run.metrics[name] = value
     run.version = (run.version or dataset.version) if stale else (dataset.version or run.version)
     _fold_assertions(run.assertions, dataset.assertions)
+    if dataset.profile is not None and "columns" not in run.judged and not (stale and run.measured):
+        if seen.state not in TERMINAL and len(dataset.profile.values) > MAX_WAITING:
+            return  # the end of the run may tell it again; until then the state would carry it
+        grain = "load" if seen.role == "output" else "read"
+        run.measured = Measured(dataset.profile, dataset.rows, dataset.bytes, grain, run.id)
 
 
 def _fold_assertions(outcomes: dict[str, bool], told: tuple[Assertion, ...]) -> None:
@@ -78,6 +90,8 @@ def _judge_write(turn: Turn, run: Run) -> None:
     """A run that failed wrote nothing that can be judged: its job says so. One good run does not mend the checks that
     fail in another.
     """
+    if run.state != "COMPLETE":
+        run.measured = None
     if run.state == "COMPLETE":
         _judge_facts(turn, run)
     elif run.assertions:
@@ -100,6 +114,9 @@ def _judge_facts(turn: Turn, run: Run) -> None:
         if watches and metric not in run.judged:
             run.judged.append(metric)
             run.severity = max(run.severity, judge(turn, metric, value, _told_as(run)))
+    if run.state == "COMPLETE" and not run.streaming:
+        run.severity = max(run.severity, judge_columns(turn, run, _told_as(run)))
+    run.measured = None
     _judge_assertions(turn, run)
 
 
@@ -146,8 +163,20 @@ def _told_as(run: Run) -> str | None:
     return None if run.id.startswith(PROFILE) else run.id.partition(READER)[0]
 
 
+def _on_described(turn: Turn, seen: DatasetObserved) -> None:
+    """What somebody measured of the whole table, outside any run."""
+    dataset = seen.dataset
+    name = f"{PROFILE}table/{seen.event_time}"
+    if dataset.profile is None or not is_new_profile(turn.entity.runs, name, seen.event_time, turn.believed(NEVER)):
+        return
+    run = Run(name, hash_of(name), turn.now, version=dataset.version)
+    note_time(run, "COMPLETE", seen.event_time)
+    run.measured = Measured(dataset.profile, dataset.rows, dataset.bytes, "table", name)
+    _judge_write(turn, run)
+
+
 def on_profile(turn: Turn, seen: Profiled) -> None:
-    """Judge the size of a profiled set of rows. Profiles at different grains are different series."""
+    """Judge the size and the columns of a profiled set of rows. Profiles at different grains are different series."""
     profile, runs = seen.profile, turn.entity.runs
     name = f"{PROFILE}{profile.grain}/{profile.partition}/{profile.window_end}/{profile.run_id}/{profile.event_time}"
     if not is_new_profile(runs, name, profile.event_time, turn.believed(NEVER)):
@@ -159,4 +188,7 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
     for metric, value in (("rows", profile.rows), ("bytes", profile.bytes)):
         if value is not None:
             run.metrics[f"profile_{metric}:{profile.grain}"] = value
+    if profile.statistics is not None:
+        which = profile.run_id or f"{profile.partition or ''}/{profile.window_end or ''}".strip("/")
+        run.measured = Measured(profile.statistics, profile.rows, profile.bytes, profile.grain, which)
     _judge_write(turn, run)

@@ -7,7 +7,7 @@ here knows an entity: `columns` judges.
 import math
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ COUNTS = frozenset({"count", "null_count", "distinct", "sum"})
 AMOUNTS = ("mean", "std", "min", "max")
 TIME_WORDS = ("_at", "_ts", "_time", "_date", "timestamp", "datetime", "eventtime", "updated", "created")
 UNITS_OF_TIME = (1.0, 1e3, 1e6, 1e9)  # in a second
-Kind = Literal["rate", "count", "value"]
 Column = Mapping[str, float]
 
 
@@ -41,16 +40,6 @@ class Fingerprint(NamedTuple):
     exact: bytes
     shape: bytes
     telling: int
-
-
-def kind_of(metric: str) -> Kind:
-    """What a series of a profile is made of: a rate (0 to 1), an amount that is not negative, or any number."""
-    name = metric.partition("(")[0]
-    if name.endswith("share"):
-        return "rate"
-    if name in ("distinct", "distinct_ratio", "std", "age", "drift", "shift", "mix", "bytes_per_row") or "length" in name:
-        return "count"
-    return "value"
 
 
 def columns_of(statistics: Statistics) -> dict[str, dict[str, float]]:
@@ -175,9 +164,10 @@ def fingerprint(columns: Mapping[str, Column], at: float) -> Fingerprint:
             if statistic in ("mean", "sum", "std") or _fraction(statistic) is not None:
                 exact.update(f"{name}\0{statistic}\0{x:.12g}\0".encode())
                 telling += x != int(x) or abs(x) >= LARGE
-        for statistic, x in (("mean", mean_of(column, None)), ("min", column.get("min")), ("max", column.get("max"))):
-            if x is not None:
-                shape.update(f"{name}\0{statistic}\0{x:.9g}\0".encode())
+        extremes = ("min", column.get("min")), ("max", column.get("max"))
+        for statistic, found in (("mean", mean_of(column, None)), *extremes):
+            if found is not None:
+                shape.update(f"{name}\0{statistic}\0{found:.9g}\0".encode())
     return Fingerprint(exact.digest(), shape.digest(), telling)
 
 

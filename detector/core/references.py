@@ -98,7 +98,8 @@ def _distinct(name: str, column: Column, rows: float | None, reference: Referenc
         ratio = math.nan
         if reference.seen >= READY and reference.distinct:
             grown = math.log(values) - (count - usual)
-            ratio = distinct / _exp(min(max(_log(distinct), count + min(grown, 0.0)), count + max(grown, 0.0)))
+            near = min(max(_log(distinct), count + min(grown, 0.0)), count + max(grown, 0.0))
+            ratio = round(distinct / _exp(near), 3)  # the reference has no more digits
         yield Value(f"distinct_ratio({name})", name, ratio, 2)
 
 

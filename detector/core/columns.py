@@ -1,0 +1,198 @@
+"""Judges the columns of one load: each series by itself, and all that is unusual told as one anomaly.
+
+One fault moves many series (a join that lost half its rows moves every mean), and a person needs to be told once. What
+is flagged is not learned into the references either, or the fault would be what the next load is compared with.
+"""
+
+import math
+from collections.abc import Mapping
+
+from detector.core import profiles, references
+from detector.core.emissions import SEVERITIES, Contributor
+from detector.core.judge import Finding, observe
+from detector.core.models import kernel
+from detector.core.profiles import Column, Fingerprint, Value
+from detector.core.references import ALPHA, DISTANCES, Categories, Load
+from detector.core.state import Loads, Measured, Run
+from detector.core.text import number, rounded
+from detector.core.turn import INFO, WARNING, Turn
+
+MAX_GRAINS = 4
+MAX_WATCHED = 900  # series of a grain
+LEAST = 0.1  # of a distance, or of a ratio from 1: what is nearer has not changed
+REPEATED = kernel.CAUSES[kernel.STUCK]
+NAMED, KEEP_CONTRIBUTORS, LONGEST = 3, 20, 100
+NO_LOADS = ("read", "table")
+TELLING, MIN_ROWS, COMPARED = 3, 10, 3
+RARE, USUAL = 0.08, 0.2  # share of loads that repeat the one before: less is news, more is how this dataset is
+
+
+def judge_columns(turn: Turn, run: Run, run_id: str | None) -> int:
+    """Judge what was measured of a load, once; then forget it. Returns the worst severity."""
+    measured, run.measured = run.measured, None
+    if measured is None:
+        return INFO
+    run.judged.append("columns")
+    loads = turn.entity.loads.get(measured.grain)
+    if loads is None:
+        if len(turn.entity.loads) >= MAX_GRAINS:
+            return INFO
+        loads = turn.entity.loads[measured.grain] = Loads()
+    columns = dict(list(profiles.columns_of(measured.statistics).items())[: references.MAX_COLUMNS])
+    rows = profiles.rows_of(measured.rows, columns)
+    if rows == 0:
+        return INFO  # nothing can be said of no rows; that there are none is told elsewhere
+    at = run.ended or turn.at
+    found = profiles.fingerprint(columns, at)
+    repeats = rows == loads.rows and found.exact == loads.exact
+    again = _same_data(turn, loads, measured, found, rows, run_id)
+    load = Load(columns, rows, at, profiles.fractions_of(measured.statistics), _shares(measured, columns, rows))
+    flagged = _moved(turn, loads, measured, load, run_id, repeats)
+    if max(again, run.severity) == INFO:
+        references.learn(loads, load, {value.column for value, _ in flagged})
+    return max([again, *(finding.severity for _, finding in flagged)])
+
+
+def _shares(measured: Measured, columns: Mapping[str, Column], rows: float | None) -> dict[str, dict[str, float]]:
+    top_values = measured.statistics.top_values.items()
+    return {name: profiles.shares_of(counts, columns[name], rows) for name, counts in top_values if name in columns}
+
+
+def _watched(turn: Turn, metric: str) -> bool:
+    return turn.settings.metrics is None or metric in turn.settings.metrics
+
+
+# ---------------------------------------------------------------- the same data again
+
+
+def _same_data(
+    turn: Turn, loads: Loads, measured: Measured, found: Fingerprint, rows: float | None, run_id: str | None
+) -> int:
+    """Whether this load is the one before once more. A dataset that often is so does not alarm."""
+    check = _named("same_data", measured.grain)
+    before, again = loads.rows, bool(measured.of) and measured.of == loads.of
+    comparable = rows is not None and min(rows, before) >= MIN_ROWS and min(found.telling, loads.telling) >= TELLING
+    repeats = comparable and rows == before and found.exact == loads.exact
+    doubled = comparable and rows == 2 * before and found.shape == loads.shape
+    compared, share = loads.compared, loads.repeats
+    loads.exact, loads.shape, loads.telling, loads.rows = found.exact, found.shape, found.telling, rows or 0.0
+    loads.of = measured.of
+    if again or measured.grain in NO_LOADS or not before or not _watched(turn, check):
+        return INFO  # the same rows were looked at twice, which says nothing
+    loads.compared += 1
+    loads.repeats += max(ALPHA, 1 / loads.compared) * (repeats - share)
+    news = compared >= COMPARED and share <= RARE
+    if doubled and news:
+        told = (
+            f"the same rows twice: {number(rows or 0.0, 'rows')} are twice the {number(before, None)} of the last load"
+        )
+        turn.find(check, WARNING, f"{told}, with the same means and extremes", run_id)
+        return WARNING
+    if repeats and news:
+        told = f"this profile repeats the last one exactly in {found.telling} of {found.telling} statistics"
+        turn.find(check, WARNING, f"the same data again: {told}, and has as many rows", run_id)
+        return WARNING
+    if not repeats:
+        turn.over(check, "other data came", run_id)
+    elif loads.repeats >= USUAL:
+        turn.over(check, "this data is often loaded again, which is usual now", run_id)
+    return INFO
+
+
+def _named(name: str, grain: str) -> str:
+    return name if grain == "load" else f"{name}:{grain}"
+
+
+# ---------------------------------------------------------------- columns that moved
+
+
+def _moved(
+    turn: Turn, loads: Loads, measured: Measured, load: Load, run_id: str | None, repeats: bool
+) -> list[tuple[Value, Finding]]:
+    """Judge the series of a load, and tell what is unusual in it, the worst first."""
+    values = [*profiles.series(load.columns, load.rows, load.at), *references.series(loads, load)]
+    if measured.bytes is not None and load.rows:
+        values.append(Value("bytes_per_row", "", measured.bytes / load.rows, 1))
+    flagged = _observed(turn, values, measured.grain)
+    if repeats:  # which is told, or not, of the whole load
+        flagged = [(value, finding) for value, finding in flagged if finding.cause != REPEATED]
+    check = _named("columns", measured.grain)
+    if flagged:
+        changed = references.changes(loads, load)
+        _tell(turn, check, flagged, sum(math.isfinite(value.value) for value in values), changed, run_id)
+    else:
+        turn.over(check, "back to normal, or to a new normal", run_id)
+    return flagged
+
+
+def _observed(turn: Turn, values: list[Value], grain: str) -> list[tuple[Value, Finding]]:
+    """Judge all series, the ones that matter most first: those that are too many are not watched.
+
+    A distance that cannot be told yet is NaN, and keeps its place until it can.
+    """
+    flagged: list[tuple[Value, Finding]] = []
+    for value in sorted(values, key=lambda value: value.order)[:MAX_WATCHED]:
+        metric = _named(value.metric, grain)
+        judged = math.isfinite(value.value) and _watched(turn, metric)
+        finding = observe(turn, metric, value.value) if judged else None
+        if finding is not None and not _harmless(value, finding):
+            flagged.append((value, finding))
+    return sorted(flagged, key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
+
+
+def _harmless(value: Value, finding: Finding) -> bool:
+    """Nearer to what is usual than usual, or near enough; data that is newer than usual."""
+    name = value.metric.partition("(")[0]
+    if name == "distinct_ratio":
+        return 1 - LEAST < value.value < 1 + LEAST
+    if name in DISTANCES:
+        return finding.direction == "low" or value.value < LEAST
+    return name == "age" and finding.direction == "low"
+
+
+def _tell(
+    turn: Turn,
+    check: str,
+    flagged: list[tuple[Value, Finding]],
+    of: int,
+    changed: Mapping[str, Categories],
+    run_id: str | None,
+) -> None:
+    named: dict[str, str] = {}
+    for value, finding in flagged:
+        named.setdefault(value.column, _sentence(finding))
+    worst = list(named.values())[:NAMED]
+    more = f"; and {len(named) - len(worst)} more columns" if len(named) > len(worst) else ""
+    summary = f"{len(flagged)} of {of} series of columns are unusual: {'; '.join(worst)}{more}"
+    nothing = Categories({}, {})
+    contributors = [
+        _contributor(finding, changed.get(value.column, nothing) if value.metric.startswith("mix(") else nothing)
+        for value, finding in flagged[:KEEP_CONTRIBUTORS]
+    ]
+    turn.find(check, flagged[0][1].severity, summary, run_id, contributors=contributors)
+
+
+def _sentence(finding: Finding) -> str:
+    lower, upper = _told(finding.lower), _told(finding.upper)
+    return f"{finding.metric[:LONGEST]} {_told(finding.observed)}, expected {lower} to {upper}"
+
+
+def _told(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "any"
+    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _contributor(finding: Finding, categories: Categories) -> Contributor:
+    return Contributor(
+        metric=finding.metric,
+        severity=SEVERITIES[finding.severity],
+        observed=rounded(finding.observed),
+        expected=rounded(finding.expected),
+        lower=rounded(finding.lower),
+        upper=rounded(finding.upper),
+        score=rounded(finding.score),
+        direction=finding.direction,
+        new_values=categories.new,
+        vanished_values=categories.vanished,
+    )
