@@ -13,7 +13,7 @@ PIP_INSTALL = set -o pipefail; $(PY) -m pip install --disable-pip-version-check 
 DOTS := | awk '/^Collecting/ { printf "."; fflush() } END { print " done" }'
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  ARGS=... is handed on, as in: make test ARGS='tests/core -k breaker'"
 
 demo: $(VENV)/runtime.stamp ## a company of pipelines with faults, everything embedded (needs Python only)
@@ -39,6 +39,9 @@ golden: $(VENV)/dev.stamp ## rewrite the expected files below tests/golden: revi
 bench: $(VENV)/dev.stamp $(VENV)-bench/bench.stamp ## speed, side by side with what one would run instead
 	@BENCH_PYTHON=$(VENV)-bench/bin/python $(PY) -m bench $(ARGS)
 
+bench-detection: $(VENV)/dev.stamp $(VENV)-bench/bench.stamp ## does it find faults? baselines side by side, see docs/benchmarks.md
+	@BENCH_PYTHON=$(VENV)-bench/bin/python $(PY) -m bench.detection $(ARGS)
+
 lock: $(VENV)-lock/lock.stamp ## resolve the dependencies again into the lock files (UPGRADE=--upgrade for newer ones)
 	@$(VENV)-lock/bin/uv $(LOCK) pyproject.toml -o requirements.lock
 	@$(VENV)-lock/bin/uv $(LOCK) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
@@ -49,7 +52,7 @@ clean: ## remove the virtual environments and everything built
 	@rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test check format golden bench lock clean
+.PHONY: help demo test check format golden bench bench-detection lock clean
 
 # --universal: one lock for Python 3.11 to 3.13, Linux and macOS. No address of an index is kept in it.
 UPGRADE ?=
