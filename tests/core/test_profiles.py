@@ -18,6 +18,8 @@ from detector.core.references import Load, learn
 from detector.core.references import series as references
 from detector.core.rules import Rules
 from detector.core.state import Entity, Loads, dump, load
+from detector.errors import SnapshotTooNew
+from tests.core.test_state import sections, written
 from tests.core.world import DAY, HOUR, MONDAY, TABLE, World, anomalies, event, profile, ready
 
 QUANTILES = ("q0.05", "q0.25", "q0.5", "q0.75", "q0.95")
@@ -436,3 +438,14 @@ def test_numbers_that_no_column_has_are_survived(x: float) -> None:
         world.tell(profile(MONDAY + number * HOUR + 1, 10, statistics=loaded(10, random.Random(1))))
 
     assert not world.entities[TABLE].judgement.poisoned
+
+
+def test_a_state_of_before_there_were_references_begins_without_them() -> None:
+    older = [section for section in sections() if section[0] != "profile"]
+
+    assert load(written(older)) == Entity("job:a/b")
+
+
+def test_a_newer_section_of_profiles_is_refused() -> None:
+    with pytest.raises(SnapshotTooNew, match="section 'profile' in version 2; known: 1"):
+        load(written(sections(profile=2)))
