@@ -65,11 +65,11 @@ REALROWS: Limits = {
     "leak": ("found: leak", 0.70, False),
     "lost_category": ("found: lost_category", None, False),
 }
-REGIMES: Limits = {
-    key: (name, None, less)
-    for key, (name, _, less) in PIPEBENCH.items()
-    if key not in ("variance", "fa_per_1000_daily")
-} | {"unit": ("found: unit", None, False), "decorrelation": ("found: decorrelation", None, False)}
+REGIMES: Limits = {  # no limits were set beforehand
+    **{k: (name, None, less) for k, (name, _, less) in PIPEBENCH.items() if k not in ("variance", "fa_per_1000_daily")},
+    "unit": ("found: unit", None, False),
+    "decorrelation": ("found: decorrelation", None, False),
+}
 TELEMETRY: Limits = {
     "standard": ("standard score", 72.0, False),
     "reward_low_FP_rate": ("score, low FP", 65.0, False),
@@ -78,14 +78,13 @@ TELEMETRY: Limits = {
 }
 
 
+NAMES = ("detector", "zscore30", "HW6", "River Gauss")
+
+
 def detectors() -> dict[str, Factory]:
     """What is compared: the engine first."""
-    return {
-        "detector": factory,
-        "zscore30": pb.Window,
-        "HW6": partial(pb.DeequHW, 6.0),
-        "River Gauss": pb.river_detectors()["river_gauss"],
-    }
+    all_of_them = (factory, pb.Window, partial(pb.DeequHW, 6.0), pb.river_detectors()["river_gauss"])
+    return dict(zip(NAMES, all_of_them, strict=True))
 
 
 # ---------------------------------------------------------------- the measures
@@ -128,7 +127,9 @@ def judged(measure: str, seed: int, source: str, name: str) -> Result:
     alerts, us = pb.run(detectors()[name], series)
     result: dict[str, Any] = pb.score(series, alerts)
     legit = result["legit_change_alerts"] / max(1, result["legit_changes"])
-    return {k: v for k, v in result.items() if isinstance(v, float)} | result["by_class"] | {"us": us, "legit": legit}
+    figures: Result = {k: v for k, v in result.items() if isinstance(v, float)}
+    figures |= result["by_class"] | {"us": us, "legit": legit}
+    return figures
 
 
 def telemetry(folder: str, name: str) -> Result:
@@ -178,7 +179,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--flights", metavar="FILE", help="the flights, CSV or zipped: real rows")
     parser.add_argument("--telemetry", metavar="FOLDER", help="folder with data/ and labels/ of the telemetry")
     parser.add_argument("--regimes", action="store_true", help="the second generator")
-    parser.add_argument("--detectors", metavar="NAMES", help=f"of these only, with commas: {', '.join(detectors())}")
+    parser.add_argument("--detectors", metavar="NAMES", help=f"of these only, with commas: {', '.join(NAMES)}")
     parser.add_argument("--processes", type=int, default=MOST_PROCESSES, choices=range(1, MOST_PROCESSES + 1))
     parser.add_argument("--json", action="store_true", help="the means as JSON")
     return parser.parse_args(arguments)
@@ -188,7 +189,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run what is asked for and print it."""
     o = options(arguments)
     seeds = o.seeds or [100]
-    names = o.detectors.split(",") if o.detectors else list(detectors())
+    names = o.detectors.split(",") if o.detectors else list(NAMES)
     measures = [("regimes", REGIMES)] if o.regimes else []
     measures += [("realrows", REALROWS)] if o.flights else []
     if o.seeds or not (measures or o.telemetry):

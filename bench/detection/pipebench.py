@@ -54,7 +54,7 @@ class Series:
     faults: list = field(default_factory=list)  # (class, first index, last index)
     legit: list = field(default_factory=list)  # indices where a legitimate level change begins
     calendar: np.ndarray = None  # holidays and the first two month ends
-    oracle: np.ndarray = None  # true |z| scale: (true mean, true sd) per row, for the bound
+    oracle: tuple = None  # true |z| scale: (true mean, true sd) per row, for the bound
 
 
 def _base(rng, n, step, kind):

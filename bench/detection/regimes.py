@@ -8,13 +8,15 @@ calls a legitimate change). Noise grows with the level; tails are skewed; some s
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.detection import pipebench as pb
 
-Array = np.ndarray
+Array = NDArray[Any]
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Sydney", "Asia/Tokyo")
 KINDS = ("volume", "latency", "counter", "zeros", "share", "gauge")
@@ -200,7 +202,7 @@ def _ramp(low: float, high: float) -> Callable[[np.random.Generator, Array, int]
 
 
 def _unit(rng: np.random.Generator, y: Array, i: int) -> Array:
-    return y[i:] * rng.choice([1 / 1000, 1 / 60, 60.0, 1000.0])
+    return np.asarray(y[i:] * rng.choice([1 / 1000, 1 / 60, 60.0, 1000.0]))
 
 
 def _nulls(rng: np.random.Generator, y: Array, i: int) -> Array:
