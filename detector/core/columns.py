@@ -174,7 +174,10 @@ def _tell(
 
 def _sentence(finding: Finding) -> str:
     lower, upper = _told(finding.lower), _told(finding.upper)
-    return f"{finding.metric[:LONGEST]} {_told(finding.observed)}, expected {lower} to {upper}"
+    value = f"{finding.metric[:LONGEST]} {_told(finding.observed)}"
+    if finding.cause and finding.lower <= finding.observed <= finding.upper:
+        return f"{value} ({finding.cause}; one value alone may be {lower} to {upper})"
+    return f"{value}, expected {lower} to {upper}"
 
 
 def _told(value: float | None) -> str:

@@ -52,7 +52,9 @@ def _steps(fractions: Sequence[float], quantiles: Sequence[float]) -> tuple[list
 
 
 def _fraction(values: list[float], below: list[float], x: float) -> float:
-    """The fraction of a distribution that lies at or below x; beyond its quantiles as the nearest segment goes on."""
+    """The fraction of a distribution that lies at or below x: linear between quantiles, and beyond them an exponential
+    tail that begins as steep as the nearest segment. A straight one would end, and an end is found a large change.
+    """
     at = bisect_right(values, x)
     if at and values[at - 1] == x:
         return below[at - 1]
@@ -60,8 +62,11 @@ def _fraction(values: list[float], below: list[float], x: float) -> float:
         return 1.0 if at else 0.0
     left = min(max(at - 1, 0), len(values) - 2)
     slope = (below[left + 1] - below[left]) / (values[left + 1] - values[left])
-    found = below[left] + slope * (x - values[left])
-    return min(max(found, below[-1] if at == len(values) else 0.0), below[0] if at == 0 else 1.0)
+    if at == 0:
+        return below[0] * math.exp(-slope * (values[0] - x) / below[0])
+    if at == len(values):
+        return 1.0 - (1.0 - below[-1]) * math.exp(-slope * (x - values[-1]) / (1.0 - below[-1]))
+    return below[left] + slope * (x - values[left])
 
 
 def _masses(fractions: list[float]) -> list[float]:
