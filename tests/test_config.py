@@ -258,9 +258,14 @@ def test_a_kind_is_made_with_its_parameters() -> None:
     ("model", "said"),
     [
         pytest.param("kind: bnad", "detection.model.kind: unknown value 'bnad', did you mean band?", id="no kind"),
-        pytest.param("widht: 4", "detection.model.widht: unknown key, did you mean width?", id="no parameter"),
-        pytest.param("width: wide", "detection.model.width: expected a number, got a text", id="of another type"),
-        pytest.param("width: -1", "detection.model: ", id="refused by the kind"),
+        pytest.param(
+            "kind: band, widht: 4", "detection.model.widht: unknown key, did you mean width?", id="no parameter"
+        ),
+        pytest.param(
+            "kind: band, width: wide", "detection.model.width: expected a number, got a text", id="of another type"
+        ),
+        pytest.param("kind: band, width: -1", "detection.model: ", id="refused by the kind"),
+        pytest.param("width: 4", "detection.model.width: unknown key; known: kind, budget", id="of another kind"),
     ],
 )
 def test_a_kind_that_cannot_be_made_is_refused(model: str, said: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from detector.config import load
 from detector.core.models.band import Band
+from detector.core.models.baseline import Baseline
 from detector.core.policies.window import Window
 from detector.core.rules import Hanging, Rules, Settings
 from detector.core.schedule import Deadline, Lateness
@@ -16,10 +17,10 @@ from detector.settings import code_fingerprint, kafka_settings, redis_client, re
 
 def test_without_a_configuration_the_rules_are_those_of_the_core() -> None:
     rules, core = rules_of(load("")), Rules()
-    names = ("metrics", "new_normal_after", "late", "hanging", "deadline", "max_duration", "mode", "policy", "wait")
+    names = ("metrics", "late", "hanging", "deadline", "max_duration", "mode", "policy", "wait")
 
     assert [getattr(core.default, name) for name in names] == [getattr(rules.default, name) for name in names]
-    assert rules.default.model() == Band() == core.default.model()
+    assert repr(rules.default.model()) == repr(Baseline()) == repr(core.default.model())
     assert (core.ahead, core.gap, core.grace, core.heartbeat, core.expire_after) == (
         rules.ahead,
         rules.gap,
@@ -35,9 +36,8 @@ def test_every_key_reaches_the_core() -> None:
             time: {tick: 2s, ahead: 30s, gap: 5m, grace: 10m, heartbeat: 20s}
             state: {expire_after: 30d}
             detection:
-              model: {kind: band, width: 4, alpha: 0.2, floor: 0.1, warmup: 9}
+              model: {kind: band, width: 4, alpha: 0.2, floor: 0.1, warmup: 9, new_normal_after: 5}
               metrics: [rows, duration]
-              new_normal_after: 5
               late: {min_runs: 7, floor: 1m, share: 0.1}
               hanging: {min_runs: 6, factor: 2.5, floor: 2m}
             breaker:
@@ -52,9 +52,8 @@ def test_every_key_reaches_the_core() -> None:
 
     assert (rules.ahead, rules.gap, rules.grace, rules.heartbeat) == (30, 300, 600, 20)
     assert rules.expire_after == 30 * 86_400
-    assert default.model() == Band(alpha=0.2, width=4, floor=0.1, warmup=9)
+    assert default.model() == Band(alpha=0.2, width=4, floor=0.1, warmup=9, new_normal_after=5)
     assert default.metrics == frozenset({"rows", "duration"})
-    assert default.new_normal_after == 5
     assert default.late == Lateness(7, 60, 0.1)
     assert default.hanging == Hanging(6, 2.5, 120)
     assert default.policy == Window(criticals=2, warnings=3, runs=4)

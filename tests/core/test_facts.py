@@ -137,8 +137,8 @@ def test_ten_thousand_metrics_in_one_event_are_bounded_by_name_and_not_by_order(
         world.tell(event("COMPLETE", MONDAY, metrics=dict.fromkeys(order, 1.0)))
         kept.append(list(world.entities[JOB].series))
 
-    assert kept[0] == kept[1] == names[:MAX_SERIES]
-    assert len(world.snapshots()[JOB]) < 10_000
+    assert kept[0] == kept[1] == names[: MAX_SERIES["job"]]
+    assert len(world.snapshots()[JOB]) < 20_000
 
 
 def test_a_thousand_outputs_keep_the_neighbours_that_were_heard_of_last() -> None:
@@ -175,8 +175,8 @@ def test_names_may_be_empty() -> None:
 @pytest.mark.parametrize("rows", [1e300, 1.7e308, 5e-324])
 def test_huge_and_tiny_numbers_are_judged_without_harm(rows: float) -> None:
     world = ready()
-    for number in range(10):
+    for number in range(20):
         world.run(MONDAY + number * HOUR, rows=rows)
 
     assert started(world.said) == []
-    assert started(world.run(MONDAY + 10 * HOUR, rows=1_000)) == ["rows_out", "rows"]
+    assert started(world.run(MONDAY + 20 * HOUR, rows=1_000)) == ["rows_out", "rows"]

@@ -4,6 +4,7 @@ import pytest
 
 from detector.core.events import RunEvent, RunState
 from detector.core.ledger import KEEP_ENDED, MAX_OPEN
+from detector.core.rules import Rules, Settings
 from tests.core.world import DAY, HOUR, JOB, MONDAY, World, event, found, ready, started
 
 Told = tuple[RunState, float]
@@ -101,7 +102,7 @@ def test_the_repeat_of_a_runs_end_is_no_new_run_even_days_and_many_runs_later() 
 
 
 def test_an_end_that_a_wrong_clock_puts_far_ahead_does_not_hide_the_runs_after_it() -> None:
-    world = ready()
+    world = ready(Rules(Settings(metrics=frozenset())))
     world.tell(event("START", MONDAY, "strange"))
     world.tell(event("COMPLETE", MONDAY + 9_000 * DAY, "strange"), MONDAY + 60)
     for number in range(KEEP_ENDED + 20):

@@ -17,10 +17,10 @@ POISON = 666.0
 class Brittle(Band):
     """A model with a bug: there is one number that it does not stand."""
 
-    def score_one(self, x: float) -> float:
+    def score_one(self, at: float, x: float) -> float:
         if x == POISON:
             raise ZeroDivisionError("a bug")
-        return super().score_one(x)
+        return super().score_one(at, x)
 
 
 def raises(world: World, body: Observation | None, at: float) -> list[Emission]:
@@ -61,8 +61,8 @@ def test_a_failing_step_names_the_entity_and_keeps_the_cause() -> None:
 
 def test_what_runs_out_of_memory_is_not_poison() -> None:
     class Hungry(Band):
-        def score_one(self, x: float) -> float:
-            raise MemoryError(x)
+        def score_one(self, at: float, x: float) -> float:
+            raise MemoryError(at, x)
 
     world = ready(Rules(Settings(model=Hungry)))
     with pytest.raises(MemoryError):

@@ -62,10 +62,10 @@ class Brittle(Band):
 
     kind = "brittle"
 
-    def score_one(self, x: float) -> float:
+    def score_one(self, at: float, x: float) -> float:
         if x == 666.0:
             raise ZeroDivisionError("a bug")
-        return super().score_one(x)
+        return super().score_one(at, x)
 
 
 def test_a_record_on_which_the_step_raises_costs_a_dead_letter_and_an_event(
