@@ -11,7 +11,9 @@ from river import stats
 
 from detector.core.models import MODELS, Model
 from detector.core.models.band import Band
-from tests.contracts.models import CHECKS, failures
+from detector.core.models.reading import Reading
+from detector.core.models.reading import Reading
+from tests.contracts.models import CHECKS, failures, learned, read, learned, read
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -30,10 +32,16 @@ def test_a_model_is_registered_under_its_own_name_and_says_what_it_is(kind: str)
 
 
 class LearnsWhenScored(Band):
-    def score_one(self, x: float) -> float:
-        score = super().score_one(x)
-        self.learn_one(x)
+    def score_one(self, at: float, x: float) -> float:
+        score = super().score_one(at, x)
+        self._learn(x)
         return score
+
+
+class LearnsBeforeItScores(Band):
+    def judge_one(self, at: float, x: float) -> Reading:
+        self._learn(x)
+        return super().judge_one(at, x)
 
 
 class ForgetsItsVariance(Band):
@@ -42,9 +50,16 @@ class ForgetsItsVariance(Band):
         self._var = 0.0
 
 
+class ForgetsWhatItHeldBack(Band):
+    def snapshot(self) -> bytes:
+        held, self._held = self._held, []
+        snapshot, self._held = super().snapshot(), held
+        return snapshot
+
+
 class RestoresAnything(Band):
     def restore(self, snapshot: bytes) -> None:
-        if len(snapshot) == 21 and snapshot[0] == 1:
+        if len(snapshot) == 22 and snapshot[0] == 2:
             super().restore(snapshot)
 
 
@@ -53,40 +68,45 @@ class KeepsEverything(Band):
         super().__post_init__()
         self.seen = b""
 
-    def learn_one(self, x: float) -> None:
-        super().learn_one(x)
+    def judge_one(self, at: float, x: float) -> Reading:
         self.seen += b"x"
+        return super().judge_one(at, x)
 
     def snapshot(self) -> bytes:
         return super().snapshot() + self.seen
 
 
 class KnowsBeforeItLearns(Band):
-    def score_one(self, x: float) -> float:
-        return super().score_one(x) if self.samples else 0.9
+    def score_one(self, at: float, x: float) -> float:
+        return super().score_one(at, x) if self.samples else 0.4
 
 
 class LearnsNothingnessAsZero(Band):
-    def learn_one(self, x: float) -> None:
-        super().learn_one(x if 0 <= x < math.inf else 0.0)
+    def judge_one(self, at: float, x: float) -> Reading:
+        return super().judge_one(at, x if math.isfinite(x) else 0.0)
 
 
 class DrawsLots(Band):
     numbers: ClassVar = count()
 
-    def score_one(self, x: float) -> float:
-        return super().score_one(x) * (1 - next(self.numbers) % 7 / 1_000)
+    def score_one(self, at: float, x: float) -> float:
+        return super().score_one(at, x) * (1 - next(self.numbers) % 7 / 1_000)
 
 
 class ScoresWithoutBound(Band):
-    def score_one(self, x: float) -> float:
-        return super().score_one(x) * 10
+    def score_one(self, at: float, x: float) -> float:
+        return super().score_one(at, x) * 10
 
 
 class ExpectsTooMuch(Band):
     def bounds(self) -> tuple[float, float, float]:
         lower, expected, upper = super().bounds()
         return lower, expected * 3 + 1, upper
+
+
+class SaysNothingOfWhatItScores(Band):
+    def judge_one(self, at: float, x: float) -> Reading:
+        return super().judge_one(at, x)._replace(alert=False)
 
 
 class DrawsAWiderBandThanItScores(Band):
@@ -96,29 +116,42 @@ class DrawsAWiderBandThanItScores(Band):
 
 
 class FindsNothing(Band):
-    def score_one(self, x: float) -> float:
-        return 0.0 * x
+    def score_one(self, at: float, x: float) -> float:
+        return 0.0 * at * x
+
+
+class LearnsEverything(Band):
+    def judge_one(self, at: float, x: float) -> Reading:
+        samples = self.samples
+        reading = super().judge_one(at, x)
+        if self.samples == samples:
+            self._learn(x)
+        return reading
 
 
 class NeverForgets(Band):
-    def rebase(self, values: list[float]) -> None:
-        for x in values:
-            self.learn_one(x)
+    def _begin_anew(self) -> None:
+        for x in self._held:
+            self._learn(x)
 
 
 BROKEN: dict[type[Band], str] = {
     LearnsWhenScored: "check_scoring_learns_nothing",
+    LearnsBeforeItScores: "check_it_scores_before_it_learns",
     ForgetsItsVariance: "check_a_snapshot_restores_the_same_future",
+    ForgetsWhatItHeldBack: "check_a_snapshot_restores_the_same_future",
     RestoresAnything: "check_a_snapshot_says_its_format_and_refuses_what_is_none",
     KeepsEverything: "check_the_state_is_bounded",
     KnowsBeforeItLearns: "check_it_works_before_any_learning",
-    LearnsNothingnessAsZero: "check_what_is_no_measurement_is_tolerated",
+    LearnsNothingnessAsZero: "check_what_is_no_number_is_tolerated",
     DrawsLots: "check_it_is_deterministic",
     ScoresWithoutBound: "check_scores_and_bands_are_numbers",
     ExpectsTooMuch: "check_scores_and_bands_are_numbers",
-    DrawsAWiderBandThanItScores: "check_the_band_is_where_the_score_is_a_half",
+    SaysNothingOfWhatItScores: "check_an_alert_is_a_score_of_a_half",
+    DrawsAWiderBandThanItScores: "check_the_band_of_a_reading_is_where_one_value_is_an_outlier",
     FindsNothing: "check_it_finds_what_is_far_away",
-    NeverForgets: "check_a_rebased_model_takes_the_new_normal_at_once",
+    LearnsEverything: "check_one_spike_leaves_the_band_as_it_was",
+    NeverForgets: "check_a_new_normal_is_told_once_and_then_silent",
 }
 
 
@@ -143,7 +176,7 @@ def state(band: Band) -> tuple[float, float]:
 def test_the_first_values_have_the_plain_mean_and_variance_of_river() -> None:
     band, mean, var = Band(alpha=0.1), stats.Mean(), stats.Var(ddof=0)
     for x in SERIES[:10]:
-        band.learn_one(x)
+        band._learn(x)
         mean.update(math.log1p(x))
         var.update(math.log1p(x))
 
@@ -156,13 +189,13 @@ def test_from_then_on_the_recursion_is_that_of_rivers_ew_statistics(alpha: float
     band = Band(alpha=alpha)
     young = math.ceil(1 / alpha)
     for x in SERIES[:young]:
-        band.learn_one(x)
+        band._learn(x)
     began = state(band)
     mean, var = stats.EWMean(alpha), stats.EWVar(alpha)
     mean.update(began[0])
     var.update(began[0])
     for steps, x in enumerate(SERIES[young:], 1):
-        band.learn_one(x)
+        band._learn(x)
         mean.update(math.log1p(x))
         var.update(math.log1p(x))
 
@@ -181,6 +214,10 @@ def test_from_then_on_the_recursion_is_that_of_rivers_ew_statistics(alpha: float
         ({"width": 0}, "width and floor: must be above 0"),
         ({"floor": -1}, "width and floor: must be above 0"),
         ({"warmup": 0}, "warmup: must be at least 1"),
+        ({"new_normal_after": 0}, "new_normal_after: must be 1 to 255"),
+        ({"new_normal_after": 256}, "new_normal_after: must be 1 to 255"),
+        ({"new_normal_after": 0}, "new_normal_after: must be 1 to 255"),
+        ({"new_normal_after": 256}, "new_normal_after: must be 1 to 255"),
     ],
 )
 def test_parameters_that_make_no_band_are_refused(wrong: dict[str, float], message: str) -> None:
@@ -192,8 +229,8 @@ def test_a_wider_band_finds_less_and_a_higher_floor_too() -> None:
     def score(**parameters: float) -> float:
         band = Band(**parameters)  # type: ignore[arg-type]
         for x in [100.0, 102.0] * 10:
-            band.learn_one(x)
-        return band.score_one(150)
+            band._learn(x)
+        return band.score_one(0.0, 150)
 
     assert score(width=3) > score(width=5) > score(width=10)
     assert score(floor=0.01) > score(floor=0.1)
@@ -202,8 +239,42 @@ def test_a_wider_band_finds_less_and_a_higher_floor_too() -> None:
 def test_a_young_band_is_wider_than_an_old_one() -> None:
     young, old = Band(), Band()
     for _ in range(7):
-        young.learn_one(100)
+        young._learn(100)
     for _ in range(70):
-        old.learn_one(100)
+        old._learn(100)
 
     assert young.bounds()[2] > old.bounds()[2] > 100
+
+
+@pytest.mark.parametrize("value", [-1.0, -1e300])
+def test_a_negative_value_is_neither_found_nor_learned_by_a_band(value: float) -> None:
+    band = learned(Band, [100.0] * 20)
+    before = band.snapshot()
+
+    assert (band.judge_one(0.0, value).score, band.snapshot()) == (0.0, before)
+
+
+@pytest.mark.parametrize("after", [1, 2, 5, 255])
+def test_a_band_begins_anew_after_as_many_values_as_are_declared(after: int) -> None:
+    band = learned(lambda: Band(new_normal_after=after), [100.0] * 20)
+    said = read(band, [1_000.0] * 300)
+
+    assert [reading.alert for reading in said] == [True] * (after - 1) + [False] * (301 - after)
+    assert said[after - 1].cause == "new normal"
+
+
+@pytest.mark.parametrize("value", [-1.0, -1e300])
+def test_a_negative_value_is_neither_found_nor_learned_by_a_band(value: float) -> None:
+    band = learned(Band, [100.0] * 20)
+    before = band.snapshot()
+
+    assert (band.judge_one(0.0, value).score, band.snapshot()) == (0.0, before)
+
+
+@pytest.mark.parametrize("after", [1, 2, 5, 255])
+def test_a_band_begins_anew_after_as_many_values_as_are_declared(after: int) -> None:
+    band = learned(lambda: Band(new_normal_after=after), [100.0] * 20)
+    said = read(band, [1_000.0] * 300)
+
+    assert [reading.alert for reading in said] == [True] * (after - 1) + [False] * (301 - after)
+    assert said[after - 1].cause == "new normal"
