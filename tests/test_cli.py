@@ -492,7 +492,7 @@ def test_config_check_of_a_model_that_does_not_exist(site: Site) -> None:
     code, out, err = ended(process("config", "check", cwd=site.directory))
 
     assert (code, out) == (1, "")
-    assert err.startswith("detector: detection.model.kind: unknown value 'crystal_ball'; known: band")
+    assert err.startswith("detector: detection.model.kind: unknown value 'crystal_ball'; known: baseline, band")
 
 
 def test_a_breaker_that_never_moved_is_not_closed_since_1970(site: Site) -> None:

@@ -162,7 +162,7 @@ def breaches(module: str) -> Iterator[str]:
 def impurities(module: str) -> Iterator[str]:
     for found in imported(module):
         top = found.name.split(".")[0]
-        if not ours(found) and found.name not in PURE and top not in ("numpy", "river", "msgspec"):
+        if not ours(found) and found.name not in PURE and top not in ("numpy", "river", "msgspec", "numba"):
             yield f"{module}:{found.line} imports {found.name}"
         if found.name.startswith(("numpy.random", "river.datasets")):
             yield f"{module}:{found.line} imports {found.name}"

@@ -75,7 +75,7 @@ def _fold(turn: Turn, run: Run, seen: RunObserved, over: bool) -> None:
     for name, value in sorted(seen.metrics.items()):
         if name in run.metrics:
             run.metrics[name] = run.metrics[name] if stale else value
-        elif len(run.metrics) < MAX_SERIES and (watched is None or name in watched):
+        elif len(run.metrics) < MAX_SERIES["job"] and (watched is None or name in watched):
             run.metrics[name] = value
     run.nominal_time = run.nominal_time if seen.nominal_time is None else seen.nominal_time
     run.error = run.error or seen.error

@@ -11,12 +11,12 @@ from detector.core.turn import CRITICAL, INFO, WARNING, Turn
 
 SEVERE = 2 / 3
 KEEP_LAST = 8
-MAX_SERIES = 1_000
+MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
 UNITS = {"duration": "seconds", "bytes": "bytes", "bytes_in": "bytes", "bytes_out": "bytes"}
 
 
 class Finding(NamedTuple):
-    """What is unusual about one value. `observed` and the bounds are in the unit of the metric; `score` is in [0, 1]."""
+    """What is unusual about one value: it and its bounds in the unit of the metric; `score` is in [0, 1]."""
 
     metric: str
     severity: int
@@ -69,13 +69,13 @@ def judge(turn: Turn, metric: str, value: float, run_id: str | None) -> int:
 def observe(turn: Turn, metric: str, value: float) -> Finding | None:
     """Judge one value of a metric and learn it. What is found is for the caller to tell; what is over is told here.
 
-    A value that is not finite is not a measurement, and series beyond `MAX_SERIES` of an entity are not watched.
+    A value that is not finite is not a measurement, and series beyond `MAX_SERIES` are not watched.
     """
     if not math.isfinite(value):
         return None
     series = turn.entity.series.get(metric)
     if series is None:
-        if len(turn.entity.series) >= MAX_SERIES:
+        if len(turn.entity.series) >= MAX_SERIES[turn.entity.key.partition(":")[0]]:
             return None
         series = turn.entity.series[metric] = Series()
     model = turn.entity.models.get(metric) or model_of(turn, metric, series)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from detector.core.events import Assertion, Dataset, RunEvent, RunState
 from tests.core.world import DAY, HOUR, MONDAY, World
 
-WARM = 8
+WARM = 16
 JITTER, DELAY = 30.0, 60.0
 
 

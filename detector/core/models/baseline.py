@@ -70,7 +70,7 @@ class Baseline:
         return _read(self._heads.copy(), self._seasons.copy(), self._parameters, at, x).score
 
     def bounds(self) -> tuple[float, float, float]:
-        """(lower, expected, upper) in the unit of the values, whatever the day; infinitely wide while nothing is known."""
+        """(lower, expected, upper) in the unit of the values, whatever the day; infinite while nothing is known."""
         lower, expected, upper = kernel.bounds(self._heads[0])
         return lower, expected, upper
 

@@ -35,6 +35,10 @@ HEAD = np.dtype(
     [
         ("last", "f8"),  # the last value, as it was
         ("at", "f8"),  # when, seconds since 1970
+        ("mean", "f8"),  # of the size of the values: it may be larger than an f4 can be
+        ("high", "f8"),  # slowly forgotten maximum
+        ("offset_var", "f8"),  # squares: too large for an f4
+        ("offset_cov", "f8"),
         ("gap", "f4"),  # usual seconds between two values
         ("seen", "u4"),  # values seen
         ("learned", "u4"),  # values that were not zeros of an intermittent series
@@ -56,13 +60,9 @@ HEAD = np.dtype(
         ("large", "?"),  # a value above 1 was seen
         ("profiled", "?"),  # each hour of a day was seen once
         ("whole", "f4"),  # share of whole numbers among the values
-        ("mean", "f4"),  # of the size of the values
-        ("high", "f4"),  # slowly forgotten maximum
         ("unit", "f4"),  # smallest value above 0, up to 1: the quantum of a share
         ("level", "f4"),
         ("offset", "f4"),  # exponential mean of the residuals to the level
-        ("offset_var", "f4"),
-        ("offset_cov", "f4"),
         ("dev", "f4"),  # mean absolute residual to the expectation
         ("slow_dev", "f4"),  # to the level with seasons
         ("loss_plain", "f4"),  # mean absolute residual without seasons
@@ -109,60 +109,63 @@ CAUSES = (
 STUCK, FIRST_LARGE, ONLY_ZEROS, OUTLIER, OUTLIERS, DRIFT, NOISE, RANGE, NEW_NORMAL = range(1, 10)
 LOG, SHARE, COUNT, PLAIN = range(4)
 DAY = 86_400.0
+LARGEST = 1e18  # what is larger is judged as this: squares of it are still numbers of 32 bits
 HARD_RULES_FROM = 7  # values after which a value that is out by a factor of 8 is told
 WARM = 14  # values after which the learned limits are believed
 FACTOR = 8.0
 
 # Repeats
-STUCK_LIMIT = 5.5  # decades of improbability
+STUCK_LIMIT = 5.2  # decades of improbability
 STUCK_ACCEPTED = 12  # repeats after which a value is what the series is now
 
 # The least deviation that is believed, and the least effect that is told: natural logarithms, arcsin(sqrt(share)),
 # 2 sqrt(count + 3/8), shares of the mean
-FLOOR_LOG = 0.0162
-FLOOR_SHARE = 0.5  # times the square root of the quantum, of a share that is often 0
-FLOOR_COUNT = 0.317
-EFFECT = 0.169
-EFFECT_FRACTIONS = 0.68  # seconds and means: heavy upper tails are their nature
-EFFECT_SHARE = 0.0475
-EFFECT_STEPS = 0.286  # shares that take few values: of few rows
-EFFECT_PLAIN = 0.6
+FLOOR_LOG = 0.02
+FLOOR_SHARE = 0.53  # times the square root of the quantum, of a share that is often 0
+FLOOR_COUNT = 0.37
+EFFECT = 0.25
+EFFECT_FRACTIONS = 0.8  # seconds and means: heavy upper tails are their nature
+EFFECT_SHARE = 0.05
+EFFECT_FIRST_SHARE = 0.2  # of a share that was always 0: about 4 %
+EFFECT_STEPS = 0.3  # shares that take few values: of few rows
+EFFECT_PLAIN = 1.2
 
 # Limits of a residual, in deviations
-BUDGET = 0.000108  # probability that a value of a healthy series is told
-HOURLY_SHARE = 0.848  # of it for a value of a series with many values a day
+BUDGET = 6e-05  # probability that a value of a healthy series is told
+HOURLY_SHARE = 0.98  # of it for a value of a series with many values a day
 TAIL_FROM = 2.5
 TAIL_FIRST = 0.13  # before there is evidence; a normal distribution has about 0.1, a heavy tail 0.3
-TAIL_MOST = 0.276
-TAIL_MEMORY = 90.9  # a third of the values that exceedances are counted over
-LIMIT_LEAST = 3.96
-LIMIT_MOST = 9.73  # old storms excuse no more than this
-LIMIT_SHARE = 4.29
-LIMIT_YOUNG = 1.73  # times the limit on a weekday that was never seen
-SEVERAL = 0.896  # times the limit, for two or three residuals together
+TAIL_MOST = 0.26
+TAIL_MEMORY = 90.0  # a third of the values that exceedances are counted over
+LIMIT_LEAST = 4.3
+LIMIT_MOST = 11.0  # old storms excuse no more than this
+LIMIT_SHARE = 4.7
+LIMIT_YOUNG = 1.4  # times the limit on a weekday that was never seen
+SEVERAL = 0.85  # times the limit, for two or three residuals together
 
 # Leaks, creeps and noise
 DRIFT_SLACK = 0.5
-DRIFT_LIMIT = 10
-DRIFT_CLIP = 3
-DRIFT_RHO = 0.728
-DRIFT_EFFECT = 0.204
-DRIFT_HOLD = 0.866  # how much a growing CUSUM stops the level from following
-RHO_RATE = 0.0224
-NOISE_SLACK = 3
-NOISE_LIMIT = 49.5
-NOISE_EFFECT = 0.4
+DRIFT_LIMIT = 9.4
+DRIFT_CLIP = 2.5
+DRIFT_RHO = 0.69
+DRIFT_EFFECT = 0.19
+DRIFT_HOLD = 0.76  # how much a growing CUSUM stops the level from following
+RHO_RATE = 0.02
+NOISE_SLACK = 3.0
+NOISE_LIMIT = 25.0
+NOISE_EFFECT = 0.43
 
 # Learning: weights of the newest value
 NEW_NORMAL_AFTER = 4
 ALARMS_MOST = 0.37  # more alerts than this among the last ones mean that the model is wrong: it learns
-LEVEL_RATE = 0.042
-HOURLY_SLOWER = 5.77
-OFFSET_RATE = 0.345
-DEV_RATE = 0.0285
-DAY_RATE = 0.125
-DAY_RATE_HOURLY = 0.0333
-HOUR_RATE = 0.0626
+LEVEL_RATE = 0.041
+HOURLY_SLOWER = 3.5
+OFFSET_RATE = 0.36
+DEV_RATE = 0.028
+DAY_RATE = 0.12
+DAY_PLAIN = 4.0  # deviations beyond which a day of the week needs no more proof
+DAY_RATE_HOURLY = 0.015
+HOUR_RATE = 0.043
 
 # What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause.
 WIDTH = 6
@@ -210,7 +213,7 @@ def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
     """Count repeats. Returns how improbable the present run of them is, 1 being the limit."""
     if h.seen > 1 and x == h.last:
         h.run += 1
-        if h.run == h.seen - 1 or h.run > STUCK_ACCEPTED:  # it was always so, or has become so
+        if h.run + 2 >= h.seen or h.run > STUCK_ACCEPTED:  # it was always so, or has become so
             h.repeats += 1
             if h.run > 1:
                 h.again += 1
@@ -224,11 +227,12 @@ def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
         return 0.0
     first = (h.repeats + 0.5) / (h.seen + 1.0)
     then = max(first, (h.again + 4 * first) / (h.repeats + 4.0))
-    return -(math.log10(first) + (h.run - 1) * math.log10(then)) / STUCK_LIMIT
+    decades: float = -(math.log10(first) + (h.run - 1) * math.log10(then))
+    return decades / STUCK_LIMIT
 
 
 @njit(cache=True)
-def _scale_of(h, x: float, zero_share: float) -> int:  # type: ignore[no-untyped-def]
+def _scale_of(h, zero_share: float) -> int:  # type: ignore[no-untyped-def]
     if h.negative:
         return PLAIN
     if not h.large:
@@ -239,11 +243,11 @@ def _scale_of(h, x: float, zero_share: float) -> int:  # type: ignore[no-untyped
 
 
 @njit(cache=True)
-def _rescale(h, s, scale: int, x: float, zero_share: float) -> None:  # type: ignore[no-untyped-def]
+def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-untyped-def]
     """Go over to another scale: between counts and logarithms with what is known, else from the start."""
     if (h.scale == COUNT and scale == LOG and h.mean < 300 and zero_share < 0.3) or (h.scale == LOG and scale == COUNT):
         return  # not to and fro at the border
-    if h.scale == COUNT and scale == LOG:
+    if h.scale == COUNT and scale == LOG and zero_share < 0.3:
         center = _restore(COUNT, h.level, h.mean)
         step = max(center * 0.01, 1e-9)
         before = _transform(COUNT, center + step, h.mean) - _transform(COUNT, center, h.mean)
@@ -264,30 +268,35 @@ def _rescale(h, s, scale: int, x: float, zero_share: float) -> None:  # type: ig
         for i in range(7):
             s.day[i] *= factor
     else:
-        h.learned = 0
-        h.fitted = 0
-        h.profiled = False
-        h.dev = 0.0
-        h.slow_dev = 0.0
-        h.offset = 0.0
-        h.loss_plain = 0.0
-        h.loss_season = 0.0
-        h.turn = 0.0
-        for i in range(24):
-            s.hour[i] = 0.0
-            s.hour_seen[i] = 0
-        for i in range(7):
-            s.day[i] = 0.0
-            s.day_seen[i] = 0
+        _begin_anew(h, s)
     h.has_old = False
     h.scale = scale
+
+
+@njit(cache=True)
+def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
+    h.learned = 0
+    h.fitted = 0
+    h.profiled = False
+    h.dev = 0.0
+    h.slow_dev = 0.0
+    h.offset = 0.0
+    h.loss_plain = 0.0
+    h.loss_season = 0.0
+    h.turn = 0.0
+    for i in range(24):
+        s.hour[i] = 0.0
+        s.hour_seen[i] = 0
+    for i in range(7):
+        s.day[i] = 0.0
+        s.day_seen[i] = 0
 
 
 @njit(cache=True)
 def _season(h, s, hourly: bool, weekday: int, hour: int) -> float:  # type: ignore[no-untyped-def]
     """The effect of the day and the hour, each shrunk by how well it is known (James and Stein)."""
     noise = (1.2533 * h.dev) ** 2 + 1e-12
-    effect, day = 0.0, float(s.day[weekday])
+    effect, day = 0.0, np.float64(s.day[weekday])
     if not hourly:
         if s.day_seen[weekday] >= 1:
             effect = day**3 / (day * day + noise / s.day_seen[weekday])
@@ -295,7 +304,7 @@ def _season(h, s, hourly: bool, weekday: int, hour: int) -> float:  # type: igno
     if s.day_seen[weekday] >= 2:
         effect = day**3 / (day * day + 2 * noise / s.day_seen[weekday])
     if s.hour_seen[hour] >= 1:
-        of_hour = float(s.hour[hour])
+        of_hour = np.float64(s.hour[hour])
         effect += of_hour**3 / (of_hour * of_hour + noise / s.hour_seen[hour])
     return effect
 
@@ -311,9 +320,10 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     out[0] = 0.0
     out[1] = 0.0
     out[2] = -math.inf
-    out[3] = x if h.seen == 0 else h.last
+    out[3] = x if h.seen == 0 else _restore(h.scale, h.level, h.mean)
     out[4] = math.inf
     out[5] = 0.0
+    x = _clip(x, LARGEST)
     h.seen += 1
     if h.seen > 1:
         gap = at - h.at
@@ -337,29 +347,40 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     h.whole += max(0.02, 1.0 / h.seen) * ((1.0 if x == math.floor(x) else 0.0) - h.whole)
     if x > 1.0 and not h.large:
         h.beyond += 1
-        if h.seen <= WARM or h.beyond >= 3 or h.whole > 0.7:
+        if h.seen <= WARM or h.beyond >= 3 or h.whole > 0.7 or x < 2 * h.high:
             h.large = True
+            h.high = max(h.high, x if h.beyond >= 3 else 0.0)
         else:
             out[0], out[1], out[2], out[4], out[5] = 0.95, 1.0, 0.0, 1.0, float(RANGE)
             return
     elif not h.large:
         h.beyond = 0
+    unit, nonzero = h.unit, h.seen - 1 - h.zeros
     if x > 0:
         h.unit = min(x if x < h.unit else h.unit * 1.002, 1.0)
     zero_share = (h.zeros + 0.5) / (h.seen + 1.0)
-    if h.seen > WARM and h.learned < WARM and x > 4 * h.high and h.high > 0 and h.large:
+    if h.seen > WARM and h.large and ((h.learned < WARM and x > 4 * h.high > 0) or (h.high == 0 and x > 0)):
         alert, score, cause = True, 0.9, FIRST_LARGE
     h.high = max(min(x, 4 * h.high if h.high > 0 else x), 0.999 * h.high)
 
     # Zeros of a series that is often zero
     apart = h.large and not h.negative and (h.whole <= 0.7 or zero_share > 0.3)
     mean = h.mean + (min(abs(x), 5 * h.mean if h.mean > 0 else abs(x)) - h.mean) / min(h.seen, 50)
-    if x == 0.0 and zero_share > 0.04 and h.seen > 5 and apart:
+    if x == 0.0 and zero_share > 0.04 and apart:
+        if 0 < h.learned <= 8 and h.zero_run == 0 and h.zeros > 0:
+            _begin_anew(h, s)  # the first zeros were taken for values
         h.zeros += 1
         h.zero_run += 1
         if h.zero_run > 2 and h.seen > 30 and h.zero_run * math.log10(zero_share) < -5:
             alert, score, cause = True, 0.9, ONLY_ZEROS
-        out[0], out[1], out[2], out[3], out[4], out[5] = score, (1.0 if alert else 0.0), 0.0, 0.0, math.inf, float(cause)
+        out[0], out[1], out[2], out[3], out[4], out[5] = (
+            score,
+            (1.0 if alert else 0.0),
+            0.0,
+            0.0,
+            math.inf,
+            float(cause),
+        )
         return
     if x == 0.0:
         h.zeros += 1
@@ -367,13 +388,19 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     if cause != FIRST_LARGE:
         h.mean = mean
 
-    scale = _scale_of(h, x, zero_share)
+    scale = _scale_of(h, zero_share)
     if h.learned == 0:
         h.scale = scale
     elif scale != h.scale:
-        _rescale(h, s, scale, x, zero_share)
+        _rescale(h, s, scale, zero_share)
     y = _transform(h.scale, x, h.mean)
     h.learned += 1
+    if h.learned == 3:  # the middle one of the first three: the first may have been the strange one
+        near = min(abs(h.level - h.old), abs(h.level - y), abs(h.old - y))
+        h.level = max(min(h.level, h.old), min(max(h.level, h.old), y))
+        h.offset, h.old, h.dev, h.slow_dev, h.fitted = 0.0, 0.0, near, near, 2
+    if h.learned == 2:
+        h.old = y
     if h.learned == 1:
         h.level = y
         out[0], out[1], out[5] = score, (1.0 if alert else 0.0), float(cause)
@@ -384,6 +411,9 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     weekday = (int(math.floor(at / DAY)) + 3) % 7
     hour = int(math.floor(at / 3600.0 + 0.5)) % 24
     young = hourly and s.day_seen[weekday] < 24
+    if hourly and s.day_seen[weekday] == 0:  # a day that was never seen is like the one before it
+        s.day[weekday] = s.day[(weekday + 6) % 7]
+        s.day_seen[weekday] = 2
     effect = _season(h, s, hourly, weekday, hour)
     earned = 0.0
     if h.learned > 8:
@@ -391,6 +421,8 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
         plain = math.exp(-6 * (h.loss_plain / best - 1))
         season = math.exp(-6 * (h.loss_season / best - 1))
         earned = season / (plain + season)
+    if not hourly and s.day_seen[weekday] >= 2 and abs(effect) > DAY_PLAIN * 1.2533 * h.dev:
+        earned = 1.0  # one odd day in seven hardly shows in the losses
     slow = h.level + earned * effect
     phi = min(max(h.offset_cov / (h.offset_var + 1e-12), 0.0), 0.95)
     turning = not hourly and h.gap < 1.6 * DAY and _at_turn_of_month(at)
@@ -410,8 +442,10 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
         drift_least = DRIFT_EFFECT * effect_of
     elif h.scale == SHARE:
         rare = (h.repeats + 0.5) / (h.seen + 1.0) < 0.05 or h.level < 0.4
-        floor = max(0.004, FLOOR_SHARE * math.sqrt(h.unit) if zero_share > 0.1 else 0.0)
+        floor = max(0.004, FLOOR_SHARE * math.sqrt(unit) if zero_share > 0.1 else 0.0)
         least = (EFFECT_SHARE if rare else EFFECT_STEPS) * effect_of
+        if nonzero < 3:  # it was always nothing: how fine it is measured is not known
+            floor, least = 0.03, EFFECT_FIRST_SHARE * effect_of
         drift_least = DRIFT_EFFECT / EFFECT * least
     elif h.scale == COUNT:
         floor = FLOOR_COUNT
@@ -477,10 +511,11 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
                     step = 0.5 * (slow_residual + odd)
                     if hourly:
                         s.hour[hour] += step
+                        effect += step
                     else:
-                        s.day[weekday] += step
+                        effect = earned * effect + step
+                        s.day[weekday] = effect
                     new_odd, slow_residual, residual, z, slow_z, size = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-                    effect += step
                     y = h.level + effect
         if hourly:
             s.hour_odd[hour] = new_odd
@@ -507,10 +542,12 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
             if size < 0.7 * limit:
                 h.level += 0.5 * slow_residual
                 slow_residual *= 0.5
-        h.spread = max(0.0, h.spread + (min(z * z, 16.0) if abs(residual) > NOISE_EFFECT * least else 0.0) - NOISE_SLACK)
+        h.spread = max(
+            0.0, h.spread + (min(z * z, 16.0) if abs(residual) > NOISE_EFFECT * least else 0.0) - NOISE_SLACK
+        )
         if h.spread > NOISE_LIMIT and h.learned > 40:
             if h.quiet == 0:
-                alert, cause = True, NOISE
+                alert, cause = True, DRIFT if max(h.up, h.down) > 0.5 * DRIFT_LIMIT * cold else NOISE
                 h.quiet = 20
             h.spread = 0.0
         if h.quiet > 0:
@@ -541,10 +578,11 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
         out[4] = _restore(h.scale, expected + reach, h.mean)
     elif h.learned > HARD_RULES_FROM and zero_share < 0.1 and (h.scale == LOG or h.scale == COUNT):
         center = out[3]
-        out[2], out[4] = center / FACTOR, center * FACTOR
-        if center >= 5 and (x > center * FACTOR or x * FACTOR < center):
+        out[2] = min(center / FACTOR, _restore(h.scale, expected - 6 * h.dev, h.mean))
+        out[4] = max(center * FACTOR, _restore(h.scale, expected + 6 * h.dev, h.mean))
+        if center >= 5 and (x > out[4] or x < out[2]):
             if not ((p[2] > 0 and x < center) or (p[2] < 0 and x > center)):
-                alert, cause, score = True, OUTLIER, max(score, 0.6)
+                alert, cause, score = True, OUTLIER, max(score, 0.7)
     h.alarms += 0.1 * ((1.0 if alert else 0.0) - h.alarms)
     if alert:
         score = max(score, 0.5)
@@ -553,7 +591,12 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     out[0], out[1], out[5] = score, (1.0 if alert else 0.0), float(cause)
 
     # Learning
-    if turning and warm and abs(z) > 2.0 and (abs(slow_residual) < 3 or h.scale != LOG):
+    if (
+        turning
+        and warm
+        and ((abs(z) > 2.0 and as_turned) or abs(z) > limit)
+        and (abs(slow_residual) < 3 or h.scale != LOG)
+    ):
         h.turn += (0.5 if h.turn != 0.0 else 1.0) * (slow_residual + (h.turn if as_turned else 0.0) - h.turn)
         return
     held = (alert or cause == NEW_NORMAL) and cause != STUCK and cause != DRIFT and not young
@@ -593,7 +636,7 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
         own = y - h.level - s.hour[hour] - (s.day[weekday] if s.day_seen[weekday] >= 20 else 0.0)
         s.hour_seen[hour] = min(s.hour_seen[hour] + 1, 60_000)
         known = s.hour_seen[hour]
-        s.hour[hour] += max(HOUR_RATE, 1.0 / known) * (_clip(own, cap * 1.5) if known > 1 else own)
+        s.hour[hour] += max(HOUR_RATE, 1.0 / known) * (_clip(own, cap * (0.5 if young else 1.5)) if known > 1 else own)
         own = y - h.level - s.hour[hour] - s.day[weekday]
         s.day_seen[weekday] = min(s.day_seen[weekday] + 1, 60_000)
         known = s.day_seen[weekday]
