@@ -6,9 +6,9 @@ series, or a minimum or maximum that is still to come. State is a fixed set of a
 
 1. *range*: how far the value lies beyond every earlier one, as a share of the range so far. Records become rarer by
    themselves, which calms a noisy series (the theory of records: R. A. Fisher and L. Tippett 1928).
-2. *season*: the same for the mean of ten residuals to the mean of the hour of the day, with a range that leaks.
+2. *season*: the same for the mean of twenty residuals to the mean of the hour of the week, with a range that leaks.
 3. *pattern*: surprise, -log2 p, of small blended Markov chains over means of 3, 6 and 12 rows, quantised over the
-   range so far (prediction by partial matching: J. Cleary and I. Witten 1984), in deviations of the series' own
+   range of these so far (prediction by partial matching: J. Cleary and I. Witten 1984), in deviations of the series' own
    surprise: an absolute surprise would alarm on every noisy series.
 4. *quiet*: fall of the mean step of 100 rows below the lowest one so far.
 5. *shape*: distance of a window of 16 means of 18 rows to the nearest of 96 remembered ones, a new one being remembered
@@ -39,7 +39,8 @@ _LEVELS = (5, 8, 12)
 _STRIDES = (3, 6, 12)
 _SYMBOLS, _CONTEXTS = 4096, 2048  # sizes of the hashed tables, for each stride and number of levels
 _FULL = 4000  # where the counts of a context are halved: it forgets, and fits 16 bits
-_STEPS, _RESIDUALS = 100, 10
+_STEPS, _RESIDUALS = 100, 20
+_HOURS = 168  # of a week: a day alone makes an alarm of every weekend
 _HALF, _WINDOW, _SHAPES = 9, 16, 96
 _NEAR = 0.03  # of the range: two windows nearer than that are one shape
 
@@ -47,12 +48,13 @@ _NEAR = 0.03  # of the range: two windows nearer than that are one shape
 _N, _LAST, _HOUR, _LOW, _HIGH, _MEAN, _VAR, _QUIETEST, _NOVELTY, _SUM, _PEAK, _AGE, _KNOWN, _SPREAD = range(14)
 _BLOCK = 14  # sums of the unfinished blocks of the three strides
 _SURPRISE = 17  # the last surprise of each
-_NUMBERS = 20
+_LEAST, _MOST = 20, 23  # the range of the means of each
+_NUMBERS = 26
 
 _LAYOUT: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "num": (np.float64, (_NUMBERS,)),
     "tracks": (np.float64, (3, 4)),  # n, low, high, middle of what is judged as a record
-    "hours": (np.float64, (2, 24)),  # mean and count of each hour of the day
+    "hours": (np.float64, (2, _HOURS)),  # mean and count of each hour of the week
     "steps": (np.float64, (_STEPS,)),
     "residuals": (np.float64, (_RESIDUALS,)),
     "halves": (np.float64, (2 * _WINDOW,)),  # means of nine rows, of which two make one of a window
@@ -85,7 +87,7 @@ def _record(track: Any, x: float, leak: float, warm: int) -> float:
 
 @njit(cache=True)
 def _season(num: Any, track: Any, hours: Any, residuals: Any, hour: int, x: float) -> float:
-    """Record of the mean of the last ten residuals to the mean of their hours."""
+    """Record of the mean of the last twenty residuals to the mean of their hours."""
     residual = x - hours[0, hour] if hours[1, hour] > 0 else 0.0
     known = hours[1, hour] > 0
     hours[1, hour] += 1
@@ -131,10 +133,13 @@ def _pattern(num: Any, past: Any, symbols: Any, contexts: Any, x: float) -> floa
             continue
         value = num[_BLOCK + s] / (1 if n == 0 else _STRIDES[s])
         num[_BLOCK + s] = 0.0
-        size, total = num[_HIGH] - num[_LOW], 0.0
+        # Over the range of the means, not of the rows: one spike must not blur every symbol that follows.
+        num[_LEAST + s] = value if n == 0 else min(num[_LEAST + s], value)
+        num[_MOST + s] = value if n == 0 else max(num[_MOST + s], value)
+        size, total = num[_MOST + s] - num[_LEAST + s], 0.0
         for k in range(3):
             levels = _LEVELS[k]
-            y = max(0, min(int((value - num[_LOW]) / size * levels), levels - 1)) if size > 0 else 0
+            y = min(int((value - num[_LEAST + s]) / size * levels), levels - 1) if size > 0 else 0
             total += _surprise(past[s, k], symbols[s, k], contexts[s, k], levels, y)
         num[_SURPRISE + s] = total / 9
     surprise = num[_SURPRISE] + num[_SURPRISE + 1] + num[_SURPRISE + 2]
@@ -313,5 +318,5 @@ class Dense:
 
 
 def _hour(at: float) -> int:
-    """The hour of the day, in UTC."""
-    return int(at // 3600) % 24 if math.isfinite(at) else 0
+    """The hour of the week, in UTC."""
+    return int(at // 3600) % _HOURS if math.isfinite(at) else 0
