@@ -1,6 +1,7 @@
 """Dense telemetry: what the judge finds in a seasonal stream, and that its state is bounded and exact."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def missing_hill(values: list[float]) -> list[float]:
 
 
 @pytest.mark.parametrize("fault", [spike, level_shift, missing_hill])
-def test_a_fault_in_a_seasonal_stream_is_found_soon(fault) -> None:
+def test_a_fault_in_a_seasonal_stream_is_found_soon(fault: Callable[[list[float]], list[float]]) -> None:
     first = [row for row in alerts(fault(seasonal())) if row >= START]
 
     assert first
@@ -53,7 +54,7 @@ def test_a_clean_seasonal_stream_is_nearly_silent(seed: int) -> None:
     assert len(alerts(seasonal(seed=seed))) <= 3
 
 
-def test_an_outage_of_hours_is_one_report() -> None:
+def test_an_outage_of_hours_is_told_at_its_start_and_not_for_each_row() -> None:
     values = seasonal()
     values[START:END] = [0.0] * (END - START)
 

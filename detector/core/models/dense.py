@@ -8,8 +8,8 @@ series, or a minimum or maximum that is still to come. State is a fixed set of a
    themselves, which calms a noisy series (the theory of records: R. A. Fisher and L. Tippett 1928).
 2. *season*: the same for the mean of twenty residuals to the mean of the hour of the week, with a range that leaks.
 3. *pattern*: surprise, -log2 p, of small blended Markov chains over means of 3, 6 and 12 rows, quantised over the
-   range of these so far (prediction by partial matching: J. Cleary and I. Witten 1984), in deviations of the series' own
-   surprise: an absolute surprise would alarm on every noisy series.
+   range of these so far (prediction by partial matching: J. Cleary and I. Witten 1984), in deviations of the surprise
+   that is usual for the series: an absolute surprise would alarm on every noisy one.
 4. *quiet*: fall of the mean step of 100 rows below the lowest one so far.
 5. *shape*: distance of a window of 16 means of 18 rows to the nearest of 96 remembered ones, a new one being remembered
    where none is near (adaptive resonance: G. Carpenter and S. Grossberg 1987), again as a record.
@@ -224,7 +224,7 @@ def _judge(
     parts[4] = _shape(num, tracks[2], halves, shapes, used, x)
     num[_LAST], num[_HOUR] = x, hour
     num[_N] += 1
-    total = parts.sum()
+    total: float = parts.sum()
     if num[_AGE] > hold:
         num[_PEAK] *= 0.98
     if total > num[_PEAK]:
@@ -250,7 +250,7 @@ class Dense:
 
     kind: ClassVar[str] = "dense"
 
-    limit: float = 0.8
+    limit: float = 0.77
     hold: int = 100
     _state: dict[str, NDArray[Any]] = field(init=False, repr=False)
 
