@@ -5,6 +5,7 @@ from functools import cache
 
 from detector.config import Config
 from detector.core.models import Model
+from detector.series import bare
 from detector.settings import rules_of
 
 Detector = Callable[[float, float | None], tuple[float, bool]]
@@ -20,8 +21,15 @@ def factory() -> Detector:
 
     None is a run that did not come: whoever knows the schedule tells that, and not the model.
     """
-    model = _shipped()()
+    return _judged_by(_shipped()())
 
+
+def telemetry_factory() -> Detector:
+    """The same for a series of which nobody says what it is, as `detector backtest --csv` judges it."""
+    return _judged_by(bare(_shipped()()))
+
+
+def _judged_by(model: Model) -> Detector:
     def judge(at: float, x: float | None) -> tuple[float, bool]:
         if x is None:
             return 1.0, True

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.detection import pipebench as pb
 from bench.detection import regimes, telemetry_score
-from bench.pipebench_factory import Detector, factory
+from bench.pipebench_factory import Detector, factory, telemetry_factory
 
 Factory = Callable[[], Detector]
 Result = dict[str, float]
@@ -137,7 +137,7 @@ def telemetry(folder: str, name: str) -> Result:
     corpus = telemetry_score.Corpus(folder)
     scores = {}
     for rel in corpus.files:
-        detector = detectors()[name]()
+        detector = telemetry_factory() if name == "detector" else detectors()[name]()
         with (Path(folder) / "data" / rel).open(newline="") as file:
             rows = [
                 (datetime.fromisoformat(r["timestamp"] + "+00:00"), float(r["value"])) for r in csv.DictReader(file)

@@ -84,7 +84,8 @@ def _keys(table: inspection.StructType, values: Any, indent: str) -> Iterator[st
         inner = _table(field)
         yield from _comment(_description(field), indent)
         if isinstance(value, Plugin):
-            yield from _comment(_kinds(_registry(type(value))), indent)
+            for kind in _kinds(_registry(type(value))):
+                yield from _comment(kind, indent)
         if inner is not None and isinstance(value, Table):
             yield f"{indent}{field.name}:"
             yield from _keys(inner, value, indent + "  ")
@@ -101,13 +102,11 @@ def _registry(kind: type[Plugin]) -> Mapping[str, type]:
     return registries[kind]
 
 
-def _kinds(registry: Mapping[str, type]) -> str:
+def _kinds(registry: Mapping[str, type]) -> Iterator[str]:
     """Every kind with its parameters and their defaults."""
-    made = [
-        f"{kind} ({', '.join(f'{p.name}: {_inline(p.default)}' for p in signature(plugin).parameters.values())})"
-        for kind, plugin in registry.items()
-    ]
-    return f"Known: {', '.join(made)}."
+    for kind, plugin in registry.items():
+        parameters = signature(plugin).parameters.values()
+        yield f"{kind}: {', '.join(f'{p.name} {_inline(p.default)}' for p in parameters)}."
 
 
 def _example_rule() -> Iterator[str]:

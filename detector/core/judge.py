@@ -1,9 +1,11 @@
 """Judge values of series, and tell what is wrong. What is normal, and what is learned, is the model's business."""
 
 import math
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from detector.core.models import Model
+from detector.core.models.baseline import Baseline
 from detector.core.models.reading import Reading
 from detector.core.state import Series
 from detector.core.text import number, rounded
@@ -91,7 +93,10 @@ def observe(turn: Turn, metric: str, value: float) -> Finding | None:
 
 def model_of(turn: Turn, metric: str, series: Series) -> Model:
     """The model of a series, taken into use."""
-    model = turn.entity.models[metric] = turn.settings.model()
+    model = turn.settings.model()
+    if metric.endswith(")") and isinstance(model, Baseline):
+        model = replace(model, dense_below=0.0)  # of a column: there are hundreds, and a dense stream keeps 130 kB
+    turn.entity.models[metric] = model
     if series.model:
         model.restore(series.model)
     return model

@@ -140,7 +140,7 @@ def test_the_first_verdict_comes_with_the_eighth_value() -> None:
 
 @pytest.mark.parametrize("settings", [None, BAND], ids=["default", "band"])
 def test_always_zero_is_normal_and_more_is_not(settings: Settings | None) -> None:
-    series = Series(settings)
+    series = Series(settings, step=HOUR)
 
     assert found(series.see(*[0.0] * 20)) == []
     assert found(series.see(100)) == [("rows", "started")]

@@ -8,10 +8,12 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from detector.core.models import kernel
+from detector.core.models.dense import Dense
 from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
 
-_FORMAT = 1
+_FORMAT, _DENSE = 1, 2
+_DECIDE_AFTER = 16  # values after which the usual interval is believed
 _HEAD = kernel.HEAD.itemsize
 _DAYS = kernel.SEASONS.fields["hour"][1] if kernel.SEASONS.fields else 0  # what a series without hours needs
 _ROW = np.zeros(1, np.intp)
@@ -24,7 +26,8 @@ class Baseline:
 
     `budget` is the share of the values of a healthy series that may be told as outliers (leaks, repeats and noise have
     limits of their own, that it does not move); `effect` multiplies the least effect that is told (1: about 15 % of a
-    volume); `direction` is `both`, `spike` or `drop`.
+    volume); `direction` is `both`, `spike` or `drop`. A series with a value more often than every `dense_below` seconds
+    is a dense stream, and goes over to `Dense` after its first 16 values.
 
     >>> model = Baseline()
     >>> readings = [model.judge_one(86_400.0 * day, 10_000 + 100 * (day % 3)) for day in range(30)]
@@ -37,6 +40,9 @@ class Baseline:
     budget: float = kernel.BUDGET
     effect: float = 1.0
     direction: Literal["both", "spike", "drop"] = "both"
+    dense_below: float = 2_700.0
+    _dense: Dense | None = field(init=False, repr=False, default=None)
+    _first: list[tuple[float, float]] = field(init=False, repr=False, default_factory=list)
     _heads: Array = field(init=False, repr=False)
     _seasons: Array = field(init=False, repr=False)
     _parameters: Array = field(init=False, repr=False)
@@ -47,6 +53,8 @@ class Baseline:
             raise ValueError("budget: must be above 0 and at most 0.1")
         if self.effect <= 0:
             raise ValueError("effect: must be above 0")
+        if self.dense_below < 0:
+            raise ValueError("dense_below: must be 0 or more seconds")
         if self.direction not in _DIRECTIONS:
             raise ValueError(f"direction: must be one of {', '.join(_DIRECTIONS)}")
         self._heads, self._seasons = kernel.blank(1)
@@ -55,39 +63,70 @@ class Baseline:
     @property
     def samples(self) -> int:
         """How many values were seen."""
-        return int(self._heads["seen"][0])
+        return self._dense.samples if self._dense else int(self._heads["seen"][0])
 
     def judge_one(self, at: float, x: float) -> Reading:
         """Judge a value of the time `at` (seconds since 1970), then learn it. A number that is none is passed over."""
         if not math.isfinite(x):
             return Reading(0.0, False, -math.inf, math.nan, math.inf)
-        return _read(self._heads, self._seasons, self._parameters, at, x)
+        if self._dense is not None:
+            return self._dense.judge_one(at, x)
+        reading = _read(self._heads, self._seasons, self._parameters, at, x)
+        if self._heads["seen"][0] <= _DECIDE_AFTER:
+            self._first.append((at, x))
+            if len(self._first) == _DECIDE_AFTER:
+                self._decide()
+        return reading
+
+    def _decide(self) -> None:
+        """Whether the first values come so often that this is a dense stream, which then learns them, too."""
+        first, self._first = self._first, []
+        if self._heads["gap"][0] < self.dense_below:
+            self._dense = Dense()
+            for at, x in first:
+                self._dense.judge_one(at, x)
 
     def score_one(self, at: float, x: float) -> float:
         """The score that `judge_one` would give, in [0, 1]; nothing is learned."""
         if not math.isfinite(x):
             return 0.0
+        if self._dense is not None:
+            return self._dense.score_one(at, x)
         return _read(self._heads.copy(), self._seasons.copy(), self._parameters, at, x).score
 
     def bounds(self) -> tuple[float, float, float]:
         """(lower, expected, upper) in the unit of the values, whatever the day; infinite while nothing is known."""
+        if self._dense is not None and self._dense.samples > _DECIDE_AFTER:
+            return self._dense.bounds()
         lower, expected, upper = kernel.bounds(self._heads[0])
         return lower, expected, upper
 
     def snapshot(self) -> bytes:
         """The state, not the parameters. The hours are in it only once the series has some."""
+        if self._dense is not None:
+            return struct.pack("<B", _DENSE) + self._heads.tobytes() + self._dense.snapshot()
         seasons = self._seasons.tobytes()
         if not self._seasons["hour_seen"].any():
             seasons = seasons[:_DAYS]
-        return struct.pack("<B", _FORMAT) + self._heads.tobytes() + seasons
+        first = np.array(self._first, np.float64).tobytes()
+        return struct.pack("<BB", _FORMAT, len(self._first)) + first + self._heads.tobytes() + seasons
 
     def restore(self, snapshot: bytes) -> None:
         """Take the state that `snapshot` wrote. Raises `ValueError` for anything else."""
-        size = len(snapshot) - 1 - _HEAD
+        if len(snapshot) > 1 + _HEAD and snapshot[0] == _DENSE:
+            self._heads = np.frombuffer(snapshot, kernel.HEAD, 1, 1).copy()
+            self._dense = Dense()
+            self._dense.restore(snapshot[1 + _HEAD :])
+            return
+        start = 2 + 16 * snapshot[1] if len(snapshot) > 1 else 2
+        size = len(snapshot) - start - _HEAD
         if size not in (_DAYS, kernel.SEASONS.itemsize) or snapshot[0] != _FORMAT:
             raise ValueError("not a snapshot of a baseline")
-        self._heads = np.frombuffer(snapshot, kernel.HEAD, 1, 1).copy()
-        seasons = snapshot[1 + _HEAD :].ljust(kernel.SEASONS.itemsize, b"\0")
+        pairs = np.frombuffer(snapshot, np.float64, 2 * snapshot[1], 2).tolist()
+        self._first = list(zip(pairs[::2], pairs[1::2], strict=True))
+        self._dense = None
+        self._heads = np.frombuffer(snapshot, kernel.HEAD, 1, start).copy()
+        seasons = snapshot[start + _HEAD :].ljust(kernel.SEASONS.itemsize, b"\0")
         self._seasons = np.frombuffer(seasons, kernel.SEASONS, 1).copy()
 
 

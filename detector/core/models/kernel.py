@@ -131,7 +131,7 @@ EFFECT_STEPS = 0.3  # shares that take few values: of few rows
 EFFECT_PLAIN = 1.2
 
 # Limits of a residual, in deviations
-BUDGET = 8e-05  # probability that a value of a healthy series is told
+BUDGET = 6e-05  # probability that a value of a healthy series is told
 HOURLY_SHARE = 0.98  # of it for a value of a series with many values a day
 TAIL_FROM = 2.5
 TAIL_FIRST = 0.13  # before there is evidence; a normal distribution has about 0.1, a heavy tail 0.3
@@ -139,7 +139,7 @@ TAIL_MOST = 0.26
 TAIL_MEMORY = 90.0  # a third of the values that exceedances are counted over
 LIMIT_LEAST = 4.3
 LIMIT_MOST = 11.0  # old storms excuse no more than this
-LIMIT_SHARE = 4.7
+LIMIT_SHARE = 4.2
 LIMIT_YOUNG = 1.6  # times the limit on a weekday that was never seen
 SEVERAL = 0.85  # times the limit, for two or three residuals together
 
