@@ -20,11 +20,12 @@ from detector.core.emissions import (
     OpenEpisode,
     Quarantined,
 )
+from detector.core.schemas import Change
 
 PAGE = (Path(__file__).parent.parent / "docs" / "control-topic.md").read_text(encoding="utf-8")
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     kind.__name__: kind
-    for kind in (Anomaly, BreakerChange, BreakerValue, Contributor, Heartbeat, OpenEpisode, Quarantined)
+    for kind in (Anomaly, BreakerChange, BreakerValue, Change, Contributor, Heartbeat, OpenEpisode, Quarantined)
 }
 TYPES = {*turn.ANOMALY.values(), turn.BREAKER_CHANGED, turn.BREAKER, pipeline.HEARTBEAT, pipeline.QUARANTINED}
 WORDS = {

@@ -5,6 +5,7 @@ from detector.core.events import TERMINAL, Assertion, DatasetObserved, Profiled
 from detector.core.jobs import keep_newest
 from detector.core.judge import judge
 from detector.core.ledger import close, find_run, hash_of, is_new_profile, note_time
+from detector.core.schema_changes import CHECK, explain, is_explained, judge_schema, kept, lifecycle_of
 from detector.core.state import NEVER, Good, Measured, Run
 from detector.core.turn import CRITICAL, INFO, Turn
 
@@ -55,6 +56,8 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
         _judge_assertions(turn, run)  # a check that failed has failed, and the end may not speak of this dataset
         if seen.role == "input":
             run.severity = max(run.severity, judge_columns(turn, run, _told_as(run)))
+        if run.streaming and seen.state == "RUNNING":  # it may never end
+            run.severity = max(run.severity, judge_schema(turn, run, "output", _told_as(run)))
     if run.severity > before:
         turn.outcome(run.hash, run.severity, _reason(run), run.began)
 
@@ -69,6 +72,9 @@ def _fold(run: Run, seen: DatasetObserved, over: bool) -> None:
         for name, value in (("rows", dataset.rows), ("bytes", dataset.bytes), ("files", dataset.files)):
             if value is not None and not (stale and name in run.metrics):
                 run.metrics[name] = value
+        run.lifecycle = (run.lifecycle if stale else None) or lifecycle_of(dataset) or run.lifecycle
+        if CHECK not in run.judged and not (stale and run.schema):
+            run.schema = kept(dataset.schema) or run.schema
     run.version = (run.version or dataset.version) if stale else (dataset.version or run.version)
     _fold_assertions(run.assertions, dataset.assertions)
     if dataset.profile is not None and "columns" not in run.judged and not (stale and run.measured):
@@ -91,7 +97,7 @@ def _judge_write(turn: Turn, run: Run) -> None:
     fail in another.
     """
     if run.state != "COMPLETE":
-        run.measured = None
+        run.measured = run.schema = None
     if run.state == "COMPLETE":
         _judge_facts(turn, run)
     elif run.assertions:
@@ -109,14 +115,17 @@ def _judge_write(turn: Turn, run: Run) -> None:
 
 def _judge_facts(turn: Turn, run: Run) -> None:
     watched = turn.settings.metrics
+    explain(turn.entity.shape, run)
     for metric, value in sorted(run.metrics.items()):
         watches = run.state == "COMPLETE" and not run.streaming and (watched is None or metric in watched)
-        if watches and metric not in run.judged:
+        if watches and metric not in run.judged and not is_explained(run, metric):
             run.judged.append(metric)
             run.severity = max(run.severity, judge(turn, metric, value, _told_as(run)))
     if run.state == "COMPLETE" and not run.streaming:
         run.severity = max(run.severity, judge_columns(turn, run, _told_as(run)))
-    run.measured = None
+    if run.state == "COMPLETE":
+        run.severity = max(run.severity, judge_schema(turn, run, "output", _told_as(run)))
+    run.measured = run.schema = None
     _judge_assertions(turn, run)
 
 
@@ -164,15 +173,23 @@ def _told_as(run: Run) -> str | None:
 
 
 def _on_described(turn: Turn, seen: DatasetObserved) -> None:
-    """What somebody measured of the whole table, outside any run."""
-    dataset = seen.dataset
+    """What somebody knows of the whole table, outside any run. That nothing changed in it is no good load."""
+    dataset, schema = seen.dataset, kept(seen.dataset.schema)
+    lifecycle = lifecycle_of(dataset)
     name = f"{PROFILE}table/{seen.event_time}"
-    if dataset.profile is None or not is_new_profile(turn.entity.runs, name, seen.event_time, turn.believed(NEVER)):
+    if dataset.profile is None and schema is None and lifecycle is None:
         return
+    if not is_new_profile(turn.entity.runs, name, seen.event_time, turn.believed(NEVER)):
+        return
+    turn.entity.shape.lifecycle = lifecycle or turn.entity.shape.lifecycle
     run = Run(name, hash_of(name), turn.now, version=dataset.version)
     note_time(run, "COMPLETE", seen.event_time)
-    run.measured = Measured(dataset.profile, dataset.rows, dataset.bytes, "table", name)
-    _judge_write(turn, run)
+    run.schema = schema
+    run.severity = judge_schema(turn, run, "described", None, confirm=False)
+    if dataset.profile is not None:
+        run.measured = Measured(dataset.profile, dataset.rows, dataset.bytes, "table", name)
+    if run.measured is not None or run.severity > INFO:
+        _judge_write(turn, run)
 
 
 def on_profile(turn: Turn, seen: Profiled) -> None:
@@ -184,6 +201,7 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
     run_id = profile.run_id or name
     load = runs.open.get(run_id) or runs.closed.get(run_id)
     run = Run(run_id, hash_of(run_id), turn.now, load.began if load else None, version=profile.version)
+    run.explained = load.explained if load else None
     note_time(run, "COMPLETE", profile.event_time)
     for metric, value in (("rows", profile.rows), ("bytes", profile.bytes)):
         if value is not None:
@@ -191,4 +209,6 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
     if profile.statistics is not None:
         which = profile.run_id or f"{profile.partition or ''}/{profile.window_end or ''}".strip("/")
         run.measured = Measured(profile.statistics, profile.rows, profile.bytes, profile.grain, which)
+    run.schema = kept(profile.schema)
+    run.severity = judge_schema(turn, run, f"profile {profile.grain}", _told_as(run))
     _judge_write(turn, run)

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from detector.core.breaker import Breaker, Mode, State
+from detector.core.schemas import Change, Compatibility
 
 Phase = Literal["started", "updated", "ended"]
 Severity = Literal["info", "warning", "critical"]
@@ -59,6 +60,8 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
     downstream: list[str] = []
     contributors: list[Contributor] = []
+    compatibility: Compatibility | None = None
+    changes: list[Change] = []
 
 
 class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """The state of one entity and of one partition, and their bytes.
 
-A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`), each with a
-version of its own, so that a new engine of one section does not wipe the others. A section that is newer than this
-release knows refuses the partition (`SnapshotTooNew`): dropping it would lose what a later release needs.
+A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`, `schema`), each
+with a version of its own, so that a new engine of one section does not wipe the others. A section that is newer than
+this release knows refuses the partition (`SnapshotTooNew`): dropping it would lose what a later release needs.
 """
 
 from struct import Struct
@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from detector.core.breaker import Breaker, Outcome
-from detector.core.events import Statistics
+from detector.core.events import Field, Statistics
 from detector.core.models import Model
 from detector.core.schedule import Schedule
 from detector.errors import SnapshotTooNew
@@ -49,7 +49,8 @@ class Run(msgspec.Struct, array_like=True):
     dataset's key. `state` is OTHER while nothing tells that the run goes on.
     `judged` names the metrics that were judged already, so that a fact that comes late is judged once. `newest` is the
     time of the newest event: what an older one says does not replace it. `scheduled` is the begin that the schedule has
-    learned.
+    learned. `schema` waits for the end of the run; `lifecycle` is what it did to the whole
+    dataset, and `explained` what of that explains how much it wrote (empty: nothing does).
     """
 
     id: str
@@ -75,6 +76,9 @@ class Run(msgspec.Struct, array_like=True):
     newest: float = 0.0
     scheduled: float | None = None
     measured: Measured | None = None
+    schema: tuple[Field, ...] | None = None
+    lifecycle: str | None = None
+    explained: str | None = None
 
     @property
     def began(self) -> float:
@@ -154,6 +158,27 @@ class Loads(msgspec.Struct, array_like=True):
     repeats: float = 0.0
 
 
+class Schema(msgspec.Struct, array_like=True):
+    """The columns of a dataset as one source tells them. `pending` is a change that the next load must confirm."""
+
+    fields: tuple[Field, ...]
+    at: float
+    pending: tuple[Field, ...] | None = None
+
+
+class Shape(msgspec.Struct, array_like=True):
+    """What is kept of how a dataset is made: its schema by who told it, and how its loads treat what was there.
+
+    `lifecycles` is the share of loads, of late, that created, overwrote, truncated or dropped it, after `loads` of
+    them; `lifecycle` is such a change that no load has followed yet.
+    """
+
+    schemas: dict[str, Schema] = {}
+    lifecycles: dict[str, float] = {}
+    loads: int = 0
+    lifecycle: str | None = None
+
+
 class Judgement(msgspec.Struct, array_like=True):
     """What the breaker section holds: the breaker, the outcomes that its policy sees, and the open episodes."""
 
@@ -178,6 +203,7 @@ class Entity(msgspec.Struct):
     series: dict[str, Series] = msgspec.field(default_factory=dict)
     models: dict[str, Model] = msgspec.field(default_factory=dict)
     loads: dict[str, Loads] = msgspec.field(default_factory=dict)
+    shape: Shape = msgspec.field(default_factory=Shape)
 
 
 class _Section(msgspec.Struct, array_like=True):
@@ -198,8 +224,12 @@ _SECTIONS: dict[str, tuple[int, Any]] = {
     "runs": (1, msgspec.msgpack.Decoder(Runs)),
     "series": (1, msgspec.msgpack.Decoder(dict[str, Series])),
     "profile": (1, msgspec.msgpack.Decoder(dict[str, Loads])),
+    "schema": (1, msgspec.msgpack.Decoder(Shape)),
 }
-_LATER: dict[str, Any] = {"profile": dict}  # sections that older releases did not write, and what they begin as
+_LATER: dict[str, Any] = {
+    "profile": dict,
+    "schema": Shape,
+}  # sections that older releases did not write, and what they begin as
 _encoder = msgspec.msgpack.Encoder()
 _sections = msgspec.msgpack.Decoder(list[_Section])
 
@@ -214,6 +244,7 @@ def dump(entity: Entity) -> bytes:
         "runs": entity.runs,
         "series": entity.series,
         "profile": entity.loads,
+        "schema": entity.shape,
     }
     sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
     body = _encoder.encode(sections)
@@ -238,9 +269,8 @@ def load(snapshot: bytes) -> Entity:
     if found.keys() != _SECTIONS.keys():
         raise ValueError("a section is missing")
     head: _Head = found["head"]
-    return Entity(
-        head.key, head.at, head.seen, found["breaker"], found["runs"], found["series"], loads=found["profile"]
-    )
+    judgement, runs, series = found["breaker"], found["runs"], found["series"]
+    return Entity(head.key, head.at, head.seen, judgement, runs, series, loads=found["profile"], shape=found["schema"])
 
 
 def _decode(section: _Section) -> Any:
