@@ -27,7 +27,7 @@ class Baseline:
     `budget` is the share of the values of a healthy series that may be told as outliers (leaks, repeats and noise have
     limits of their own, that it does not move); `effect` multiplies the least effect that is told (1: about 15 % of a
     volume); `direction` is `both`, `spike` or `drop`. A series with a value more often than every `dense_below` seconds
-    is a dense stream, and goes over to `Dense` after its first 16 values.
+    is a dense stream, and goes over to `Dense` after its first 16 values; 0: runs are runs, however often they come.
 
     >>> model = Baseline()
     >>> readings = [model.judge_one(86_400.0 * day, 10_000 + 100 * (day % 3)) for day in range(30)]
@@ -40,7 +40,7 @@ class Baseline:
     budget: float = kernel.BUDGET
     effect: float = 1.0
     direction: Literal["both", "spike", "drop"] = "both"
-    dense_below: float = 2_700.0
+    dense_below: float = 0.0
     _dense: Dense | None = field(init=False, repr=False, default=None)
     _first: list[tuple[float, float]] = field(init=False, repr=False, default_factory=list)
     _heads: Array = field(init=False, repr=False)
