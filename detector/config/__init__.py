@@ -132,11 +132,14 @@ def plugin(registry: Mapping[str, type[T]], chosen: Plugin, path: str) -> T:
     if chosen.kind not in registry:
         raise ConfigError(f"{path}.kind: {unknown_choice(chosen.kind, registry)}")
     made = registry[chosen.kind]
-    known = inspect.signature(made).parameters
+    takes = inspect.signature(made).parameters.values()
+    known = {one.name: one.annotation for one in takes if one.kind is not one.VAR_KEYWORD}
+    takes_more = len(known) < len(takes)  # it looks at the names itself
     for name, value in chosen.parameters.items():
-        if name not in known:
+        if name in known:
+            _check_type(value, known[name], f"{path}.{name}")
+        elif not takes_more:
             raise ConfigError(f"{path}.{name}: {unknown_key(name, ['kind', *known])}")
-        _check_type(value, known[name].annotation, f"{path}.{name}")
     try:
         return made(**chosen.parameters)
     except (TypeError, ValueError) as error:

@@ -106,7 +106,9 @@ def _kinds(registry: Mapping[str, type]) -> Iterator[str]:
     """Every kind with its parameters and their defaults."""
     for kind, plugin in registry.items():
         parameters = signature(plugin).parameters.values()
-        yield f"{kind}: {', '.join(f'{p.name} {_inline(p.default)}' for p in parameters)}."
+        named = [f"{p.name} {_inline(p.default)}" for p in parameters if p.kind is not p.VAR_KEYWORD]
+        more = ["what the estimator itself takes"] if len(named) < len(parameters) else []
+        yield f"{kind}: {', '.join(named + more)}."
 
 
 def _example_rule() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Judge values of series, and tell what is wrong. What is normal, and what is learned, is the model's business."""
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -92,13 +93,14 @@ def observe(turn: Turn, metric: str, value: float) -> Finding | None:
 
 
 def model_of(turn: Turn, metric: str, series: Series) -> Model:
-    """The model of a series, taken into use."""
+    """The model of a series, taken into use. What another model has left, before the configuration changed, is none."""
     model = turn.settings.model()
     if metric.endswith(")") and isinstance(model, Baseline):
         model = replace(model, dense_below=0.0)  # of a column: there are hundreds, and a dense stream keeps 130 kB
     turn.entity.models[metric] = model
     if series.model:
-        model.restore(series.model)
+        with suppress(ValueError):
+            model.restore(series.model)
     return model
 
 
@@ -119,8 +121,13 @@ def _finding(metric: str, value: float, reading: Reading, samples: int) -> Findi
 
 
 def _expected(finding: Finding, lower: str, upper: str) -> str:
-    """What was expected, and on what ground: a value within its band is told for what it is part of."""
+    """What was expected, and on what ground: a value within its band is told for what it is part of.
+
+    A model that knows no band (River's) says only what is about usual.
+    """
     seen = f"({finding.samples} runs seen)"
+    if math.isinf(finding.lower) and math.isinf(finding.upper):
+        return f"{finding.cause}; usual is about {number(finding.expected, UNITS.get(finding.metric))} {seen}"
     if finding.lower <= finding.observed <= finding.upper and finding.cause:
         return f"{finding.cause}; one value alone may be {lower} to {upper} {seen}"
     return f"expected {lower} to {upper} {seen}"
