@@ -19,9 +19,25 @@ from tests.contracts.models import (
     read,
 )
 
+# An estimator of River's knows no band, and what it takes for normal is its own.
+NOT_PROMISED = {
+    "river": {
+        "check_a_new_normal_is_told_once_and_then_silent",
+        "check_one_spike_leaves_the_band_as_it_was",
+        "check_the_band_of_a_reading_is_where_one_value_is_an_outlier",
+    }
+}
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("kind", MODELS)
+
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [
+        pytest.param(kind, check, id=f"{kind}-{check.__name__}")
+        for kind in MODELS
+        for check in CHECKS
+        if check.__name__ not in NOT_PROMISED.get(kind, ())
+    ],
+)
 def test_every_model_keeps_what_models_promise(kind: str, check: Callable[[type[Model]], None]) -> None:
     check(MODELS[kind])
 

@@ -20,7 +20,12 @@ Shape = Literal["features", "target", "drift", "filter"]
 SCALES = ("none", "standard", "minmax")
 SEED = 1
 _BASES = {"stats": "Univariate", "time_series": "Forecaster"}  # what may be named inside another estimator
+_NO_VALUES = {"engine", "initializer", "limits", "optimizer", "window"}  # objects, tables and lists: a key is one value
 _TRIED = 40  # values that an estimator must take before it is believed
+
+
+class Refused(ValueError):
+    """What the configuration says cannot be; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,8 @@ def choose(name: str, given: tuple[tuple[str, Value], ...]) -> Choice:
         raise ValueError("protect_anomaly_detector: without it, this filter of River's never learns")
     try:
         _try(choice.make(), choice)
+    except Refused:
+        raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None
     return choice
@@ -186,18 +193,18 @@ def _made(name: str, given: Mapping[str, Value], defaults: Mapping[str, Value]) 
     `predictive_model.alpha: 0.2`.
     """
     made = _class(name)
-    known = {key: one for key, one in signature(made).parameters.items() if key != "window"}
+    known = {key: one for key, one in signature(made).parameters.items() if key not in _NO_VALUES}
     own = {key: value for key, value in {**defaults, **given}.items() if "." not in key}
     if "seed" in known:
         own.setdefault("seed", SEED)
     for key in own:
         if key not in known:
-            raise ValueError(f"{key}: {name} has no such parameter; it takes {', '.join(known)}")
+            raise Refused(f"{key}: {name} has no such parameter; it takes {', '.join(known)}")
         if key in given:
             _check(key, given[key], known[key])
     below = {key.partition(".")[0] for key in given if "." in key}
     for key in sorted(below - {key for key, value in own.items() if _names(value)}):
-        raise ValueError(f"{key}: names no estimator that could have parameters")
+        raise Refused(f"{key}: names no estimator that could have parameters")
     if name == "anomaly.LocalOutlierFactor":
         own = {**own, "engine": _neighbours()}
     arguments = {key: _inner(key, value, given) if _names(value) else value for key, value in own.items()}
@@ -231,7 +238,7 @@ def _class(name: str) -> type:
         within = getattr(getattr(river, package).base, base)
         found = found if isinstance(found, type) and issubclass(found, within) else None
     if not isinstance(found, type) or not (base or name in SETTINGS):
-        raise ValueError(f"{name}: River has no such estimator for this place")
+        raise Refused(f"{name}: River has no such estimator for this place")
     return found
 
 
@@ -261,4 +268,4 @@ def _check(key: str, value: Value, argument: Argument) -> None:
     else:
         return
     if not fits:
-        raise ValueError(f"{key}: expected {wanted}, got {value!r}")
+        raise Refused(f"{key}: expected {wanted}, got {value!r}")
