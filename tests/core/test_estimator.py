@@ -309,6 +309,12 @@ def test_parameters_reach_what_stands_inside() -> None:
     assert model._made.predictive_model.seasonality == 7
 
 
+def test_the_threshold_of_a_drift_detector_is_rivers_own() -> None:
+    assert Estimator("drift.PageHinkley", threshold=12.0)._made.threshold == 12.0
+    assert Estimator("drift.PageHinkley")._made.threshold == 8.0
+    assert "threshold: drift.ADWIN has no such parameter" in refused(estimator="drift.ADWIN", threshold=0.5)
+
+
 def test_chance_is_seeded_and_the_seed_can_be_chosen() -> None:
     def said(**seed: int) -> list[Any]:
         model = Estimator("anomaly.HalfSpaceTrees", **seed)  # type: ignore[arg-type]

@@ -52,6 +52,8 @@ class Estimator:
             inner = SETTINGS.get(str(parameters.get("anomaly_detector", "anomaly.GaussianScorer")))
             threshold = inner.limit if threshold is None and inner is not None else threshold
             parameters["threshold"] = threshold
+        elif estimator.startswith("drift.") and threshold is not None:
+            parameters["threshold"], threshold = threshold, None  # drift is told or not: it can only be River's own
         self._choice: Choice = choose(estimator, tuple(sorted(parameters.items())))
         setting = self._choice.setting
         self._limit = setting.limit if threshold is None else _number("threshold", threshold)
