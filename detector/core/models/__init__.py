@@ -4,6 +4,7 @@ from typing import ClassVar, Protocol
 
 from detector.core.models.band import Band
 from detector.core.models.baseline import Baseline
+from detector.core.models.estimator import Estimator
 from detector.core.models.reading import Reading
 
 
@@ -26,4 +27,4 @@ class Model(Protocol):
     def restore(self, snapshot: bytes) -> None: ...
 
 
-MODELS: dict[str, type[Model]] = {model.kind: model for model in (Baseline, Band)}
+MODELS: dict[str, type[Model]] = {model.kind: model for model in (Baseline, Band, Estimator)}
