@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from detector.__main__ import app
 from detector.commands import histories
+from detector.core.models.baseline import Baseline
 from detector.core.models.reading import Reading
 from detector.findings import Finding, compare
 from detector.series import Judged, Row, episodes
@@ -62,6 +63,17 @@ def test_each_row_of_a_series_is_written_with_its_score() -> None:
     assert all(0 <= float(row["score"]) <= 1 for row in rows)
     assert 100 < float(rows[90]["lower"]) < float(rows[90]["expected"]) < float(rows[90]["upper"])
     assert (rows[50]["score"], rows[50]["expected"], rows[50]["lower"], rows[50]["upper"]) == ("0", "", "", "")
+
+
+@pytest.mark.parametrize(("said", "often"), [([], 4_000.0), (["--metric", "rows"], 0.0)], ids=["not", "rows"])
+def test_often_is_telemetry_unless_it_is_said_what_it_is(said: list[str], often: float) -> None:
+    hours = [(1_767_225_600.0 + 3_600 * n, 1_000.0 + n * 37 % 90) for n in range(300)]
+    text = "timestamp,value\n" + "".join(f"{at},{x}\n" for at, x in hours)
+    told = backtest("--csv", "-", "--out", "-", *said, input=text.encode()).stdout
+    model = Baseline(dense_below=often)
+
+    scores = [float(row["score"]) for row in csv.DictReader(io.StringIO(told))]
+    assert scores == pytest.approx([model.judge_one(at, x).score for at, x in hours], abs=1e-8)
 
 
 def test_a_series_is_told_to_people_by_its_alerts() -> None:

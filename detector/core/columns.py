@@ -113,7 +113,7 @@ def _moved(
     values = [*profiles.series(load.columns, load.rows, load.at), *references.series(loads, load)]
     if measured.bytes is not None and load.rows:
         values.append(Value("bytes_per_row", "", measured.bytes / load.rows, 1))
-    flagged = _observed(turn, values, measured.grain)
+    flagged = _observed(turn, values, measured.grain, run_id)
     if repeats:  # which is told, or not, of the whole load
         flagged = [(value, finding) for value, finding in flagged if finding.cause != REPEATED]
     check = _named("columns", measured.grain)
@@ -125,7 +125,7 @@ def _moved(
     return flagged
 
 
-def _observed(turn: Turn, values: list[Value], grain: str) -> list[tuple[Value, Finding]]:
+def _observed(turn: Turn, values: list[Value], grain: str, run_id: str | None) -> list[tuple[Value, Finding]]:
     """Judge all series, the ones that matter most first: those that are too many are not watched.
 
     A distance that cannot be told yet is NaN, and keeps its place until it can.
@@ -134,7 +134,7 @@ def _observed(turn: Turn, values: list[Value], grain: str) -> list[tuple[Value, 
     for value in sorted(values, key=lambda value: value.order)[:MAX_WATCHED]:
         metric = _named(value.metric, grain)
         judged = math.isfinite(value.value) and _watched(turn, metric)
-        finding = observe(turn, metric, value.value) if judged else None
+        finding = observe(turn, metric, value.value, run_id) if judged else None
         if finding is not None and not _harmless(value, finding):
             flagged.append((value, finding))
     return sorted(flagged, key=lambda found: (-found[1].severity, -found[1].score, found[0].order))

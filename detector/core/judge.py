@@ -45,7 +45,7 @@ def judge(turn: Turn, metric: str, value: float, run_id: str | None) -> int:
 
     A negative or infinite value, or none, is not a measurement: nothing is said or learned of it.
     """
-    finding = observe(turn, metric, value) if value >= 0 else None
+    finding = observe(turn, metric, value, run_id) if value >= 0 else None
     if finding is None:
         return INFO
     unit, name = unit_of(metric), metric.replace("_", " ")
@@ -69,7 +69,7 @@ def judge(turn: Turn, metric: str, value: float, run_id: str | None) -> int:
     return finding.severity
 
 
-def observe(turn: Turn, metric: str, value: float) -> Finding | None:
+def observe(turn: Turn, metric: str, value: float, run_id: str | None) -> Finding | None:
     """Judge one value of a metric and learn it. What is found is for the caller to tell; what is over is told here.
 
     A value that is not finite is not a measurement, and series beyond `MAX_SERIES` are not watched.
@@ -88,7 +88,7 @@ def observe(turn: Turn, metric: str, value: float) -> Finding | None:
     if reading.alert:
         return _finding(metric, value, reading, samples)
     if metric in turn.entity.judgement.episodes:
-        turn.over(metric, _why_over(metric, value, reading))
+        turn.over(metric, _why_over(metric, value, reading), run_id)
     return None
 
 

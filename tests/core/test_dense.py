@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from detector.core.models.baseline import Baseline
 from detector.core.models.dense import Dense
 from detector.core.models.reading import Reading
 
@@ -114,3 +115,49 @@ def test_scoring_learns_nothing_and_is_what_judging_says() -> None:
     score = dense.score_one(STEP * 5 * DAY, 150.0)
 
     assert dense.judge_one(STEP * 5 * DAY, 150.0).score == score
+
+
+# ---------------------------------------------------------------- from the baseline to a dense stream
+
+
+def test_a_dense_stream_is_judged_as_one_from_its_first_value_on() -> None:
+    values = spike(seasonal())
+    baseline, dense = Baseline(dense_below=900.0), Dense()
+    told = [baseline.judge_one(STEP * row, value) for row, value in enumerate(values)]
+
+    assert told[16:] == judged(values, dense)[16:]
+    assert baseline.samples == dense.samples == len(values)
+    assert baseline.bounds() == dense.bounds()
+
+
+@pytest.mark.parametrize("settings", [{}, {"dense_below": 200.0}], ids=["not asked for", "not often enough"])
+def test_who_does_not_ask_for_it_has_no_dense_stream(settings: dict[str, float]) -> None:
+    values = seasonal(2)
+    one, other = Baseline(**settings), Baseline()  # type: ignore[arg-type]
+
+    assert [one.judge_one(STEP * row, x) for row, x in enumerate(values)] == [
+        other.judge_one(STEP * row, x) for row, x in enumerate(values)
+    ]
+    assert one.snapshot() == other.snapshot()
+
+
+@pytest.mark.parametrize("seen", [1, 15, 16, 17, 600])
+def test_a_stream_that_is_restored_before_and_after_it_is_decided_reads_the_same_future(seen: int) -> None:
+    values = seasonal(3)
+    one, other = Baseline(dense_below=900.0), Baseline(dense_below=900.0)
+    for row, value in enumerate(values[:seen]):
+        one.judge_one(STEP * row, value)
+    other.restore(one.snapshot())
+
+    rest = list(enumerate(values))[seen:]
+    assert [one.judge_one(STEP * row, x) for row, x in rest] == [other.judge_one(STEP * row, x) for row, x in rest]
+    assert one.snapshot() == other.snapshot()
+
+
+def test_the_state_of_a_dense_stream_is_refused_where_there_are_to_be_none() -> None:
+    stream = Baseline(dense_below=900.0)
+    for row, value in enumerate(seasonal(1)):
+        stream.judge_one(STEP * row, value)
+
+    with pytest.raises(ValueError, match="not a snapshot of a baseline"):
+        Baseline().restore(stream.snapshot())

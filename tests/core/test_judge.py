@@ -177,6 +177,12 @@ def test_an_episode_counts_and_keeps_the_worst_of_it() -> None:
     assert {a.episode for a in anomalies(series.said)} == {episode.id}
 
 
+def test_the_end_of_an_episode_names_the_run_that_ended_it() -> None:
+    ended = anomalies(learned().see(10, 100))[-1]
+
+    assert (ended.phase, ended.run_id) == ("ended", "r12")
+
+
 @pytest.mark.parametrize("make", [learned, grown])
 def test_a_state_that_was_written_and_read_has_the_same_future(make: Callable[[], Series]) -> None:
     one, other = make(), make()

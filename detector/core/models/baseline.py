@@ -25,7 +25,7 @@ class Baseline:
     """A level with seasons that are earned, a scale and tails of its own: see `kernel`, which has parts and sources.
 
     `budget` is the share of the values of a healthy series that may be told as outliers (leaks, repeats and noise have
-    limits of their own, that it does not move); `effect` multiplies the least effect that is told (1: about 15 % of a
+    limits of their own, that it does not move); `effect` multiplies the least effect that is told (1: a quarter of a
     volume); `direction` is `both`, `spike` or `drop`. A series with a value more often than every `dense_below` seconds
     is a dense stream, and goes over to `Dense` after its first 16 values; 0: runs are runs, however often they come.
 
@@ -72,9 +72,9 @@ class Baseline:
         if self._dense is not None:
             return self._dense.judge_one(at, x)
         reading = _read(self._heads, self._seasons, self._parameters, at, x)
-        if self._heads["seen"][0] <= _DECIDE_AFTER:
+        if self.dense_below > 0 and self.samples <= _DECIDE_AFTER:
             self._first.append((at, x))
-            if len(self._first) == _DECIDE_AFTER:
+            if self.samples == _DECIDE_AFTER:
                 self._decide()
         return reading
 
@@ -96,7 +96,7 @@ class Baseline:
 
     def bounds(self) -> tuple[float, float, float]:
         """(lower, expected, upper) in the unit of the values, whatever the day; infinite while nothing is known."""
-        if self._dense is not None and self._dense.samples > _DECIDE_AFTER:
+        if self._dense is not None:
             return self._dense.bounds()
         lower, expected, upper = kernel.bounds(self._heads[0])
         return lower, expected, upper
@@ -104,7 +104,7 @@ class Baseline:
     def snapshot(self) -> bytes:
         """The state, not the parameters. The hours are in it only once the series has some."""
         if self._dense is not None:
-            return struct.pack("<B", _DENSE) + self._heads.tobytes() + self._dense.snapshot()
+            return struct.pack("<B", _DENSE) + self._dense.snapshot()
         seasons = self._seasons.tobytes()
         if not self._seasons["hour_seen"].any():
             seasons = seasons[:_DAYS]
@@ -112,11 +112,13 @@ class Baseline:
         return struct.pack("<BB", _FORMAT, len(self._first)) + first + self._heads.tobytes() + seasons
 
     def restore(self, snapshot: bytes) -> None:
-        """Take the state that `snapshot` wrote. Raises `ValueError` for anything else."""
-        if len(snapshot) > 1 + _HEAD and snapshot[0] == _DENSE:
-            self._heads = np.frombuffer(snapshot, kernel.HEAD, 1, 1).copy()
-            self._dense = Dense()
-            self._dense.restore(snapshot[1 + _HEAD :])
+        """Take the state that `snapshot` wrote. Raises `ValueError` for anything else, and for that of a dense stream
+        where there are to be none.
+        """
+        if snapshot[:1] == bytes((_DENSE,)) and self.dense_below > 0:
+            dense = Dense()
+            dense.restore(snapshot[1:])
+            self._dense = dense
             return
         start = 2 + 16 * snapshot[1] if len(snapshot) > 1 else 2
         size = len(snapshot) - start - _HEAD

@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.core.models.compiled import compiled
 from detector.core.models.reading import Reading
 
 _FORMAT = 1
@@ -67,7 +67,7 @@ _LAYOUT: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 _BYTES = 1 + sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in _LAYOUT.values())
 
 
-@njit(cache=True)
+@compiled
 def _record(track: Any, x: float, leak: float, warm: int) -> float:
     """How far x lies beyond the range so far, as the root of its share of that range (at most 1); then learn x."""
     if track[0] == 0:
@@ -85,7 +85,7 @@ def _record(track: Any, x: float, leak: float, warm: int) -> float:
     return math.sqrt(share)
 
 
-@njit(cache=True)
+@compiled
 def _season(num: Any, track: Any, hours: Any, residuals: Any, hour: int, x: float) -> float:
     """Record of the mean of the last twenty residuals to the mean of their hours."""
     residual = x - hours[0, hour] if hours[1, hour] > 0 else 0.0
@@ -100,7 +100,7 @@ def _season(num: Any, track: Any, hours: Any, residuals: Any, hour: int, x: floa
     return _record(track, mean, _LEAK, 50) if known else 0.0
 
 
-@njit(cache=True)
+@compiled
 def _surprise(past: Any, symbols: Any, contexts: Any, levels: int, y: int) -> float:
     """-log2 p of the symbol y, summed over contexts of one to three symbols, each blended with the shorter one."""
     p, context, total = 1.0 / levels, 0, 0.0
@@ -123,7 +123,7 @@ def _surprise(past: Any, symbols: Any, contexts: Any, levels: int, y: int) -> fl
     return total
 
 
-@njit(cache=True)
+@compiled
 def _pattern(num: Any, past: Any, symbols: Any, contexts: Any, x: float) -> float:
     """The mean surprise of the chains, in deviations above its own slow mean; logarithmic, for its tail is heavy."""
     n = int(num[_N])
@@ -150,7 +150,7 @@ def _pattern(num: Any, past: Any, symbols: Any, contexts: Any, x: float) -> floa
     return math.log1p(0.15 * max(z, 0.0))
 
 
-@njit(cache=True)
+@compiled
 def _quiet(num: Any, steps: Any, x: float) -> float:
     """The root of how far the mean step fell below the lowest one so far, which is slowly forgotten."""
     n = int(num[_N])
@@ -164,7 +164,7 @@ def _quiet(num: Any, steps: Any, x: float) -> float:
     return math.sqrt(min(1.0, max(0.0, (lowest - mean) / lowest)))
 
 
-@njit(cache=True)
+@compiled
 def _shape(num: Any, track: Any, halves: Any, shapes: Any, used: Any, x: float) -> float:
     """Record of the distance to the nearest shape; it is learned every nine rows, and the longest unseen gives way."""
     n = int(num[_N])
@@ -195,7 +195,7 @@ def _shape(num: Any, track: Any, halves: Any, shapes: Any, used: Any, x: float) 
     return _record(track, num[_NOVELTY], _LEAK, 200)
 
 
-@njit(cache=True)
+@compiled
 def _judge(
     hold: int,
     hour: int,

@@ -28,8 +28,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from detector.core.models.compiled import compiled
 
 HEAD = np.dtype(
     [
@@ -113,6 +114,7 @@ LARGEST = 1e18  # what is larger is judged as this: squares of it are still numb
 HARD_RULES_FROM = 7  # values after which a value that is out by a factor of 8 is told
 WARM = 14  # values after which the learned limits are believed
 FACTOR = 8.0
+SIGMA = 1.2533  # a standard deviation, in mean absolute ones of a normal distribution: sqrt(pi / 2)
 
 # Repeats
 STUCK_LIMIT = 5.2  # decades of improbability
@@ -172,7 +174,7 @@ WIDTH = 6
 Array = NDArray[Any]
 
 
-@njit(cache=True)
+@compiled
 def _transform(scale: int, x: float, mean: float) -> float:
     if scale == LOG:
         return math.log(x + 0.005 * mean + 1e-12)
@@ -183,7 +185,7 @@ def _transform(scale: int, x: float, mean: float) -> float:
     return x
 
 
-@njit(cache=True)
+@compiled
 def _restore(scale: int, y: float, mean: float) -> float:
     if scale == LOG:
         return max(math.exp(min(y, 709.0)) - 0.005 * mean, 0.0)
@@ -194,7 +196,7 @@ def _restore(scale: int, y: float, mean: float) -> float:
     return y
 
 
-@njit(cache=True)
+@compiled
 def _at_turn_of_month(at: float) -> bool:
     """Whether this is one of the last two days of a month or the first (UTC; civil calendar by H. Hinnant)."""
     days = int(math.floor(at / DAY)) + 719_468
@@ -208,7 +210,7 @@ def _at_turn_of_month(at: float) -> bool:
     return day <= 1 or day >= length - 1
 
 
-@njit(cache=True)
+@compiled
 def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
     """Count repeats. Returns how improbable the present run of them is, 1 being the limit."""
     if h.seen > 1 and x == h.last:
@@ -231,7 +233,7 @@ def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
     return decades / STUCK_LIMIT
 
 
-@njit(cache=True)
+@compiled
 def _scale_of(h, zero_share: float) -> int:  # type: ignore[no-untyped-def]
     if h.negative:
         return PLAIN
@@ -242,7 +244,7 @@ def _scale_of(h, zero_share: float) -> int:  # type: ignore[no-untyped-def]
     return LOG
 
 
-@njit(cache=True)
+@compiled
 def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-untyped-def]
     """Go over to another scale: between counts and logarithms with what is known, else from the start."""
     if (h.scale == COUNT and scale == LOG and h.mean < 300 and zero_share < 0.3) or (h.scale == LOG and scale == COUNT):
@@ -273,7 +275,7 @@ def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-un
     h.scale = scale
 
 
-@njit(cache=True)
+@compiled
 def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
     h.learned = 0
     h.fitted = 0
@@ -292,10 +294,10 @@ def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
         s.day_seen[i] = 0
 
 
-@njit(cache=True)
+@compiled
 def _season(h, s, hourly: bool, weekday: int, hour: int) -> float:  # type: ignore[no-untyped-def]
     """The effect of the day and the hour, each shrunk by how well it is known (James and Stein)."""
-    noise = (1.2533 * h.dev) ** 2 + 1e-12
+    noise = (SIGMA * h.dev) ** 2 + 1e-12
     effect, day = 0.0, np.float64(s.day[weekday])
     if not hourly:
         if s.day_seen[weekday] >= 1:
@@ -309,12 +311,12 @@ def _season(h, s, hourly: bool, weekday: int, hour: int) -> float:  # type: igno
     return effect
 
 
-@njit(cache=True)
+@compiled
 def _clip(x: float, limit: float) -> float:
     return min(max(x, -limit), limit)
 
 
-@njit(cache=True)
+@compiled
 def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untyped-def]
     """Score a value, then learn it. `p` is (budget, effect, direction); `out` takes the reading."""
     out[0] = 0.0
@@ -421,7 +423,7 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
         plain = math.exp(-6 * (h.loss_plain / best - 1))
         season = math.exp(-6 * (h.loss_season / best - 1))
         earned = season / (plain + season)
-    if not hourly and s.day_seen[weekday] >= 2 and abs(effect) > DAY_PLAIN * 1.2533 * h.dev:
+    if not hourly and s.day_seen[weekday] >= 2 and abs(effect) > DAY_PLAIN * SIGMA * h.dev:
         earned = 1.0  # one odd day in seven hardly shows in the losses
     slow = h.level + earned * effect
     phi = min(max(h.offset_cov / (h.offset_var + 1e-12), 0.0), 0.95)
@@ -461,8 +463,8 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     out[3] = _restore(h.scale, expected, h.mean)
     if warm:
         cold = 1 + 5.0 / h.learned
-        deviation = max(1.2533 * h.dev, floor)
-        slow_deviation = max(1.2533 * h.slow_dev, floor)
+        deviation = max(SIGMA * h.dev, floor)
+        slow_deviation = max(SIGMA * h.slow_dev, floor)
         z, slow_z = residual / deviation, slow_residual / slow_deviation
         over, tail = (h.over_up, h.tail_up) if z > 0 else (h.over_down, h.tail_down)
         rate = p[0] * (HOURLY_SHARE if hourly else 1.0)
@@ -599,11 +601,11 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     ):
         h.turn += (0.5 if h.turn != 0.0 else 1.0) * (slow_residual + (h.turn if as_turned else 0.0) - h.turn)
         return
-    held = (alert or cause == NEW_NORMAL) and cause != STUCK and cause != DRIFT and not young
+    held = (alert or cause == NEW_NORMAL) and cause not in (STUCK, DRIFT) and not young
     if held and h.alarms < ALARMS_MOST:
         return
-    cap = 3 * 1.2533 * h.dev + 1e-6 if warm else math.inf
-    slow_cap = 3 * 1.2533 * h.slow_dev + 1e-6 if warm else math.inf
+    cap = 3 * SIGMA * h.dev + 1e-6 if warm else math.inf
+    slow_cap = 3 * SIGMA * h.slow_dev + 1e-6 if warm else math.inf
     share = 1.0 / h.learned
     without = abs(y - h.level - phi * h.offset)
     with_season = abs(y - h.level - effect - phi * h.offset)
@@ -655,17 +657,17 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
         h.level += rate * _clip(y - h.level - effect if earned > 0.5 else y - slow, slow_cap)
 
 
-@njit(cache=True)
+@compiled
 def bounds(h) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]
     """(lower, expected, upper) around the level, seasons left out; infinitely wide while nothing is believed."""
     expected = _restore(h.scale, h.level, h.mean)
     if h.learned <= WARM:
         return -math.inf, expected, math.inf
-    reach = LIMIT_LEAST * 1.2533 * h.slow_dev
+    reach = LIMIT_LEAST * SIGMA * h.slow_dev
     return _restore(h.scale, h.level - reach, h.mean), expected, _restore(h.scale, h.level + reach, h.mean)
 
 
-@njit(cache=True)
+@compiled
 def judge_many(heads, seasons, rows, at: float, values, parameters, out) -> None:  # type: ignore[no-untyped-def]
     """Score, then learn, one value of each of many series: `values[i]` of the series in row `rows[i]`.
 
