@@ -130,13 +130,14 @@ def _observed(turn: Turn, values: list[Value], grain: str, run_id: str | None) -
 
     A distance that cannot be told yet is NaN, and keeps its place until it can.
     """
-    flagged: list[tuple[Value, Finding]] = []
-    for value in sorted(values, key=lambda value: value.order)[:MAX_WATCHED]:
-        metric = _named(value.metric, grain)
-        judged = math.isfinite(value.value) and _watched(turn, metric)
-        finding = observe(turn, metric, value.value, run_id) if judged else None
-        if finding is not None and not _harmless(value, finding):
-            flagged.append((value, finding))
+    watched = {
+        metric: value
+        for value in sorted(values, key=lambda value: value.order)[:MAX_WATCHED]
+        if _watched(turn, metric := _named(value.metric, grain))
+    }
+    findings = observe(turn, {metric: value.value for metric, value in watched.items()}, run_id)
+    found = [(watched[metric], finding) for metric, finding in findings.items()]
+    flagged = [(value, finding) for value, finding in found if not _harmless(value, finding)]
     return sorted(flagged, key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
 
 

@@ -116,11 +116,14 @@ def _judge_write(turn: Turn, run: Run) -> None:
 def _judge_facts(turn: Turn, run: Run) -> None:
     watched = turn.settings.metrics
     explain(turn.entity.shape, run)
-    for metric, value in sorted(run.metrics.items()):
-        watches = run.state == "COMPLETE" and not run.streaming and (watched is None or metric in watched)
-        if watches and metric not in run.judged and not is_explained(run, metric):
-            run.judged.append(metric)
-            run.severity = max(run.severity, judge(turn, metric, value, _told_as(run)))
+    if run.state == "COMPLETE" and not run.streaming:
+        new = {
+            metric: value
+            for metric, value in sorted(run.metrics.items())
+            if (watched is None or metric in watched) and metric not in run.judged and not is_explained(run, metric)
+        }
+        run.judged += new
+        run.severity = max([run.severity, *judge(turn, new, _told_as(run)).values()])
     if run.state == "COMPLETE" and not run.streaming:
         run.severity = max(run.severity, judge_columns(turn, run, _told_as(run)))
     if run.state == "COMPLETE":

@@ -175,18 +175,18 @@ def _judge_metrics(turn: Turn, run: Run) -> str:
 
     What a streaming run did in all its life compares with nothing: its windows are judged.
     """
-    bad: list[str] = []
     if run.streaming:
         return "a good run"
-    watched, judged = turn.settings.metrics, run.judged
-    for metric, value in metrics_of(run).items():
-        if metric in judged or not (watched is None or metric in watched):
-            continue
-        judged.append(metric)
-        if not run.incomplete and (severity := judge(turn, metric, value, run.id)):
-            bad.append(metric)
-            run.severity = max(run.severity, severity)
+    new = {metric: value for metric, value in _watched(turn, run).items() if metric not in run.judged}
+    run.judged += new
+    bad = judge(turn, {} if run.incomplete else new, run.id)
+    run.severity = max([run.severity, *bad.values()])
     return f"unusual {', '.join(bad)} in run {run.id}" if bad else "a good run"
+
+
+def _watched(turn: Turn, run: Run) -> dict[str, float]:
+    watched = turn.settings.metrics
+    return {metric: value for metric, value in metrics_of(run).items() if watched is None or metric in watched}
 
 
 def _late_facts(turn: Turn, run: Run) -> None:
@@ -207,11 +207,7 @@ def _judge_window(turn: Turn, run: Run, seen: RunObserved) -> None:
     run.judged = [*run.judged[1 - KEEP_WINDOWS :], told]
     window = Run(run.id, run.hash, turn.now, streaming=True)
     _fold(turn, window, seen, False)
-    severity = INFO
-    watched = turn.settings.metrics
-    for metric, value in metrics_of(window).items():
-        if watched is None or metric in watched:
-            severity = max(severity, judge(turn, metric, value, run.id))
+    severity = max([INFO, *judge(turn, _watched(turn, window), run.id).values()])
     turn.outcome(hash_of(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}", turn.at)
 
 

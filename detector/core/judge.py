@@ -1,6 +1,7 @@
 """Judge values of series, and tell what is wrong. What is normal, and what is learned, is the model's business."""
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -10,7 +11,7 @@ from detector.core.models.baseline import Baseline
 from detector.core.models.reading import Reading
 from detector.core.state import Series
 from detector.core.text import number, rounded
-from detector.core.turn import CRITICAL, INFO, WARNING, Turn
+from detector.core.turn import CRITICAL, WARNING, Turn
 
 SEVERE = 2 / 3
 KEEP_LAST = 8
@@ -40,21 +41,24 @@ def unit_of(metric: str) -> str | None:
     return "rows" if metric.startswith(("rows", "profile_rows")) else None
 
 
-def judge(turn: Turn, metric: str, value: float, run_id: str | None) -> int:
-    """Judge one value of a metric, learn it, say what is to be said. Returns the severity (0 is fine).
+def judge(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[str, int]:
+    """Judge values of metrics, learn them, say what is to be said. Returns the severities of the unusual ones.
 
     A negative or infinite value, or none, is not a measurement: nothing is said or learned of it.
     """
-    finding = observe(turn, metric, value, run_id) if value >= 0 else None
-    if finding is None:
-        return INFO
-    unit, name = unit_of(metric), metric.replace("_", " ")
+    findings = observe(turn, {metric: value for metric, value in values.items() if value >= 0}, run_id)
+    for finding in findings.values():
+        _tell(turn, finding, run_id)
+    return {metric: finding.severity for metric, finding in findings.items()}
+
+
+def _tell(turn: Turn, finding: Finding, run_id: str | None) -> None:
+    metric, value, unit = finding.metric, finding.observed, unit_of(finding.metric)
     lower = number(finding.lower, None if unit == "rows" else unit)
-    summary = f"{name}: {number(value, unit)}, {_expected(finding, lower, number(finding.upper, unit))}"
     turn.find(
         metric,
         finding.severity,
-        summary,
+        f"{metric.replace('_', ' ')}: {number(value, unit)}, {_expected(finding, lower, number(finding.upper, unit))}",
         run_id,
         observed=rounded(value),
         expected=rounded(finding.expected),
@@ -66,30 +70,38 @@ def judge(turn: Turn, metric: str, value: float, run_id: str | None) -> int:
         samples=finding.samples,
         last_values=[float(f"{x:.6g}") for x in turn.entity.series[metric].last[:-1]],
     )
-    return finding.severity
 
 
-def observe(turn: Turn, metric: str, value: float, run_id: str | None) -> Finding | None:
-    """Judge one value of a metric and learn it. What is found is for the caller to tell; what is over is told here.
+def observe(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[str, Finding]:
+    """Judge one value of each of many metrics of an entity, and learn them. Returns what is unusual, by metric.
 
-    A value that is not finite is not a measurement, and series beyond `MAX_SERIES` are not watched.
+    What is found is for the caller to tell; what is over is told here. A value that is not finite is not a measurement,
+    and series beyond `MAX_SERIES` are not watched.
     """
-    if not math.isfinite(value):
-        return None
-    series = turn.entity.series.get(metric)
-    if series is None:
-        if len(turn.entity.series) >= MAX_SERIES[turn.entity.key.partition(":")[0]]:
+    found: dict[str, Finding] = {}
+    for metric, value in values.items():
+        series = _series(turn, metric) if math.isfinite(value) else None
+        if series is None:
+            continue
+        model = turn.entity.models.get(metric) or model_of(turn, metric, series)
+        samples = model.samples
+        reading = model.judge_one(turn.at, value)
+        series.last = [*series.last[-KEEP_LAST:], value]
+        if reading.alert:
+            found[metric] = _finding(metric, value, reading, samples)
+        elif metric in turn.entity.judgement.episodes:
+            turn.over(metric, _why_over(metric, value, reading), run_id)
+    return found
+
+
+def _series(turn: Turn, metric: str) -> Series | None:
+    """What is kept of a metric; None if there are too many."""
+    all_series = turn.entity.series
+    if metric not in all_series:
+        if len(all_series) >= MAX_SERIES[turn.entity.key.partition(":")[0]]:
             return None
-        series = turn.entity.series[metric] = Series()
-    model = turn.entity.models.get(metric) or model_of(turn, metric, series)
-    samples = model.samples
-    reading = model.judge_one(turn.at, value)
-    series.last = [*series.last[-KEEP_LAST:], value]
-    if reading.alert:
-        return _finding(metric, value, reading, samples)
-    if metric in turn.entity.judgement.episodes:
-        turn.over(metric, _why_over(metric, value, reading), run_id)
-    return None
+        all_series[metric] = Series()
+    return all_series[metric]
 
 
 def model_of(turn: Turn, metric: str, series: Series) -> Model:

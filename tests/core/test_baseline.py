@@ -83,9 +83,9 @@ def together(parameters: dict[str, Any], calls: list[tuple[float, list[tuple[int
         out = np.full((len(batch), kernel.WIDTH), math.nan)
         kernel.judge_many(heads, seasons, order, at, np.array([x for _, x in batch]), models[0]._parameters, out)
         alone = [models[row].judge_one(at, x) for row, x in batch]
-        assert [repr(Reading(r[0], r[1] > 0, r[2], r[3], r[4], kernel.CAUSES[int(r[5])])) for r in out.tolist()] == [
-            repr(reading) for reading in alone
-        ]
+        assert [
+            repr(Reading(r[0], r[1] > 0, r[2], r[3], r[4], kernel.CAUSES[int(r[5])], r[6])) for r in out.tolist()
+        ] == [repr(reading) for reading in alone]
         said += out.tolist()
     for row, model in enumerate(models):
         assert model._heads.tobytes() == heads[row : row + 1].tobytes()

@@ -169,8 +169,8 @@ DAY_PLAIN = 4.0  # deviations beyond which a day of the week needs no more proof
 DAY_RATE_HOURLY = 0.015
 HOUR_RATE = 0.043
 
-# What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause.
-WIDTH = 6
+# What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z.
+WIDTH = 7
 Array = NDArray[Any]
 
 
@@ -325,6 +325,7 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     out[3] = x if h.seen == 0 else _restore(h.scale, h.level, h.mean)
     out[4] = math.inf
     out[5] = 0.0
+    out[6] = 0.0
     x = _clip(x, LARGEST)
     h.seen += 1
     if h.seen > 1:
@@ -466,6 +467,7 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
         deviation = max(SIGMA * h.dev, floor)
         slow_deviation = max(SIGMA * h.slow_dev, floor)
         z, slow_z = residual / deviation, slow_residual / slow_deviation
+        out[6] = z
         over, tail = (h.over_up, h.tail_up) if z > 0 else (h.over_down, h.tail_down)
         rate = p[0] * (HOURLY_SHARE if hourly else 1.0)
         limit = max(LIMIT_LEAST, TAIL_FROM * math.exp(tail * math.log(max(over / rate, 1.0)))) * cold

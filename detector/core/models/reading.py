@@ -8,7 +8,8 @@ class Reading(NamedTuple):
 
     `score` is in [0, 1], and 0.5 is where an alert begins: `alert` says the same. `lower`, `expected` and `upper` are
     in the unit of the value, and infinite where nothing is known yet. `cause` is a word for what gave the highest
-    score ("" where there is nothing to tell).
+    score ("" where there is nothing to tell). `z` is how far off the value is in the series' usual deviations, 0 while
+    these are not known: what several series show together is judged by it.
     """
 
     score: float
@@ -17,3 +18,4 @@ class Reading(NamedTuple):
     expected: float
     upper: float
     cause: str = ""
+    z: float = 0.0
