@@ -84,7 +84,8 @@ def together(parameters: dict[str, Any], calls: list[tuple[float, list[tuple[int
         kernel.judge_many(heads, seasons, order, at, np.array([x for _, x in batch]), models[0]._parameters, out)
         alone = [models[row].judge_one(at, x) for row, x in batch]
         assert [
-            repr(Reading(r[0], r[1] > 0, r[2], r[3], r[4], kernel.CAUSES[int(r[5])], r[6])) for r in out.tolist()
+            repr(Reading(r[0], r[1] > 0, r[2], r[3], r[4], kernel.CAUSES[int(r[5])], r[6], int(r[7])))
+            for r in out.tolist()
         ] == [repr(reading) for reading in alone]
         said += out.tolist()
     for row, model in enumerate(models):
@@ -243,6 +244,32 @@ def test_a_weekday_that_is_odd_twice_is_silent_the_second_time() -> None:
 
 def test_a_weekday_that_is_odd_twice_is_a_season() -> None:
     assert odd_wednesdays() == [(65, "outlier")]
+
+
+def seasons_used(values: list[float], step: float) -> list[int]:
+    """The seasons of the last two weeks of values."""
+    return [reading.season for reading in read(Baseline(), values, step=step)][-int(14 * DAY / step) :]
+
+
+def test_a_reading_names_the_weekday_only_where_the_weekday_moved_what_was_expected() -> None:
+    weekends = seasons_used([x * (0.3 if n % 7 > 4 else 1) for n, x in enumerate(rows(140))], DAY)
+
+    assert weekends == [kernel.WEEKDAY] * 14
+    assert set(seasons_used(rows(140, spread=0.1), DAY)) == {0}
+
+
+def test_a_reading_names_the_hour_only_where_the_hour_moved_what_was_expected() -> None:
+    peaks = seasons_used([x * (3 if n % 24 == 9 else 1) for n, x in enumerate(rows(24 * 56))], HOUR)
+
+    assert {season for n, season in enumerate(peaks) if n % 24 == 9} == {kernel.HOUR}
+    assert set(seasons_used(rows(24 * 56, spread=0.1), HOUR)) == {0}
+
+
+def test_a_reading_names_the_turn_of_the_month_only_where_it_moved_what_was_expected() -> None:
+    values, last = turns(400, 5)
+    used = {n for n, reading in enumerate(read(Baseline(), values)) if reading.season & kernel.TURN}
+
+    assert used == set(last[2:])
 
 
 def turns(count: int, seed: int = 1) -> tuple[list[float], list[int]]:

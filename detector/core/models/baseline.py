@@ -135,5 +135,5 @@ class Baseline:
 def _read(heads: Array, seasons: Array, parameters: Array, at: float, x: float) -> Reading:
     out = np.empty((1, kernel.WIDTH))
     kernel.judge_many(heads, seasons, _ROW, at, np.array([x]), parameters, out)
-    score, alert, lower, expected, upper, cause, z = out[0].tolist()
-    return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z)
+    score, alert, lower, expected, upper, cause, z, season = out[0].tolist()
+    return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z, int(season))

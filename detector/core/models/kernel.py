@@ -169,8 +169,10 @@ DAY_PLAIN = 4.0  # deviations beyond which a day of the week needs no more proof
 DAY_RATE_HOURLY = 0.015
 HOUR_RATE = 0.043
 
-# What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z.
-WIDTH = 7
+# What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z, seasons (bits, below).
+WIDTH = 8
+WEEKDAY, HOUR, TURN = 1, 2, 4  # seasons that moved what is expected by `USED` deviations at least
+USED = 1.0
 Array = NDArray[Any]
 
 
@@ -295,20 +297,20 @@ def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _season(h, s, hourly: bool, weekday: int, hour: int) -> float:  # type: ignore[no-untyped-def]
-    """The effect of the day and the hour, each shrunk by how well it is known (James and Stein)."""
+def _season(h, s, hourly: bool, weekday: int, hour: int) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    """The effects of the day and of the hour, each shrunk by how well it is known (James and Stein)."""
     noise = (SIGMA * h.dev) ** 2 + 1e-12
-    effect, day = 0.0, np.float64(s.day[weekday])
+    effect, of_hour, day = 0.0, 0.0, np.float64(s.day[weekday])
     if not hourly:
         if s.day_seen[weekday] >= 1:
             effect = day**3 / (day * day + noise / s.day_seen[weekday])
-        return effect
+        return effect, of_hour
     if s.day_seen[weekday] >= 2:
         effect = day**3 / (day * day + 2 * noise / s.day_seen[weekday])
     if s.hour_seen[hour] >= 1:
         of_hour = np.float64(s.hour[hour])
-        effect += of_hour**3 / (of_hour * of_hour + noise / s.hour_seen[hour])
-    return effect
+        of_hour = of_hour**3 / (of_hour * of_hour + noise / s.hour_seen[hour])
+    return effect, of_hour
 
 
 @compiled
@@ -326,6 +328,7 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     out[4] = math.inf
     out[5] = 0.0
     out[6] = 0.0
+    out[7] = 0.0
     x = _clip(x, LARGEST)
     h.seen += 1
     if h.seen > 1:
@@ -417,7 +420,8 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
     if hourly and s.day_seen[weekday] == 0:  # a day that was never seen is like the one before it
         s.day[weekday] = s.day[(weekday + 6) % 7]
         s.day_seen[weekday] = 2
-    effect = _season(h, s, hourly, weekday, hour)
+    of_day, of_hour = _season(h, s, hourly, weekday, hour)
+    effect = of_day + of_hour
     earned = 0.0
     if h.learned > 8:
         best = min(h.loss_plain, h.loss_season) + 1e-9
@@ -458,6 +462,13 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
         floor = 0.02 * h.mean
         least = EFFECT_PLAIN * h.mean * effect_of
         drift_least = DRIFT_EFFECT / EFFECT * least
+
+    told = USED * max(SIGMA * h.dev, floor)
+    out[7] = float(
+        (WEEKDAY if abs(earned * of_day) >= told else 0)
+        + (HOUR if abs(earned * of_hour) >= told else 0)
+        + (TURN if as_turned and abs(h.turn) >= told else 0)
+    )
 
     warm = h.learned > WARM
     z, slow_z, limit = 0.0, 0.0, 5.0
