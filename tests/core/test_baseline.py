@@ -72,6 +72,11 @@ PARAMETERS = st.fixed_dictionaries(
 )
 
 
+def tail_of(row: list[float]) -> tuple[float, int, float]:
+    """The last fields of a reading."""
+    return row[6], int(row[7]), kernel.budget_of(row[8]) if row[1] else 0.0
+
+
 def together(parameters: dict[str, Any], calls: list[tuple[float, list[tuple[int, float]]]]) -> list[list[float]]:
     """Judge all of it twice, in one array and in a model each. Returns the readings; both ways must agree."""
     heads, seasons = kernel.blank(6)
@@ -84,8 +89,7 @@ def together(parameters: dict[str, Any], calls: list[tuple[float, list[tuple[int
         kernel.judge_many(heads, seasons, order, at, np.array([x for _, x in batch]), models[0]._parameters, out)
         alone = [models[row].judge_one(at, x) for row, x in batch]
         assert [
-            repr(Reading(r[0], r[1] > 0, r[2], r[3], r[4], kernel.CAUSES[int(r[5])], r[6], int(r[7])))
-            for r in out.tolist()
+            repr(Reading(r[0], r[1] > 0, r[2], r[3], r[4], kernel.CAUSES[int(r[5])], *tail_of(r))) for r in out.tolist()
         ] == [repr(reading) for reading in alone]
         said += out.tolist()
     for row, model in enumerate(models):

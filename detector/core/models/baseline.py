@@ -24,10 +24,10 @@ _DIRECTIONS = {"both": 0.0, "spike": 1.0, "drop": -1.0}
 class Baseline:
     """A level with seasons that are earned, a scale and tails of its own: see `kernel`, which has parts and sources.
 
-    `budget` is the share of the values of a healthy series that may be told as outliers (leaks, repeats and noise have
-    limits of their own, that it does not move); `effect` multiplies the least effect that is told (1: a quarter of a
-    volume); `direction` is `both`, `spike` or `drop`. A series with a value more often than every `dense_below` seconds
-    is a dense stream, and goes over to `Dense` after its first 16 values; 0: runs are runs, however often they come.
+    `budget` is the share of the values of a healthy series that may raise a false alarm; `effect` multiplies the least
+    effect that is told (1: a quarter of a volume); `direction` is `both`, `spike` or `drop`. A series with a value more
+    often than every `dense_below` seconds is a dense stream, and goes over to `Dense` after its first 16 values; 0:
+    runs are runs, however often they come.
 
     >>> model = Baseline()
     >>> readings = [model.judge_one(86_400.0 * day, 10_000 + 100 * (day % 3)) for day in range(30)]
@@ -37,7 +37,7 @@ class Baseline:
 
     kind: ClassVar[str] = "baseline"
 
-    budget: float = kernel.BUDGET
+    budget: float = 6e-4
     effect: float = 1.0
     direction: Literal["both", "spike", "drop"] = "both"
     dense_below: float = 0.0
@@ -58,7 +58,7 @@ class Baseline:
         if self.direction not in _DIRECTIONS:
             raise ValueError(f"direction: must be one of {', '.join(_DIRECTIONS)}")
         self._heads, self._seasons = kernel.blank(1)
-        self._parameters = np.array([self.budget, self.effect, _DIRECTIONS[self.direction]])
+        self._parameters = kernel.parameters(self.budget, self.effect, _DIRECTIONS[self.direction])
 
     @property
     def samples(self) -> int:
@@ -135,5 +135,6 @@ class Baseline:
 def _read(heads: Array, seasons: Array, parameters: Array, at: float, x: float) -> Reading:
     out = np.empty((1, kernel.WIDTH))
     kernel.judge_many(heads, seasons, _ROW, at, np.array([x]), parameters, out)
-    score, alert, lower, expected, upper, cause, z, season = out[0].tolist()
-    return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z, int(season))
+    score, alert, lower, expected, upper, cause, z, season, strictness = out[0].tolist()
+    chance = kernel.budget_of(strictness) if alert else 0.0
+    return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z, int(season), chance)

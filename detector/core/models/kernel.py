@@ -89,11 +89,58 @@ SEASONS = np.dtype(
     [
         ("day", "f4", (7,)),  # effect of the day of the week, Monday first
         ("day_odd", "f4", (7,)),  # the last flagged residual on that day
-        ("day_seen", "u2", (7,)),
+        ("day_seen", "u1", (7,)),
         ("hour", "f4", (24,)),  # effect of the hour of the day
         ("hour_odd", "f4", (24,)),
-        ("hour_seen", "u2", (24,)),
+        ("hour_seen", "u1", (24,)),
+        ("hour_dev", "f4", (24,)),  # mean absolute residual at that hour, in those of the series
     ]
+)
+MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled in from part to part
+    [
+        ("at", "f8"),
+        ("x", "f8"),
+        ("y", "f8"),  # on the scale of its kind, as all that follows but `lower`, `usual` and `upper`
+        ("lower", "f8"),
+        ("usual", "f8"),
+        ("upper", "f8"),
+        ("score", "f8"),
+        ("z", "f8"),
+        ("slow_z", "f8"),
+        ("size", "f8"),
+        ("limit", "f8"),
+        ("zero_share", "f8"),
+        ("unit", "f8"),
+        ("effect", "f8"),  # of day and hour
+        ("earned", "f8"),  # how far it is believed, in [0, 1]
+        ("phi", "f8"),
+        ("expected", "f8"),
+        ("residual", "f8"),
+        ("slow_residual", "f8"),
+        ("deviation", "f8"),
+        ("slow_deviation", "f8"),
+        ("cold", "f8"),
+        ("damp", "f8"),
+        ("strictness", "f8"),
+        ("floor", "f8"),
+        ("least", "f8"),
+        ("drift_least", "f8"),
+        ("nonzero", "i8"),
+        ("weekday", "i8"),
+        ("hour", "i8"),
+        ("cause", "i8"),
+        ("season", "i8"),
+        ("alert", "?"),
+        ("warm", "?"),
+        ("hourly", "?"),
+        ("young", "?"),
+        ("turning", "?"),
+        ("as_turned", "?"),
+        ("drifting", "?"),
+        ("month_turns", "?"),
+        ("is_zero", "?"),
+    ],
+    align=True,
 )
 CAUSES = (
     "",
@@ -120,6 +167,8 @@ SIGMA = 1.2533  # a standard deviation, in mean absolute ones of a normal distri
 STUCK_LIMIT = 5.2  # decades of improbability
 STUCK_ACCEPTED = 12  # repeats after which a value is what the series is now
 
+FIRST_FACTOR = 8.0  # times all that a series of zeros has shown
+
 # The least deviation that is believed, and the least effect that is told: natural logarithms, arcsin(sqrt(share)),
 # 2 sqrt(count + 3/8), shares of the mean
 FLOOR_LOG = 0.02
@@ -133,24 +182,28 @@ EFFECT_STEPS = 0.3  # shares that take few values: of few rows
 EFFECT_PLAIN = 1.2
 
 # Limits of a residual, in deviations
-BUDGET = 6e-05  # probability that a value of a healthy series is told
-HOURLY_SHARE = 0.98  # of it for a value of a series with many values a day
 TAIL_FROM = 2.5
 TAIL_FIRST = 0.13  # before there is evidence; a normal distribution has about 0.1, a heavy tail 0.3
 TAIL_MOST = 0.26
 TAIL_MEMORY = 90.0  # a third of the values that exceedances are counted over
 LIMIT_LEAST = 4.3
 LIMIT_MOST = 11.0  # old storms excuse no more than this
-LIMIT_SHARE = 4.2
-LIMIT_YOUNG = 1.6  # times the limit on a weekday that was never seen
+LIMIT_SHARE = 4.2  # of a small share: a rate of nulls has storms in its nature
+SHARE_SMALL = 0.3
+SHARE_REACH = 0.53  # and no storm excuses so much more: 26 % where there was nothing
+LIMIT_UNSEEN = 1.6  # times the limit on a weekday or at an hour that was never seen
+LIMIT_YOUNG = 1.6
 SEVERAL = 0.85  # times the limit, for two or three residuals together
 
 # Leaks, creeps and noise
 DRIFT_SLACK = 0.5
 DRIFT_LIMIT = 9.4
+DRIFT_HOURLY = 1.0  # times the limit, of a series with many values a day
 DRIFT_CLIP = 2.5
-DRIFT_RHO = 0.69
+DRIFT_DAMP = 0.43  # how much less a residual may count because it goes on from the last ones
 DRIFT_EFFECT = 0.19
+QUIET_AFTER_DRIFT = 25  # values until a drift or noise may be told again
+QUIET_AFTER_NOISE = 20
 DRIFT_HOLD = 0.76  # how much a growing CUSUM stops the level from following
 RHO_RATE = 0.02
 NOISE_SLACK = 3.0
@@ -159,6 +212,7 @@ NOISE_EFFECT = 0.43
 
 # Learning: weights of the newest value
 NEW_NORMAL_AFTER = 4
+OLD_KEPT = 80  # values that a level which was left is remembered for
 ALARMS_MOST = 0.37  # more alerts than this among the last ones mean that the model is wrong: it learns
 LEVEL_RATE = 0.041
 HOURLY_SLOWER = 3.5
@@ -168,12 +222,27 @@ DAY_RATE = 0.12
 DAY_PLAIN = 4.0  # deviations beyond which a day of the week needs no more proof
 DAY_RATE_HOURLY = 0.015
 HOUR_RATE = 0.043
+HOUR_DEV_RATE = 0.03
+HOUR_DEV_PRIOR = 8.0  # values at an hour that its own noise must outweigh
+HOUR_DEV_LEAST, HOUR_DEV_MOST = 0.7, 4.0
+HOUR_DEV_CLIP = 5.0
+MOST_SEEN = 250  # that is counted of a weekday or an hour
 
-# What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z, seasons (bits, below).
-WIDTH = 8
+# What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z, seasons (bits, below), and
+# of an alert the strictness at which it would still have been one.
+WIDTH = 9
 WEEKDAY, HOUR, TURN = 1, 2, 4  # seasons that moved what is expected by `USED` deviations at least
 USED = 1.0
+# What `judge_many` is told, in this order: see `parameters`.
+RATE, LEAST_EFFECT, DIRECTION, STRICTNESS, ROOT, BOUNDS, TAILS = range(7)
 Array = NDArray[Any]
+
+# False alarms of a healthy series, for each of its values, by strictness: measured, see docs/benchmarks.md
+BUDGETS = (2.4e-4, 3.8e-4, 6e-4, 1.1e-3, 1.8e-3, 2.9e-3)
+STRICTNESSES = (1.47, 1.24, 1.0, 0.88, 0.76, 0.64)
+EXCEEDANCE = 6e-05  # that the tails are asked for at strictness 1
+DECAY = -math.log(EXCEEDANCE)
+HARD = 2.0  # the strictness of rules that have no probability
 
 
 @compiled
@@ -214,7 +283,7 @@ def _at_turn_of_month(at: float) -> bool:
 
 @compiled
 def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
-    """Count repeats. Returns how improbable the present run of them is, 1 being the limit."""
+    """Count repeats. Returns how improbable the present run of them is, in decades."""
     if h.seen > 1 and x == h.last:
         h.run += 1
         if h.run + 2 >= h.seen or h.run > STUCK_ACCEPTED:  # it was always so, or has become so
@@ -232,7 +301,7 @@ def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
     first = (h.repeats + 0.5) / (h.seen + 1.0)
     then = max(first, (h.again + 4 * first) / (h.repeats + 4.0))
     decades: float = -(math.log10(first) + (h.run - 1) * math.log10(then))
-    return decades / STUCK_LIMIT
+    return decades
 
 
 @compiled
@@ -249,14 +318,15 @@ def _scale_of(h, zero_share: float) -> int:  # type: ignore[no-untyped-def]
 @compiled
 def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-untyped-def]
     """Go over to another scale: between counts and logarithms with what is known, else from the start."""
-    if (h.scale == COUNT and scale == LOG and h.mean < 300 and zero_share < 0.3) or (h.scale == LOG and scale == COUNT):
+    down = h.scale == LOG and scale == COUNT
+    if (h.scale == COUNT and scale == LOG and h.mean < 300 and zero_share < 0.3) or (down and h.mean > 20):
         return  # not to and fro at the border
-    if h.scale == COUNT and scale == LOG and zero_share < 0.3:
-        center = _restore(COUNT, h.level, h.mean)
+    if (h.scale == COUNT and scale == LOG and zero_share < 0.3) or down:
+        center = _restore(h.scale, h.level, h.mean)
         step = max(center * 0.01, 1e-9)
-        before = _transform(COUNT, center + step, h.mean) - _transform(COUNT, center, h.mean)
-        level = _transform(LOG, center, h.mean)
-        factor = (_transform(LOG, center + step, h.mean) - level) / before
+        before = _transform(h.scale, center + step, h.mean) - _transform(h.scale, center, h.mean)
+        level = _transform(scale, center, h.mean)
+        factor = (_transform(scale, center + step, h.mean) - level) / before
         h.level = level
         h.dev *= factor
         h.slow_dev *= factor
@@ -319,35 +389,67 @@ def _clip(x: float, limit: float) -> float:
 
 
 @compiled
-def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untyped-def]
-    """Score a value, then learn it. `p` is (budget, effect, direction); `out` takes the reading."""
-    out[0] = 0.0
-    out[1] = 0.0
-    out[2] = -math.inf
-    out[3] = x if h.seen == 0 else _restore(h.scale, h.level, h.mean)
-    out[4] = math.inf
-    out[5] = 0.0
-    out[6] = 0.0
-    out[7] = 0.0
-    x = _clip(x, LARGEST)
+def _judge(h, s, m, x: float, p, out) -> None:  # type: ignore[no-untyped-def]
+    """Score a value, then learn it. `p` is what `parameters` makes, `out` takes the reading; `m` is scratch."""
+    m.lower, m.upper = -math.inf, math.inf
+    m.score, m.alert, m.cause, m.z, m.season, m.strictness = 0.0, False, 0, 0.0, 0, 0.0
+    m.x = _clip(x, LARGEST)
+    _count(h, m)
+    _repeats(h, m, p)
+    if not (_is_measured(h, s, m) and _is_comparable(h, s, m)):
+        m.usual = 0.0 if m.is_zero else (x if h.seen == 1 else _restore(h.scale, h.level, h.mean))
+    else:
+        _expect(h, s, m)
+        _least(h, m, p)
+        if m.warm:
+            _compare(h, s, m, p)
+            _return_to_old(h, m)
+            _odd_again(h, s, m)
+            _drift(h, m, p)
+            _noise(h, m, p)
+            _new_normal(h, m)
+            if m.alert or p[BOUNDS] > 0:
+                reach = max(m.limit * m.deviation, m.least)
+                m.lower = _restore(h.scale, m.expected - reach, h.mean)
+                m.usual = _restore(h.scale, m.expected, h.mean)
+                m.upper = _restore(h.scale, m.expected + reach, h.mean)
+        else:
+            _hard_rules(h, m, p)
+        h.alarms += 0.1 * ((1.0 if m.alert else 0.0) - h.alarms)
+        m.score = max(m.score, 0.5) if m.alert else min(m.score, 0.499)
+        if not _turn_of_month(h, m):
+            _learn(h, s, m)
+    out[0], out[1], out[2], out[3], out[4] = m.score, (1.0 if m.alert else 0.0), m.lower, m.usual, m.upper
+    out[5], out[6], out[7], out[8] = float(m.cause), m.z, float(m.season), m.strictness if m.alert else 0.0
+
+
+@compiled
+def _count(h, m) -> None:  # type: ignore[no-untyped-def]
     h.seen += 1
     if h.seen > 1:
-        gap = at - h.at
+        gap = m.at - h.at
         if h.gap == 0.0:
             h.gap = gap
         else:
             h.gap += 0.1 * (min(gap, 2.0 * h.gap) - h.gap)
-    h.at = at
-    alert, score, cause = False, 0.0, 0
+    h.at = m.at
 
-    improbable = _stuck(h, x)
+
+@compiled
+def _repeats(h, m, p) -> None:  # type: ignore[no-untyped-def]
+    improbable = _stuck(h, m.x) / (STUCK_LIMIT * p[STRICTNESS])
     if improbable > 0:
-        score = improbable / (improbable + 1)
+        m.score = improbable / (improbable + 1)
         if improbable >= 1:
-            alert, cause, h.stuck = True, STUCK, True
-    h.last = x
+            m.alert, m.cause, h.stuck = True, STUCK, True
+            m.strictness = improbable * p[STRICTNESS]
+    h.last = m.x
 
-    # What kind of numbers these are
+
+@compiled
+def _is_measured(h, s, m) -> bool:  # type: ignore[no-untyped-def]
+    """Learn what kind of numbers these are. False where that is all: a value out of its range, a zero among many."""
+    x = m.x
     if x < 0:
         h.negative = True
     h.whole += max(0.02, 1.0 / h.seen) * ((1.0 if x == math.floor(x) else 0.0) - h.whole)
@@ -357,317 +459,387 @@ def _judge(h, s, at: float, x: float, p, out) -> None:  # type: ignore[no-untype
             h.large = True
             h.high = max(h.high, x if h.beyond >= 3 else 0.0)
         else:
-            out[0], out[1], out[2], out[4], out[5] = 0.95, 1.0, 0.0, 1.0, float(RANGE)
-            return
+            m.score, m.alert, m.cause, m.strictness, m.lower, m.upper = 0.95, True, RANGE, HARD, 0.0, 1.0
+            return False
     elif not h.large:
         h.beyond = 0
-    unit, nonzero = h.unit, h.seen - 1 - h.zeros
+    m.unit, m.nonzero = h.unit, h.seen - 1 - h.zeros
     if x > 0:
         h.unit = min(x if x < h.unit else h.unit * 1.002, 1.0)
-    zero_share = (h.zeros + 0.5) / (h.seen + 1.0)
-    if h.seen > WARM and h.large and ((h.learned < WARM and x > 4 * h.high > 0) or (h.high == 0 and x > 0)):
-        alert, score, cause = True, 0.9, FIRST_LARGE
+    m.zero_share = (h.zeros + 0.5) / (h.seen + 1.0)
+    first = (h.learned < WARM and x > FIRST_FACTOR * h.high > 0) or (h.high == 0 and x > 0)
+    if h.seen > WARM and h.large and first:
+        m.alert, m.score, m.cause, m.strictness = True, 0.9, FIRST_LARGE, HARD
     h.high = max(min(x, 4 * h.high if h.high > 0 else x), 0.999 * h.high)
+    return not _is_zero_apart(h, s, m)
 
-    # Zeros of a series that is often zero
-    apart = h.large and not h.negative and (h.whole <= 0.7 or zero_share > 0.3)
+
+@compiled
+def _is_zero_apart(h, s, m) -> bool:  # type: ignore[no-untyped-def]
+    """Zeros of a series that is often zero are judged by their own rate."""
+    x = m.x
+    m.is_zero = False
+    apart = h.large and not h.negative and (h.whole <= 0.7 or m.zero_share > 0.3)
     mean = h.mean + (min(abs(x), 5 * h.mean if h.mean > 0 else abs(x)) - h.mean) / min(h.seen, 50)
-    if x == 0.0 and zero_share > 0.04 and apart:
+    if x == 0.0 and m.zero_share > 0.04 and apart:
         if 0 < h.learned <= 8 and h.zero_run == 0 and h.zeros > 0:
             _begin_anew(h, s)  # the first zeros were taken for values
         h.zeros += 1
         h.zero_run += 1
-        if h.zero_run > 2 and h.seen > 30 and h.zero_run * math.log10(zero_share) < -5:
-            alert, score, cause = True, 0.9, ONLY_ZEROS
-        out[0], out[1], out[2], out[3], out[4], out[5] = (
-            score,
-            (1.0 if alert else 0.0),
-            0.0,
-            0.0,
-            math.inf,
-            float(cause),
-        )
-        return
+        if h.zero_run > 2 and h.seen > 30 and h.zero_run * math.log10(m.zero_share) < -5:
+            m.alert, m.score, m.cause, m.strictness = True, 0.9, ONLY_ZEROS, HARD
+        m.lower, m.is_zero = 0.0, True
+        return True
     if x == 0.0:
         h.zeros += 1
     h.zero_run = 0
-    if cause != FIRST_LARGE:
+    if m.cause != FIRST_LARGE:
         h.mean = mean
+    return False
 
-    scale = _scale_of(h, zero_share)
+
+@compiled
+def _is_comparable(h, s, m) -> bool:  # type: ignore[no-untyped-def]
+    """Bring the value to the scale of its kind. False for the first one, which nothing can be said of."""
+    scale = _scale_of(h, m.zero_share)
     if h.learned == 0:
         h.scale = scale
     elif scale != h.scale:
-        _rescale(h, s, scale, zero_share)
-    y = _transform(h.scale, x, h.mean)
+        _rescale(h, s, scale, m.zero_share)
+    m.y = _transform(h.scale, m.x, h.mean)
     h.learned += 1
-    if h.learned == 3:  # the middle one of the first three: the first may have been the strange one
-        near = min(abs(h.level - h.old), abs(h.level - y), abs(h.old - y))
-        h.level = max(min(h.level, h.old), min(max(h.level, h.old), y))
-        h.offset, h.old, h.dev, h.slow_dev, h.fitted = 0.0, 0.0, near, near, 2
-    if h.learned == 2:
-        h.old = y
+    m.warm = h.learned > WARM
     if h.learned == 1:
-        h.level = y
-        out[0], out[1], out[5] = score, (1.0 if alert else 0.0), float(cause)
-        return
+        h.level = m.y
+    if h.learned == 2:
+        h.old = m.y
+    if h.learned == 3:  # the middle one of the first three: the first may have been the strange one
+        near = min(abs(h.level - h.old), abs(h.level - m.y), abs(h.old - m.y))
+        h.level = max(min(h.level, h.old), min(max(h.level, h.old), m.y))
+        h.offset, h.old, h.dev, h.slow_dev, h.fitted = 0.0, 0.0, near, near, 2
+    return bool(h.learned > 1)
 
-    # Expectation
-    hourly = h.gap < DAY / 2
-    weekday = (int(math.floor(at / DAY)) + 3) % 7
-    hour = int(math.floor(at / 3600.0 + 0.5)) % 24
-    young = hourly and s.day_seen[weekday] < 24
-    if hourly and s.day_seen[weekday] == 0:  # a day that was never seen is like the one before it
-        s.day[weekday] = s.day[(weekday + 6) % 7]
-        s.day_seen[weekday] = 2
-    of_day, of_hour = _season(h, s, hourly, weekday, hour)
-    effect = of_day + of_hour
-    earned = 0.0
+
+@compiled
+def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
+    """What the level, the seasons as far as they are earned, and the last residuals say of this value."""
+    m.hourly = h.gap < DAY / 2
+    day_seen = s.day_seen[m.weekday]
+    m.young = m.hourly and day_seen < 24
+    if m.hourly and day_seen == 0:  # a day that was never seen is like the one before it
+        s.day[m.weekday] = s.day[(m.weekday + 6) % 7]
+        s.day_seen[m.weekday] = day_seen = 2
+    of_day, of_hour = _season(h, s, m.hourly, m.weekday, m.hour)
+    m.effect = of_day + of_hour
+    m.earned = 0.0
     if h.learned > 8:
         best = min(h.loss_plain, h.loss_season) + 1e-9
-        plain = math.exp(-6 * (h.loss_plain / best - 1))
-        season = math.exp(-6 * (h.loss_season / best - 1))
-        earned = season / (plain + season)
-    if not hourly and s.day_seen[weekday] >= 2 and abs(effect) > DAY_PLAIN * SIGMA * h.dev:
-        earned = 1.0  # one odd day in seven hardly shows in the losses
-    slow = h.level + earned * effect
-    phi = min(max(h.offset_cov / (h.offset_var + 1e-12), 0.0), 0.95)
-    turning = not hourly and h.gap < 1.6 * DAY and _at_turn_of_month(at)
-    carried = phi * h.offset
-    as_turned = turning and abs(y - slow - carried - h.turn) < abs(y - slow - carried)
-    if as_turned:
+        m.earned = 1 / (1 + math.exp(_clip(6 * (h.loss_season - h.loss_plain) / best, 50.0)))
+    if not m.hourly and day_seen >= 2 and abs(m.effect) > DAY_PLAIN * SIGMA * h.dev:
+        m.earned = 1.0  # one odd day in seven hardly shows in the losses
+    slow = h.level + m.earned * m.effect
+    m.phi = min(max(h.offset_cov / (h.offset_var + 1e-12), 0.0), 0.95)
+    carried = m.phi * h.offset
+    m.turning = not m.hourly and h.gap < 1.6 * DAY and m.month_turns
+    m.as_turned = m.turning and abs(m.y - slow - carried - h.turn) < abs(m.y - slow - carried)
+    if m.as_turned:
         slow += h.turn
-    expected = slow + carried
-    slow_residual = y - slow
-    residual = y - expected
-
-    # The smallest deviation that is believed, and the smallest effect that matters
-    effect_of = p[1]
-    if h.scale == LOG:
-        floor = FLOOR_LOG
-        least = (EFFECT if h.whole > 0.7 else EFFECT_FRACTIONS) * effect_of
-        drift_least = DRIFT_EFFECT * effect_of
-    elif h.scale == SHARE:
-        rare = (h.repeats + 0.5) / (h.seen + 1.0) < 0.05 or h.level < 0.4
-        floor = max(0.004, FLOOR_SHARE * math.sqrt(unit) if zero_share > 0.1 else 0.0)
-        least = (EFFECT_SHARE if rare else EFFECT_STEPS) * effect_of
-        if nonzero < 3:  # it was always nothing: how fine it is measured is not known
-            floor, least = 0.03, EFFECT_FIRST_SHARE * effect_of
-        drift_least = DRIFT_EFFECT / EFFECT * least
-    elif h.scale == COUNT:
-        floor = FLOOR_COUNT
-        least = 2 * (math.sqrt((1 + EFFECT) * (h.mean + 0.375)) - math.sqrt(h.mean + 0.375)) * effect_of
-        drift_least = DRIFT_EFFECT / EFFECT * least
-    else:
-        floor = 0.02 * h.mean
-        least = EFFECT_PLAIN * h.mean * effect_of
-        drift_least = DRIFT_EFFECT / EFFECT * least
-
-    told = USED * max(SIGMA * h.dev, floor)
-    out[7] = float(
-        (WEEKDAY if abs(earned * of_day) >= told else 0)
-        + (HOUR if abs(earned * of_hour) >= told else 0)
-        + (TURN if as_turned and abs(h.turn) >= told else 0)
+    m.expected = slow + carried
+    if h.scale == LOG and not h.negative:
+        m.expected = max(m.expected, _transform(LOG, 0.0, h.mean))
+    m.slow_residual = m.y - slow
+    m.residual = m.y - m.expected
+    told = USED * SIGMA * h.dev
+    m.season = (
+        (WEEKDAY if abs(m.earned * of_day) > told else 0)
+        + (HOUR if abs(m.earned * of_hour) > told else 0)
+        + (TURN if m.as_turned and abs(h.turn) > told else 0)
     )
 
-    warm = h.learned > WARM
-    z, slow_z, limit = 0.0, 0.0, 5.0
-    out[3] = _restore(h.scale, expected, h.mean)
-    if warm:
-        cold = 1 + 5.0 / h.learned
-        deviation = max(SIGMA * h.dev, floor)
-        slow_deviation = max(SIGMA * h.slow_dev, floor)
-        z, slow_z = residual / deviation, slow_residual / slow_deviation
-        out[6] = z
-        over, tail = (h.over_up, h.tail_up) if z > 0 else (h.over_down, h.tail_down)
-        rate = p[0] * (HOURLY_SHARE if hourly else 1.0)
-        limit = max(LIMIT_LEAST, TAIL_FROM * math.exp(tail * math.log(max(over / rate, 1.0)))) * cold
-        limit = min(limit, (LIMIT_SHARE if h.scale == SHARE else LIMIT_MOST) * cold)
-        if (not hourly and s.day_seen[weekday] < 2) or (hourly and s.hour_seen[hour] < 1):
-            limit *= 1.6
-        if young:
-            limit *= LIMIT_YOUNG
-        size = abs(z)
-        wrong_way = (p[2] > 0 and residual < 0) or (p[2] < 0 and residual > 0)
-        if size > limit and abs(residual) > least and not wrong_way:
-            alert, cause = True, OUTLIER
-        before1, before2 = _clip(h.z1, limit), _clip(h.z2, limit)
-        damp = math.sqrt((1 - h.rho) / (1 + h.rho)) if h.rho > 0 else 1.0
-        several = max(abs(z + before1) / 1.414, abs(z + before1 + before2) / 1.732) * damp
-        if several > SEVERAL * limit and size > 0.45 * limit and abs(residual) > least and h.quiet == 0:
-            if not alert and not wrong_way:
-                alert, cause = True, OUTLIERS
-        strongest = max(size, several / SEVERAL)
-        score = max(score, strongest / (strongest + limit))
-        h.z2 = h.z1
-        h.z1 = z
 
-        if alert and cause != STUCK and h.has_old and h.old_age < 80:
-            from_old = abs(y - h.old - earned * effect)
-            if from_old < max(3 * deviation, 0.35 * abs(residual)):  # back where it was before
-                alert, cause, score = False, 0, min(score, 0.49)
-                h.level, h.has_old = h.old, False
-                h.count, h.side, h.offset, h.z1, h.z2 = 0, 0, 0.0, 0.0, 0.0
-                expected = h.level + earned * effect
-                slow_residual = y - expected
-                residual = slow_residual
-                z, slow_z = residual / deviation, slow_residual / slow_deviation
-                size = abs(z)
-
-        odd = s.hour_odd[hour] if hourly else s.day_odd[weekday]
-        new_odd = 0.0
-        if alert:
-            new_odd = odd
-            if (cause == OUTLIER or cause == OUTLIERS) and h.count == 0:
-                new_odd = slow_residual
-                if odd != 0.0 and abs(slow_residual - odd) < max(0.4 * abs(slow_residual), 2 * deviation):
-                    # as odd as the last time on this day or at this hour: this is what it does then
-                    alert, cause, score = False, 0, min(score, 0.49)
-                    step = 0.5 * (slow_residual + odd)
-                    if hourly:
-                        s.hour[hour] += step
-                        effect += step
-                    else:
-                        effect = earned * effect + step
-                        s.day[weekday] = effect
-                    new_odd, slow_residual, residual, z, slow_z, size = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-                    y = h.level + effect
-        if hourly:
-            s.hour_odd[hour] = new_odd
-        else:
-            s.day_odd[weekday] = new_odd
-        h.old_age = min(h.old_age + 1, 60_000)
-
-        # Leaks and creeps; noise
-        damp = math.sqrt((1 - min(h.rho, DRIFT_RHO)) / (1 + min(h.rho, DRIFT_RHO)))
-        pull = _clip(slow_z * damp, DRIFT_CLIP)
-        h.up = max(0.0, h.up + pull - DRIFT_SLACK)
-        h.down = max(0.0, h.down - pull - DRIFT_SLACK)
-        drift = max(h.up, h.down)
-        if h.quiet == 0:
-            score = max(score, 0.999 * drift / (drift + DRIFT_LIMIT * cold))
-        if drift > DRIFT_LIMIT * cold:
-            down = h.down > h.up
-            told_way = not ((p[2] > 0 and down) or (p[2] < 0 and not down))
-            if abs(slow_residual) > drift_least and h.quiet == 0 and told_way:
-                alert, cause = True, DRIFT
-                h.quiet = 25
-            h.up = 0.0
-            h.down = 0.0
-            if size < 0.7 * limit:
-                h.level += 0.5 * slow_residual
-                slow_residual *= 0.5
-        h.spread = max(
-            0.0, h.spread + (min(z * z, 16.0) if abs(residual) > NOISE_EFFECT * least else 0.0) - NOISE_SLACK
-        )
-        if h.spread > NOISE_LIMIT and h.learned > 40:
-            if h.quiet == 0:
-                alert, cause = True, DRIFT if max(h.up, h.down) > 0.5 * DRIFT_LIMIT * cold else NOISE
-                h.quiet = 20
-            h.spread = 0.0
-        if h.quiet > 0:
-            h.quiet -= 1
-
-        # A new normal: some in a row, far out on one side
-        if size > 0.7 * limit and abs(residual) > 0.5 * least and not young:
-            side = 1 if residual > 0 else -1
-            if h.side == side:
-                h.count += 1
-                h.total += slow_residual
-            else:
-                h.count, h.total, h.side = 1, slow_residual, side
-            if h.count >= NEW_NORMAL_AFTER:
-                if h.old_age > 80 or not h.has_old:
-                    h.old, h.has_old, h.old_age = h.level, True, 0
-                h.level += h.total / h.count
-                h.offset, h.z1, h.z2 = 0.0, 0.0, 0.0
-                h.count, h.side, h.up, h.down, h.spread = 0, 0, 0.0, 0.0, 0.0
-                h.quiet = max(h.quiet, 10)
-                h.alarms = min(h.alarms, 0.1)
-                if alert:
-                    alert, cause, score = False, NEW_NORMAL, min(score, 0.49)
-        else:
-            h.count, h.side = 0, 0
-        reach = max(limit * deviation, least)
-        out[2] = _restore(h.scale, expected - reach, h.mean)
-        out[4] = _restore(h.scale, expected + reach, h.mean)
-    elif h.learned > HARD_RULES_FROM and zero_share < 0.1 and (h.scale == LOG or h.scale == COUNT):
-        center = out[3]
-        out[2] = min(center / FACTOR, _restore(h.scale, expected - 6 * h.dev, h.mean))
-        out[4] = max(center * FACTOR, _restore(h.scale, expected + 6 * h.dev, h.mean))
-        if center >= 5 and (x > out[4] or x < out[2]):
-            if not ((p[2] > 0 and x < center) or (p[2] < 0 and x > center)):
-                alert, cause, score = True, OUTLIER, max(score, 0.7)
-    h.alarms += 0.1 * ((1.0 if alert else 0.0) - h.alarms)
-    if alert:
-        score = max(score, 0.5)
+@compiled
+def _least(h, m, p) -> None:  # type: ignore[no-untyped-def]
+    """The smallest deviation that is believed, and the smallest effects that matter, of this kind of number."""
+    if h.scale == LOG:
+        m.floor = FLOOR_LOG
+        m.least = EFFECT if h.whole > 0.7 else EFFECT_FRACTIONS
+        m.drift_least = DRIFT_EFFECT
+    elif h.scale == SHARE:
+        rare = (h.repeats + 0.5) / (h.seen + 1.0) < 0.05 or h.level < 0.4
+        m.floor = max(0.004, FLOOR_SHARE * math.sqrt(m.unit) if m.zero_share > 0.1 else 0.0)
+        m.least = EFFECT_SHARE if rare else EFFECT_STEPS
+        if m.nonzero < 3:  # it was always nothing: how fine it is measured is not known
+            m.floor, m.least = 0.03, EFFECT_FIRST_SHARE
+        m.drift_least = DRIFT_EFFECT / EFFECT * m.least
+    elif h.scale == COUNT:
+        m.floor = FLOOR_COUNT
+        m.least = 2 * (math.sqrt((1 + EFFECT) * (h.mean + 0.375)) - math.sqrt(h.mean + 0.375))
+        m.drift_least = DRIFT_EFFECT / EFFECT * m.least
     else:
-        score = min(score, 0.499)
-    out[0], out[1], out[5] = score, (1.0 if alert else 0.0), float(cause)
+        m.floor = 0.02 * h.mean
+        m.least = EFFECT_PLAIN * h.mean
+        m.drift_least = DRIFT_EFFECT / EFFECT * m.least
+    m.least *= p[LEAST_EFFECT]
+    m.drift_least *= p[LEAST_EFFECT]
 
-    # Learning
-    if (
-        turning
-        and warm
-        and ((abs(z) > 2.0 and as_turned) or abs(z) > limit)
-        and (abs(slow_residual) < 3 or h.scale != LOG)
-    ):
-        h.turn += (0.5 if h.turn != 0.0 else 1.0) * (slow_residual + (h.turn if as_turned else 0.0) - h.turn)
+
+@compiled
+def _is_wrong_way(p, residual: float) -> bool:  # type: ignore[no-untyped-def]
+    """Whether nobody wants to be told of this direction."""
+    return bool(p[DIRECTION] * residual < 0)
+
+
+@compiled
+def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
+    """The residual against its limit; then the last two or three together."""
+    m.cold = 1 + 5.0 / h.learned
+    wider = 1.0
+    if m.hourly:  # quiet hours have noise of their own
+        known = min(float(s.hour_seen[m.hour]), 1.0 / HOUR_DEV_RATE)
+        wider = (known * s.hour_dev[m.hour] + HOUR_DEV_PRIOR) / (known + HOUR_DEV_PRIOR)
+        wider = min(max(wider, HOUR_DEV_LEAST), HOUR_DEV_MOST)
+    m.deviation = max(SIGMA * h.dev * wider, m.floor)
+    m.slow_deviation = max(SIGMA * h.slow_dev * wider, m.floor)
+    m.z, m.slow_z = m.residual / m.deviation, m.slow_residual / m.slow_deviation
+    z = m.z
+    m.size = size = abs(z)
+
+    over, tail = (h.over_up, h.tail_up) if z > 0 else (h.over_down, h.tail_down)
+    most = LIMIT_MOST
+    if h.scale == SHARE and h.level < SHARE_SMALL:
+        most = min(LIMIT_SHARE, max(SHARE_REACH / (m.deviation * m.cold), TAIL_FROM))
+    limit = max(LIMIT_LEAST * p[ROOT], TAIL_FROM * math.exp(tail * math.log(max(over / p[RATE], 1.0))))
+    limit = min(limit, p[ROOT] * most) * m.cold
+    if (not m.hourly and s.day_seen[m.weekday] < 2) or (m.hourly and s.hour_seen[m.hour] < 1):
+        limit *= LIMIT_UNSEEN
+    if m.young:
+        limit *= LIMIT_YOUNG
+    m.limit = limit
+
+    wrong_way = _is_wrong_way(p, m.residual)
+    if size > limit and abs(m.residual) > m.least and not wrong_way:
+        m.alert, m.cause = True, OUTLIER
+    before1, before2 = _clip(h.z1, limit), _clip(h.z2, limit)
+    m.damp = damp = math.sqrt((1 - h.rho) / (1 + h.rho)) if h.rho > 0 else 1.0
+    several = max(abs(z + before1) / 1.414, abs(z + before1 + before2) / 1.732) * damp
+    if several > SEVERAL * limit and size > 0.45 * limit and abs(m.residual) > m.least and h.quiet == 0:
+        if not m.alert and not wrong_way:
+            m.alert, m.cause = True, OUTLIERS
+    strongest = max(size, several / SEVERAL)
+    m.score = max(m.score, strongest / (strongest + limit))
+    if m.cause == OUTLIER or m.cause == OUTLIERS:
+        m.strictness = p[TAILS] + math.log(strongest / limit) / (DECAY * max(tail, TAIL_FIRST))
+    h.z2 = h.z1
+    h.z1 = z
+
+
+@compiled
+def _return_to_old(h, m) -> None:  # type: ignore[no-untyped-def]
+    """Back where it was before the last new normal: nothing is told, and that level holds again."""
+    if m.alert and m.cause != STUCK and h.has_old and h.old_age < OLD_KEPT:
+        from_old = abs(m.y - h.old - m.earned * m.effect)
+        if from_old < max(3 * m.deviation, 0.35 * abs(m.residual)):
+            m.alert, m.cause, m.score = False, 0, min(m.score, 0.49)
+            h.level, h.has_old = h.old, False
+            h.count, h.side, h.offset, h.z1, h.z2 = 0, 0, 0.0, 0.0, 0.0
+            m.expected = h.level + m.earned * m.effect
+            m.slow_residual = m.residual = m.y - m.expected
+            m.z, m.slow_z = m.residual / m.deviation, m.slow_residual / m.slow_deviation
+            m.size = abs(m.z)
+    h.old_age = min(h.old_age + 1, 60_000)
+
+
+@compiled
+def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
+    """As odd as the last time on this weekday or at this hour: that is what it does then, a season."""
+    odd = float(s.hour_odd[m.hour] if m.hourly else s.day_odd[m.weekday])
+    new_odd = odd if m.alert else 0.0
+    if m.alert and (m.cause == OUTLIER or m.cause == OUTLIERS) and h.count == 0:
+        new_odd = m.slow_residual
+        if odd != 0.0 and abs(m.slow_residual - odd) < max(0.4 * abs(m.slow_residual), 2 * m.deviation):
+            m.alert, m.cause, m.score = False, 0, min(m.score, 0.49)
+            step = 0.5 * (m.slow_residual + odd)
+            if m.hourly:
+                s.hour[m.hour] += step
+                m.effect += step
+            else:
+                m.effect = m.earned * m.effect + step
+                s.day[m.weekday] = m.effect
+            new_odd, m.slow_residual, m.residual, m.z, m.slow_z, m.size = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            m.y = h.level + m.effect
+    if m.hourly:
+        s.hour_odd[m.hour] = new_odd
+    else:
+        s.day_odd[m.weekday] = new_odd
+
+
+@compiled
+def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
+    """Leaks and creeps: a CUSUM to each side of the residuals to the slow level."""
+    limit = DRIFT_LIMIT * p[STRICTNESS] * m.cold * (DRIFT_HOURLY if m.hourly else 1.0)
+    pull = _clip(m.slow_z * max(m.damp, DRIFT_DAMP), DRIFT_CLIP)
+    h.up = max(0.0, h.up + pull - DRIFT_SLACK)
+    h.down = max(0.0, h.down - pull - DRIFT_SLACK)
+    drift = max(h.up, h.down)
+    if h.quiet == 0:
+        m.score = max(m.score, 0.999 * drift / (drift + limit))
+    m.drifting = drift > limit
+    if m.drifting:
+        side = -1.0 if h.down > h.up else 1.0
+        if abs(m.slow_residual) > m.drift_least and h.quiet == 0 and not _is_wrong_way(p, side):
+            m.alert, m.cause = True, DRIFT
+            m.strictness = max(m.strictness, p[STRICTNESS] * drift / limit)
+            h.quiet = QUIET_AFTER_DRIFT
+        h.up = h.down = 0.0
+        if m.size < 0.7 * m.limit:
+            h.level += 0.5 * m.slow_residual
+            m.slow_residual *= 0.5
+    m.drifting = m.drifting or drift > 0.5 * limit
+
+
+@compiled
+def _noise(h, m, p) -> None:  # type: ignore[no-untyped-def]
+    """More noise than usual: a CUSUM of squares."""
+    square = min(m.z * m.z, 16.0) if abs(m.residual) > NOISE_EFFECT * m.least else 0.0
+    h.spread = max(0.0, h.spread + square - NOISE_SLACK)
+    if h.spread > NOISE_LIMIT * p[STRICTNESS] and h.learned > 40:
+        if h.quiet == 0:
+            m.alert, m.cause = True, DRIFT if m.drifting else NOISE
+            m.strictness = max(m.strictness, h.spread / NOISE_LIMIT)
+            h.quiet = QUIET_AFTER_NOISE
+        h.spread = 0.0
+    if h.quiet > 0:
+        h.quiet -= 1
+
+
+@compiled
+def _new_normal(h, m) -> None:  # type: ignore[no-untyped-def]
+    """Some values in a row, far out on one side: that is the level now."""
+    if m.size <= 0.7 * m.limit or abs(m.residual) <= 0.5 * m.least or m.young:
+        h.count, h.side = 0, 0
         return
-    held = (alert or cause == NEW_NORMAL) and cause not in (STUCK, DRIFT) and not young
+    side = 1 if m.residual > 0 else -1
+    if h.side == side:
+        h.count += 1
+        h.total += m.slow_residual
+    else:
+        h.count, h.total, h.side = 1, m.slow_residual, side
+    if h.count < NEW_NORMAL_AFTER:
+        return
+    if h.old_age > OLD_KEPT or not h.has_old:
+        h.old, h.has_old, h.old_age = h.level, True, 0
+    h.level += h.total / h.count
+    h.offset, h.z1, h.z2 = 0.0, 0.0, 0.0
+    h.count, h.side, h.up, h.down, h.spread = 0, 0, 0.0, 0.0, 0.0
+    h.quiet = max(h.quiet, 10)
+    h.alarms = min(h.alarms, 0.1)
+    if m.alert:
+        m.alert, m.cause, m.score = False, NEW_NORMAL, min(m.score, 0.49)
+
+
+@compiled
+def _hard_rules(h, m, p) -> None:  # type: ignore[no-untyped-def]
+    """Before the limits are believed: only what is out by a factor is told."""
+    m.usual = _restore(h.scale, m.expected, h.mean)
+    if h.learned <= HARD_RULES_FROM or m.zero_share >= 0.1 or (h.scale != LOG and h.scale != COUNT):
+        return
+    m.lower = min(m.usual / FACTOR, _restore(h.scale, m.expected - 6 * h.dev, h.mean))
+    m.upper = max(m.usual * FACTOR, _restore(h.scale, m.expected + 6 * h.dev, h.mean))
+    if m.usual >= 5 and not m.lower <= m.x <= m.upper and not _is_wrong_way(p, m.x - m.usual):
+        m.alert, m.cause, m.score, m.strictness = True, OUTLIER, max(m.score, 0.7), HARD
+
+
+@compiled
+def _turn_of_month(h, m) -> bool:  # type: ignore[no-untyped-def]
+    """Learn what the turn of the month adds; whether this value shows that, and is to teach nothing else."""
+    if not m.turning or not m.warm or (abs(m.slow_residual) >= 3 and h.scale == LOG):
+        return False
+    if not ((abs(m.z) > 2.0 and m.as_turned) or abs(m.z) > m.limit):
+        return False
+    h.turn += (0.5 if h.turn != 0.0 else 1.0) * (m.slow_residual + (h.turn if m.as_turned else 0.0) - h.turn)
+    return True
+
+
+@compiled
+def _learn(h, s, m) -> None:  # type: ignore[no-untyped-def]
+    """What is alerted is quarantined, but for repeats and drifts, and where so much alerts that the model is wrong."""
+    held = (m.alert or m.cause == NEW_NORMAL) and m.cause not in (STUCK, DRIFT) and not m.young
     if held and h.alarms < ALARMS_MOST:
         return
-    cap = 3 * SIGMA * h.dev + 1e-6 if warm else math.inf
-    slow_cap = 3 * SIGMA * h.slow_dev + 1e-6 if warm else math.inf
-    share = 1.0 / h.learned
-    without = abs(y - h.level - phi * h.offset)
-    with_season = abs(y - h.level - effect - phi * h.offset)
-    if h.learned > 8 or s.day_seen[weekday] > 0:
-        h.loss_plain += max(0.03, share) * (min(without, 2 * cap) - h.loss_plain)
-        h.loss_season += max(0.03, share) * (min(with_season, 2 * cap) - h.loss_season)
-    if hourly and not h.profiled and s.hour_seen[hour] >= 1:
-        h.profiled = True
-        h.fitted = 3  # what the first day left unexplained says nothing of the days to come
-    h.fitted += 1
-    h.dev += max(DEV_RATE, 1.0 / h.fitted) * (min(abs(residual), cap) - h.dev)
-    h.slow_dev += max(DEV_RATE * 0.6, 1.0 / h.fitted) * (min(abs(slow_residual), slow_cap) - h.slow_dev)
-    if warm and not alert:
-        rate = max(1 / (TAIL_MEMORY * 3), 1.0 / (h.learned + 100))
-        h.over_up += rate * ((1.0 if z > TAIL_FROM else 0.0) - h.over_up)
-        h.over_down += rate * ((1.0 if z < -TAIL_FROM else 0.0) - h.over_down)
-        if z > TAIL_FROM:
-            h.tail_up = min(h.tail_up + 0.06 * (min(math.log(z / TAIL_FROM), 1.0) - h.tail_up), TAIL_MOST)
-        if z < -TAIL_FROM:
-            h.tail_down = min(h.tail_down + 0.06 * (min(math.log(-z / TAIL_FROM), 1.0) - h.tail_down), TAIL_MOST)
-        clipped = _clip(slow_z, 3.0)
-        h.rho = min(max(h.rho + RHO_RATE * (clipped * h.slow_z1 - h.rho), 0.0), 0.85)
-        h.slow_z1 = clipped
-    moved = _clip(slow_residual, slow_cap)
-    if warm:
+    cap = 3 * SIGMA * h.dev + 1e-6 if m.warm else math.inf
+    slow_cap = 3 * SIGMA * h.slow_dev + 1e-6 if m.warm else math.inf
+    _learn_noise(h, s, m, cap, slow_cap)
+    if m.warm and not m.alert:
+        _learn_tails(h, m)
+    moved = _clip(m.slow_residual, slow_cap)
+    if m.warm:
         h.offset_var += 0.03 * (h.offset * h.offset - h.offset_var)
         h.offset_cov += 0.03 * (moved * h.offset - h.offset_cov)
     h.offset += OFFSET_RATE * (moved - h.offset)
-    if hourly:
-        own = y - h.level - s.hour[hour] - (s.day[weekday] if s.day_seen[weekday] >= 20 else 0.0)
-        s.hour_seen[hour] = min(s.hour_seen[hour] + 1, 60_000)
-        known = s.hour_seen[hour]
-        s.hour[hour] += max(HOUR_RATE, 1.0 / known) * (_clip(own, cap * (0.5 if young else 1.5)) if known > 1 else own)
-        own = y - h.level - s.hour[hour] - s.day[weekday]
-        s.day_seen[weekday] = min(s.day_seen[weekday] + 1, 60_000)
-        known = s.day_seen[weekday]
-        rate = max(DAY_RATE_HOURLY, 1.0 / (known + 3))
-        s.day[weekday] += rate * (_clip(own, cap * 3) if known > 24 else own)
+    plain = m.y - h.level - m.effect if m.earned > 0.5 else m.slow_residual
+    if m.hourly:
+        _learn_hour(h, s, m, cap)
     else:
-        own = y - h.level - s.day[weekday]
-        if s.day_seen[weekday] > 1:
+        own = m.y - h.level - s.day[m.weekday]
+        if s.day_seen[m.weekday] > 1:
             own = _clip(own, slow_cap)
-        s.day_seen[weekday] = min(s.day_seen[weekday] + 1, 60_000)
-        s.day[weekday] += max(DAY_RATE, 1.0 / s.day_seen[weekday]) * own
-    rate = max(LEVEL_RATE if not hourly else LEVEL_RATE / HOURLY_SLOWER, 1.0 / h.learned if h.learned < 10 else 0.0)
-    if warm and h.quiet == 0:
+        s.day_seen[m.weekday] = min(s.day_seen[m.weekday] + 1, MOST_SEEN)
+        s.day[m.weekday] += max(DAY_RATE, 1.0 / s.day_seen[m.weekday]) * own
+    rate = max(LEVEL_RATE if not m.hourly else LEVEL_RATE / HOURLY_SLOWER, 1.0 / h.learned if h.learned < 10 else 0.0)
+    if m.warm and h.quiet == 0:
         rate *= max(0.0, 1.0 - DRIFT_HOLD * max(h.up, h.down) / DRIFT_LIMIT)
-    if not young or h.learned < 24:
-        h.level += rate * _clip(y - h.level - effect if earned > 0.5 else y - slow, slow_cap)
+    if not m.young or h.learned < 24:
+        h.level += rate * _clip(plain, slow_cap)
+
+
+@compiled
+def _learn_noise(h, s, m, cap: float, slow_cap: float) -> None:  # type: ignore[no-untyped-def]
+    """How far values stray, and whether the seasons make them stray less."""
+    without = abs(m.y - h.level - m.phi * h.offset)
+    with_season = abs(m.y - h.level - m.effect - m.phi * h.offset)
+    if h.learned > 8 or s.day_seen[m.weekday] > 0:
+        rate = max(0.03, 1.0 / h.learned)
+        h.loss_plain += rate * (min(without, 2 * cap) - h.loss_plain)
+        h.loss_season += rate * (min(with_season, 2 * cap) - h.loss_season)
+    if m.hourly and not h.profiled and s.hour_seen[m.hour] >= 1:
+        h.profiled = True
+        h.fitted = 3  # what the first day left unexplained says nothing of the days to come
+    if m.hourly and h.profiled and m.warm:
+        odd = min(abs(m.residual) / (h.dev + 1e-9), HOUR_DEV_CLIP)
+        rate = max(HOUR_DEV_RATE, 1.0 / (s.hour_seen[m.hour] + 2))
+        s.hour_dev[m.hour] += rate * (odd - s.hour_dev[m.hour])
+    h.fitted += 1
+    h.dev += max(DEV_RATE, 1.0 / h.fitted) * (min(abs(m.residual), cap) - h.dev)
+    h.slow_dev += max(DEV_RATE * 0.6, 1.0 / h.fitted) * (min(abs(m.slow_residual), slow_cap) - h.slow_dev)
+
+
+@compiled
+def _learn_tails(h, m) -> None:  # type: ignore[no-untyped-def]
+    z = m.z
+    rate = max(1 / (TAIL_MEMORY * 3), 1.0 / (h.learned + 100))
+    h.over_up += rate * ((1.0 if z > TAIL_FROM else 0.0) - h.over_up)
+    h.over_down += rate * ((1.0 if z < -TAIL_FROM else 0.0) - h.over_down)
+    if z > TAIL_FROM:
+        h.tail_up = min(h.tail_up + 0.06 * (min(math.log(z / TAIL_FROM), 1.0) - h.tail_up), TAIL_MOST)
+    if z < -TAIL_FROM:
+        h.tail_down = min(h.tail_down + 0.06 * (min(math.log(-z / TAIL_FROM), 1.0) - h.tail_down), TAIL_MOST)
+    clipped = _clip(m.slow_z, 3.0)
+    h.rho = min(max(h.rho + RHO_RATE * (clipped * h.slow_z1 - h.rho), 0.0), 0.85)
+    h.slow_z1 = clipped
+
+
+@compiled
+def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
+    hour, weekday = m.hour, m.weekday
+    own = m.y - h.level - s.hour[hour] - (s.day[weekday] if s.day_seen[weekday] >= 20 else 0.0)
+    s.hour_seen[hour] = min(s.hour_seen[hour] + 1, MOST_SEEN)
+    known = s.hour_seen[hour]
+    s.hour[hour] += max(HOUR_RATE, 1.0 / known) * (_clip(own, cap * (0.5 if m.young else 1.5)) if known > 1 else own)
+    own = m.y - h.level - s.hour[hour] - s.day[weekday]
+    s.day_seen[weekday] = min(s.day_seen[weekday] + 1, MOST_SEEN)
+    known = s.day_seen[weekday]
+    rate = max(DAY_RATE_HOURLY, 1.0 / (known + 3))
+    s.day[weekday] += rate * (_clip(own, cap * 3) if known > 24 else own)
 
 
 @compiled
@@ -686,14 +858,51 @@ def judge_many(heads, seasons, rows, at: float, values, parameters, out) -> None
 
     `heads` and `seasons` are arrays of `HEAD` and `SEASONS`; `out` is len(rows) x `WIDTH` and takes the readings.
     """
+    moment = np.zeros(1, MOMENT)
+    m = moment[0]
+    m.at = at
+    m.weekday = (int(math.floor(at / DAY)) + 3) % 7
+    m.hour = int(math.floor(at / 3600.0 + 0.5)) % 24
+    m.month_turns = _at_turn_of_month(at)
     for i in range(len(rows)):
-        _judge(heads[rows[i]], seasons[rows[i]], at, values[i], parameters, out[i])
+        _judge(heads[rows[i]], seasons[rows[i]], m, values[i], parameters, out[i])
+
+
+def strictness_of(budget: float) -> float:
+    """What all limits are multiplied by, so that of the values of healthy series this share is told; 1 is usual.
+
+    All limits go with the budget: those on one residual by its tail, the sums (CUSUM, repeats) with its logarithm.
+    """
+    known, wanted = np.log(BUDGETS), math.log(budget)
+    steepness = (STRICTNESSES[0] - STRICTNESSES[1]) / (known[1] - known[0])
+    return float(np.interp(wanted, known, STRICTNESSES) + steepness * max(known[0] - wanted, 0.0))
+
+
+def budget_of(strictness: float) -> float:
+    """The inverse: the share of the values of healthy series that is told at this strictness."""
+    known = np.log(BUDGETS)
+    steepness = (STRICTNESSES[0] - STRICTNESSES[1]) / (known[1] - known[0])
+    inside = float(np.interp(-strictness, np.negative(STRICTNESSES), known))
+    return math.exp(inside - max(strictness - STRICTNESSES[0], 0.0) / steepness)
+
+
+def parameters(
+    budget: float, effect: float, direction: float, *, sums: float | None = None, bounds: bool = True
+) -> Array:
+    """What `judge_many` is told: how often a value of a healthy series may be told, in [0, 1]; what the least effects
+    are multiplied by; -1 to be told of drops only, 1 of spikes only, 0 of both; another budget for what adds up over
+    many values (drift, noise, repeats); whether the bounds of what is not told are wanted (they cost a fifth).
+    """
+    tails = strictness_of(budget)
+    strictness = tails if sums is None else strictness_of(sums)
+    return np.array([EXCEEDANCE**tails, effect, direction, strictness, math.sqrt(tails), float(bounds), tails])
 
 
 def blank(count: int) -> tuple[Array, Array]:
     """`HEAD` and `SEASONS` of so many series that have seen nothing."""
     heads, seasons = np.zeros(count, HEAD), np.zeros(count, SEASONS)
     heads["unit"] = 1.0
+    seasons["hour_dev"] = 1.0
     heads["offset_var"] = 1e-9
     heads["over_up"] = heads["over_down"] = 0.008
     heads["tail_up"] = heads["tail_down"] = TAIL_FIRST

@@ -11,6 +11,8 @@ class Reading(NamedTuple):
     score ("" where there is nothing to tell). `z` is how far off the value is in the series' usual deviations, 0 while
     these are not known: what several series show together is judged by it. `season` are the seasons that moved what was
     expected of this value, as bits: 1 the day of the week, 2 the hour of the day, 4 the turn of the month.
+    `chance` is of an alert: the share of the values of healthy series that alert so strongly; 0 of models that cannot
+    tell.
     """
 
     score: float
@@ -21,3 +23,4 @@ class Reading(NamedTuple):
     cause: str = ""
     z: float = 0.0
     season: int = 0
+    chance: float = 0.0
