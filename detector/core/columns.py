@@ -135,8 +135,8 @@ def _observed(turn: Turn, values: list[Value], grain: str, run_id: str | None) -
         for value in sorted(values, key=lambda value: value.order)[:MAX_WATCHED]
         if _watched(turn, metric := _named(value.metric, grain))
     }
-    findings = observe(turn, {metric: value.value for metric, value in watched.items()}, run_id)
-    found = [(watched[metric], finding) for metric, finding in findings.items()]
+    judged = observe(turn, {metric: value.value for metric, value in watched.items()}, run_id)
+    found = [(watched[metric], finding) for metric, finding in judged.findings.items()]
     flagged = [(value, finding) for value, finding in found if not _harmless(value, finding)]
     return sorted(flagged, key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
 

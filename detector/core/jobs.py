@@ -255,8 +255,7 @@ def on_time(turn: Turn, grace_until: float) -> None:
 
 
 def _duration_model(turn: Turn) -> Model | None:
-    series = turn.entity.series.get("duration")
-    return None if series is None else turn.entity.models.get("duration") or model_of(turn, "duration", series)
+    return model_of(turn, "duration") if "duration" in turn.entity.series else None
 
 
 def _learned_limit(turn: Turn) -> tuple[float, Model | None]:

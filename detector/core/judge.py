@@ -1,20 +1,21 @@
 """Judge values of series, and tell what is wrong. What is normal, and what is learned, is the model's business."""
 
 import math
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from detector.core.models import Model
-from detector.core.models.baseline import Baseline
+import numpy as np
+
+from detector.core.models import Model, kernel
+from detector.core.models.baseline import Baseline, read
+from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
-from detector.core.state import Series
 from detector.core.text import number, rounded
 from detector.core.turn import CRITICAL, WARNING, Turn
 
 SEVERE = 2 / 3
-KEEP_LAST = 8
+ALERT, Z = 1, 6  # where these are in what `kernel` says of a value
 MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
 UNITS = {"duration": "seconds", "bytes": "bytes", "bytes_in": "bytes", "bytes_out": "bytes"}
 
@@ -34,6 +35,17 @@ class Finding(NamedTuple):
     samples: int
 
 
+class Judged(NamedTuple):
+    """What one pass over many series found, by metric; `z` is how far off each of `metrics` is, in usual deviations.
+
+    A z is 0 where these are not known yet.
+    """
+
+    findings: dict[str, Finding]
+    metrics: list[str]
+    z: Array
+
+
 def unit_of(metric: str) -> str | None:
     """The unit that a metric is told in, or None for a bare number."""
     if metric in UNITS:
@@ -46,10 +58,12 @@ def judge(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[s
 
     A negative or infinite value, or none, is not a measurement: nothing is said or learned of it.
     """
-    findings = observe(turn, {metric: value for metric, value in values.items() if value >= 0}, run_id)
-    for finding in findings.values():
+    judged = observe(turn, {metric: value for metric, value in values.items() if value >= 0}, run_id)
+    for finding in judged.findings.values():
         _tell(turn, finding, run_id)
-    return {metric: finding.severity for metric, finding in findings.items()}
+    for metric in judged.metrics:
+        turn.entity.series.keep(metric, values[metric])
+    return {metric: finding.severity for metric, finding in judged.findings.items()}
 
 
 def _tell(turn: Turn, finding: Finding, run_id: str | None) -> None:
@@ -68,52 +82,88 @@ def _tell(turn: Turn, finding: Finding, run_id: str | None) -> None:
         score=rounded(finding.score),
         direction=finding.direction,
         samples=finding.samples,
-        last_values=[float(f"{x:.6g}") for x in turn.entity.series[metric].last[:-1]],
+        last_values=[float(f"{x:.6g}") for x in turn.entity.series.last.get(metric, ())],
     )
 
 
-def observe(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[str, Finding]:
-    """Judge one value of each of many metrics of an entity, and learn them. Returns what is unusual, by metric.
+def observe(turn: Turn, values: Mapping[str, float], run_id: str | None) -> Judged:
+    """Judge one value of each of many metrics of an entity, and learn them: all that the baseline judges in one pass.
 
     What is found is for the caller to tell; what is over is told here. A value that is not finite is not a measurement,
     and series beyond `MAX_SERIES` are not watched.
     """
-    found: dict[str, Finding] = {}
-    for metric, value in values.items():
-        series = _series(turn, metric) if math.isfinite(value) else None
-        if series is None:
-            continue
-        model = turn.entity.models.get(metric) or model_of(turn, metric, series)
-        samples = model.samples
-        reading = model.judge_one(turn.at, value)
-        series.last = [*series.last[-KEEP_LAST:], value]
+    table, usual, episodes = turn.entity.series, _usual(turn.settings.model), turn.entity.judgement.episodes
+    metrics, passed = _in_order(usual, _watched(turn, values))
+    out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
+    if isinstance(usual, Baseline) and passed:
+        x = np.array([values[metric] for metric in metrics[:passed]])
+        samples[:passed] = table.judge(metrics[:passed], turn.at, x, usual.parameters, out[:passed])
+    alone: dict[int, Reading] = {}
+    for place, metric in enumerate(metrics[passed:], passed):
+        model = table.model(metric, turn.settings.model)
+        samples[place] = model.samples
+        alone[place] = model.judge_one(turn.at, values[metric])
+        out[place, ALERT], out[place, Z] = alone[place].alert, alone[place].z
+    findings: dict[str, Finding] = {}
+    for place in _worth_telling(out, metrics, episodes):
+        metric, reading = metrics[place], alone.get(place) or read(out[place].tolist())
         if reading.alert:
-            found[metric] = _finding(metric, value, reading, samples)
-        elif metric in turn.entity.judgement.episodes:
-            turn.over(metric, _why_over(metric, value, reading), run_id)
-    return found
+            findings[metric] = _finding(metric, values[metric], reading, int(samples[place]))
+        else:
+            turn.over(metric, _why_over(metric, values[metric], reading), run_id)
+    return Judged(findings, metrics, out[:, Z])
 
 
-def _series(turn: Turn, metric: str) -> Series | None:
-    """What is kept of a metric; None if there are too many."""
-    all_series = turn.entity.series
-    if metric not in all_series:
-        if len(all_series) >= MAX_SERIES[turn.entity.key.partition(":")[0]]:
-            return None
-        all_series[metric] = Series()
-    return all_series[metric]
+def _watched(turn: Turn, values: Mapping[str, float]) -> list[str]:
+    """The metrics with a finite value that have a series, or may have one."""
+    table = turn.entity.series
+    room = MAX_SERIES[turn.entity.key.partition(":")[0]] - len(table)
+    metrics: list[str] = []
+    for metric, value in values.items():
+        if not math.isfinite(value):
+            continue
+        if metric not in table:
+            if room <= 0:
+                continue
+            room -= 1
+        metrics.append(metric)
+    return metrics
 
 
-def model_of(turn: Turn, metric: str, series: Series) -> Model:
-    """The model of a series, taken into use. What another model has left, before the configuration changed, is none."""
-    model = turn.settings.model()
-    if metric.endswith(")") and isinstance(model, Baseline):
-        model = replace(model, dense_below=0.0)  # of a column: there are hundreds, and a dense stream keeps 130 kB
-    turn.entity.models[metric] = model
-    if series.model:
-        with suppress(ValueError):
-            model.restore(series.model)
-    return model
+def _in_order(usual: Model, metrics: list[str]) -> tuple[list[str], int]:
+    """Those that are judged in one pass first, and how many these are."""
+    if type(usual) is Baseline and not usual.dense_below:
+        return metrics, len(metrics)
+    ordered = sorted(metrics, key=lambda metric: not _in_one_pass(usual, metric))
+    return ordered, sum(_in_one_pass(usual, metric) for metric in metrics)
+
+
+def _in_one_pass(usual: Model, metric: str) -> bool:
+    """Series of columns are no dense streams: there are hundreds of them, and a dense stream keeps 130 kB."""
+    of_column = metric.endswith(")") or metric.rpartition(":")[0].endswith(")")
+    return type(usual) is Baseline and (usual.dense_below == 0 or of_column)
+
+
+def _worth_telling(out: Array, metrics: list[str], episodes: Collection[str]) -> list[int]:
+    """Where there is an alert, or an episode that may be over: for the rest no objects are made."""
+    told = out[:, ALERT] > 0
+    if episodes:
+        told |= np.fromiter((metric in episodes for metric in metrics), np.bool_, len(metrics))
+    return np.flatnonzero(told).tolist()
+
+
+@lru_cache(maxsize=64)
+def _usual(make: Callable[[], Model]) -> Model:
+    """A model as the settings make it, to ask for its kind and its parameters: it never sees a value."""
+    return make()
+
+
+def model_of(turn: Turn, metric: str) -> Model:
+    """The model of a series, for what it says beside its readings; good until the entity's next series comes."""
+    usual = _usual(turn.settings.model)
+    if isinstance(usual, Baseline) and _in_one_pass(usual, metric):
+        return turn.entity.series.baseline(metric, usual)
+    return turn.entity.series.model(metric, turn.settings.model)
 
 
 def _finding(metric: str, value: float, reading: Reading, samples: int) -> Finding:

@@ -13,8 +13,8 @@ import msgspec
 
 from detector.core.breaker import Breaker, Outcome
 from detector.core.events import Field, Statistics
-from detector.core.models import Model
 from detector.core.schedule import Schedule
+from detector.core.table import SeriesTable, Stored
 from detector.errors import SnapshotTooNew
 
 FORMAT = 1
@@ -120,13 +120,6 @@ class Runs(msgspec.Struct, array_like=True):
     ended_last: float = 0.0
 
 
-class Series(msgspec.Struct, array_like=True):
-    """One metric: the model's snapshot, and the last values."""
-
-    model: bytes = b""
-    last: list[float] = []
-
-
 class Reference(msgspec.Struct, array_like=True):
     """What is usual of the distribution of one column, slowly learned.
 
@@ -190,18 +183,14 @@ class Judgement(msgspec.Struct, array_like=True):
 
 
 class Entity(msgspec.Struct):
-    """The whole state of one entity. `at` is the offset of the log that it is true for; `seen` when it last spoke.
-
-    `models` are those of `series` that are in use: `dump` takes their snapshots.
-    """
+    """The whole state of one entity. `at` is the offset of the log that it is true for; `seen` when it last spoke."""
 
     key: str
     at: int = 0
     seen: float = 0.0
     judgement: Judgement = msgspec.field(default_factory=Judgement)
     runs: Runs = msgspec.field(default_factory=Runs)
-    series: dict[str, Series] = msgspec.field(default_factory=dict)
-    models: dict[str, Model] = msgspec.field(default_factory=dict)
+    series: SeriesTable = msgspec.field(default_factory=SeriesTable)
     loads: dict[str, Loads] = msgspec.field(default_factory=dict)
     shape: Shape = msgspec.field(default_factory=Shape)
 
@@ -222,7 +211,7 @@ _SECTIONS: dict[str, tuple[int, Any]] = {
     "head": (1, msgspec.msgpack.Decoder(_Head)),
     "breaker": (1, msgspec.msgpack.Decoder(Judgement)),
     "runs": (1, msgspec.msgpack.Decoder(Runs)),
-    "series": (1, msgspec.msgpack.Decoder(dict[str, Series])),
+    "series": (1, msgspec.msgpack.Decoder(Stored)),
     "profile": (1, msgspec.msgpack.Decoder(dict[str, Loads])),
     "schema": (1, msgspec.msgpack.Decoder(Shape)),
 }
@@ -236,13 +225,11 @@ _sections = msgspec.msgpack.Decoder(list[_Section])
 
 def dump(entity: Entity) -> bytes:
     """The bytes of an entity's state: equal states give equal bytes, however they came about."""
-    for metric, model in entity.models.items():
-        entity.series[metric].model = model.snapshot()
     parts = {
         "head": _Head(entity.key, entity.at, entity.seen),
         "breaker": entity.judgement,
         "runs": entity.runs,
-        "series": entity.series,
+        "series": entity.series.store(),
         "profile": entity.loads,
         "schema": entity.shape,
     }
@@ -269,7 +256,7 @@ def load(snapshot: bytes) -> Entity:
     if found.keys() != _SECTIONS.keys():
         raise ValueError("a section is missing")
     head: _Head = found["head"]
-    judgement, runs, series = found["breaker"], found["runs"], found["series"]
+    judgement, runs, series = found["breaker"], found["runs"], SeriesTable.of(found["series"])
     return Entity(head.key, head.at, head.seen, judgement, runs, series, loads=found["profile"], shape=found["schema"])
 
 

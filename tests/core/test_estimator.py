@@ -17,7 +17,7 @@ from river import anomaly
 from detector.config import Model as Chosen
 from detector.config import plugin
 from detector.core.emissions import Emission
-from detector.core.judge import judge
+from detector.core.judge import judge, model_of
 from detector.core.models import Model, river_bytes
 from detector.core.models.band import Band
 from detector.core.models.baseline import Baseline
@@ -175,9 +175,9 @@ def test_another_model_in_the_configuration_begins_anew(other: Callable[[], Mode
         watched.see(before, *stream(18, 30))
         watched.see(after, *stream(19, 5))
 
-        made = after()
-        made.restore(watched.entity.series["rows"].model)
-        assert made.samples == 5
+        turn = Turn(watched.entity, Settings(model=after), Rules(), Place("t", 0, 0, 0.0), 0.0, 0.0, [])
+        assert model_of(turn, "rows").samples == 5
+        assert list(watched.entity.series) == ["rows"]
 
 
 # ---------------------------------------------------------------- what every model promises

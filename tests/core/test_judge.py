@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from detector.core.emissions import Emission
-from detector.core.judge import MAX_SERIES, judge, unit_of
+from detector.core.judge import MAX_SERIES, judge, model_of, unit_of
 from detector.core.models.band import Band
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
@@ -36,7 +36,8 @@ class Series:
 
     @property
     def band(self) -> tuple[float, float, float]:
-        return self.entity.models[self.metric].bounds()
+        turn = Turn(self.entity, self.settings, Rules(), Place("t", 0, 0, 0.0), 0.0, 0.0, [])
+        return model_of(turn, self.metric).bounds()
 
 
 NORMAL = (100.0, 104.0, 98.0, 101.0, 99.0, 103.0, 97.0, 100.0, 102.0, 98.0)
@@ -156,16 +157,17 @@ def test_what_is_no_measurement_neither_begins_nor_ends_an_episode_nor_is_learne
     assert dump(series.entity) == before
 
 
-def test_more_series_than_are_kept_are_not_judged_and_the_others_still_are() -> None:
-    series = Series(BAND)
+@pytest.mark.parametrize("settings", [None, BAND], ids=["default", "band"])
+def test_more_series_than_are_kept_are_not_judged_and_the_others_still_are(settings: Settings | None) -> None:
+    series = Series(settings, step=DAY)
     for number in range(MAX_SERIES["dataset"] + 50):
         series.metric = f"m{number:04}"
-        series.see(1.0)
+        series.see(100.0)
 
     assert len(series.entity.series) == MAX_SERIES["dataset"]
     series.metric = "m0000"
 
-    assert found(series.see(*[1.0] * 10, 1_000)) == [("m0000", "started")]
+    assert found(series.see(*[100.0] * 20, 10_000)) == [("m0000", "started")]
 
 
 def test_an_episode_counts_and_keeps_the_worst_of_it() -> None:

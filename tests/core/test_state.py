@@ -9,8 +9,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from detector.core.breaker import Breaker, Outcome, State
+from detector.core.models.baseline import Baseline
 from detector.core.schedule import Schedule
-from detector.core.state import FORMAT, Entity, Episode, Good, Judgement, Run, Runs, Series, dump, load
+from detector.core.state import FORMAT, Entity, Episode, Good, Judgement, Run, Runs, dump, load
+from detector.core.table import SeriesTable, Stored
 from detector.errors import SnapshotTooNew
 from tests.core.test_emissions import busy
 from tests.core.world import JOB
@@ -39,6 +41,20 @@ runs = st.builds(
     severity=st.integers(0, 2),
     scheduled=maybe,
 )
+
+
+def tabled(values: dict[str, list[float]], models: dict[str, bytes], last: dict[str, list[float]]) -> SeriesTable:
+    """Series of the baseline that have seen these values, and series that a model has left such bytes of."""
+    table = SeriesTable()
+    for name, seen in values.items():
+        for day, x in enumerate(seen):
+            model = table.baseline(name, Baseline())
+            model.judge_one(86_400.0 * day, x)
+    stored = table.store()
+    others = {name: left for name, left in models.items() if name not in values}
+    return SeriesTable.of(Stored(stored.names, stored.rows, others, last))
+
+
 entities = st.builds(
     Entity,
     text,
@@ -65,7 +81,12 @@ entities = st.builds(
         profiled=hashes,
         failing=numbers,
     ),
-    st.dictionaries(text, st.builds(Series, st.binary(max_size=21), st.lists(number, max_size=3)), max_size=3),
+    st.builds(
+        tabled,
+        st.dictionaries(text, st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=9), max_size=9),
+        st.dictionaries(text, st.binary(max_size=21), max_size=3),
+        st.dictionaries(text, st.lists(number, max_size=3), max_size=3),
+    ),
 )
 
 
@@ -155,8 +176,9 @@ def test_a_model_in_use_is_in_the_bytes() -> None:
     world = busy()
     entity = world.entities[JOB.replace("load", "a")]
 
-    assert load(dump(entity)).series == entity.series
-    assert all(series.model for series in load(dump(entity)).series.values())
+    found = load(dump(entity)).series
+    assert found == entity.series
+    assert all(found.baseline(metric, Baseline()).samples > 0 for metric in found)
 
 
 def test_the_state_of_a_job_with_full_rings_is_some_kilobytes() -> None:

@@ -2,20 +2,19 @@
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from detector.core.models import kernel
+from detector.core.models import kernel, records
 from detector.core.models.dense import Dense
 from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
 
 _FORMAT, _DENSE = 1, 2
 _DECIDE_AFTER = 16  # values after which the usual interval is believed
-_HEAD = kernel.HEAD.itemsize
-_DAYS = kernel.SEASONS.fields["hour"][1] if kernel.SEASONS.fields else 0  # what a series without hours needs
 _ROW = np.zeros(1, np.intp)
 _DIRECTIONS = {"both": 0.0, "spike": 1.0, "drop": -1.0}
 
@@ -43,12 +42,12 @@ class Baseline:
     dense_below: float = 0.0
     _dense: Dense | None = field(init=False, repr=False, default=None)
     _first: list[tuple[float, float]] = field(init=False, repr=False, default_factory=list)
+    parameters: Array = field(init=False, repr=False)
     _heads: Array = field(init=False, repr=False)
     _seasons: Array = field(init=False, repr=False)
-    _parameters: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse parameters that make no sense. Raises `ValueError`."""
+        """Refuse parameters that make no sense. Raises `ValueError`. `parameters` are those that `kernel` takes."""
         if not 0 < self.budget <= 0.1:
             raise ValueError("budget: must be above 0 and at most 0.1")
         if self.effect <= 0:
@@ -58,7 +57,11 @@ class Baseline:
         if self.direction not in _DIRECTIONS:
             raise ValueError(f"direction: must be one of {', '.join(_DIRECTIONS)}")
         self._heads, self._seasons = kernel.blank(1)
-        self._parameters = kernel.parameters(self.budget, self.effect, _DIRECTIONS[self.direction])
+        self.parameters = kernel.parameters(self.budget, self.effect, _DIRECTIONS[self.direction])
+
+    def share(self, heads: Array, seasons: Array) -> None:
+        """Take the state in these records, one of each, for its own: they are not copied."""
+        self._heads, self._seasons = heads, seasons
 
     @property
     def samples(self) -> int:
@@ -71,7 +74,7 @@ class Baseline:
             return Reading(0.0, False, -math.inf, math.nan, math.inf)
         if self._dense is not None:
             return self._dense.judge_one(at, x)
-        reading = _read(self._heads, self._seasons, self._parameters, at, x)
+        reading = _read(self._heads, self._seasons, self.parameters, at, x)
         if self.dense_below > 0 and self.samples <= _DECIDE_AFTER:
             self._first.append((at, x))
             if self.samples == _DECIDE_AFTER:
@@ -92,7 +95,7 @@ class Baseline:
             return 0.0
         if self._dense is not None:
             return self._dense.score_one(at, x)
-        return _read(self._heads.copy(), self._seasons.copy(), self._parameters, at, x).score
+        return _read(self._heads.copy(), self._seasons.copy(), self.parameters, at, x).score
 
     def bounds(self) -> tuple[float, float, float]:
         """(lower, expected, upper) in the unit of the values, whatever the day; infinite while nothing is known."""
@@ -102,14 +105,11 @@ class Baseline:
         return lower, expected, upper
 
     def snapshot(self) -> bytes:
-        """The state, not the parameters. The hours are in it only once the series has some."""
+        """The state, not the parameters. What the series has not come to use (hours, most often) is not in it."""
         if self._dense is not None:
             return struct.pack("<B", _DENSE) + self._dense.snapshot()
-        seasons = self._seasons.tobytes()
-        if not self._seasons["hour_seen"].any():
-            seasons = seasons[:_DAYS]
         first = np.array(self._first, np.float64).tobytes()
-        return struct.pack("<BB", _FORMAT, len(self._first)) + first + self._heads.tobytes() + seasons
+        return struct.pack("<BB", _FORMAT, len(self._first)) + first + records.pack(self._heads, self._seasons)
 
     def restore(self, snapshot: bytes) -> None:
         """Take the state that `snapshot` wrote. Raises `ValueError` for anything else, and for that of a dense stream
@@ -121,20 +121,22 @@ class Baseline:
             self._dense = dense
             return
         start = 2 + 16 * snapshot[1] if len(snapshot) > 1 else 2
-        size = len(snapshot) - start - _HEAD
-        if size not in (_DAYS, kernel.SEASONS.itemsize) or snapshot[0] != _FORMAT:
+        if len(snapshot) < start or snapshot[0] != _FORMAT:
             raise ValueError("not a snapshot of a baseline")
+        self._heads[:], self._seasons[:] = records.unpack(snapshot[start:], 1)
         pairs = np.frombuffer(snapshot, np.float64, 2 * snapshot[1], 2).tolist()
         self._first = list(zip(pairs[::2], pairs[1::2], strict=True))
         self._dense = None
-        self._heads = np.frombuffer(snapshot, kernel.HEAD, 1, start).copy()
-        seasons = snapshot[start + _HEAD :].ljust(kernel.SEASONS.itemsize, b"\0")
-        self._seasons = np.frombuffer(seasons, kernel.SEASONS, 1).copy()
+
+
+def read(row: Sequence[float]) -> Reading:
+    """What `kernel` says of one value, in words."""
+    score, alert, lower, expected, upper, cause, z, season, strictness = row
+    chance = kernel.budget_of(strictness) if alert else 0.0
+    return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z, int(season), chance)
 
 
 def _read(heads: Array, seasons: Array, parameters: Array, at: float, x: float) -> Reading:
     out = np.empty((1, kernel.WIDTH))
     kernel.judge_many(heads, seasons, _ROW, at, np.array([x]), parameters, out)
-    score, alert, lower, expected, upper, cause, z, season, strictness = out[0].tolist()
-    chance = kernel.budget_of(strictness) if alert else 0.0
-    return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z, int(season), chance)
+    return read(out[0].tolist())

@@ -1,0 +1,238 @@
+"""Series in arrays are judged and restored as each alone, bit for bit: whatever comes, is missing, or is configured."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from detector.core.events import Statistics
+from detector.core.judge import MAX_SERIES, Judged, model_of, observe
+from detector.core.models import Model, kernel, records
+from detector.core.models.band import Band
+from detector.core.models.baseline import Baseline
+from detector.core.models.reading import Reading
+from detector.core.rules import Rules, Settings
+from detector.core.state import Entity, dump, load
+from detector.core.table import KEEP_LAST, SeriesTable, Stored
+from detector.core.turn import Place, Turn
+from tests.core.test_profiles import amounts, table
+from tests.core.world import DAY, HOUR, JOB, MONDAY, TABLE, World, event, profile, ready
+
+
+class Alone:
+    """The baseline as any other model is: an object for each series, judged one after the other."""
+
+    kind: ClassVar[str] = "alone"
+
+    def __init__(self, **parameters: float) -> None:
+        self._baseline = Baseline(**parameters)  # type: ignore[arg-type]
+
+    @property
+    def samples(self) -> int:
+        return self._baseline.samples
+
+    def judge_one(self, at: float, x: float) -> Reading:
+        return self._baseline.judge_one(at, x)
+
+    def score_one(self, at: float, x: float) -> float:
+        return self._baseline.score_one(at, x)
+
+    def bounds(self) -> tuple[float, float, float]:
+        return self._baseline.bounds()
+
+    def snapshot(self) -> bytes:
+        return self._baseline.snapshot()
+
+    def restore(self, snapshot: bytes) -> None:
+        self._baseline.restore(snapshot)
+
+
+Make = Callable[[], Model]
+PAIRS: dict[str, tuple[Make, Make]] = {  # in arrays, and as objects
+    "baseline": (Baseline, Alone),
+    "other parameters": (partial(Baseline, budget=0.01, effect=0.3), partial(Alone, budget=0.01, effect=0.3)),
+    "band": (Band, Band),
+}
+STREAMABLE = partial(Baseline, dense_below=7_200.0)
+
+
+def under(world: World, model: Make) -> None:
+    """Restart a world with another model in its configuration."""
+    world.rules = Rules(replace(world.rules.default, model=model))
+    world.restart()
+
+
+def states(world: World) -> dict[str, dict[str, bytes]]:
+    """What is learned of each series of each entity."""
+    found = {}
+    for key, entity in world.entities.items():
+        turn = Turn(entity, world.rules.of(key), world.rules, Place("t", 0, 0, 0.0), 0.0, 0.0, [])
+        found[key] = {metric: model_of(turn, metric).snapshot() for metric in sorted(entity.series)}
+    return found
+
+
+def statistics(random: Random, columns: list[str]) -> Statistics:
+    """Some statistics of these columns; a few are far off, and a few are missing."""
+    found = {column: amounts(1_000, random, factor=random.choice((1.0,) * 9 + (5.0,))) for column in columns}
+    for column in found.values():
+        for name in random.sample(sorted(column), random.randrange(3)):
+            column[name] = random.choice((math.nan, 0.0, 1e300))
+    return table(found)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["run", "run", "profile", "profile", "profile", "restart", *PAIRS]),
+        st.lists(st.integers(0, 7), max_size=8, unique=True),
+    ),
+    min_size=30,
+    max_size=60,
+)
+
+
+@given(STEPS, st.integers(0, 2**32), st.sampled_from([HOUR, DAY]))
+@examples(max_examples=25, deadline=None)
+def test_what_is_said_and_learned_is_that_of_one_object_for_each_series(
+    steps: list[tuple[str, list[int]]], seed: int, every: float
+) -> None:
+    arrays, objects, random = ready(Rules(Settings(model=Baseline))), ready(Rules(Settings(model=Alone))), Random(seed)
+    at = MONDAY
+    for what, chosen in steps:
+        at += every * random.choice((1, 1, 1, 3))
+        if what == "run":
+            metrics = {f"m{n}": random.choice((0.0, 7.0, random.gauss(1_000, 20), 1e9)) for n in chosen}
+            told = event("COMPLETE", at, f"r{at}", metrics=metrics)
+            assert arrays.tell(told) == objects.tell(told)
+        elif what == "profile":
+            loaded = profile(at, 1_000.0, statistics=statistics(random, [f"c{n}" for n in chosen or [0]]))
+            assert arrays.tell(loaded) == objects.tell(loaded)
+        elif what == "restart":
+            arrays.restart()  # the other has no need to
+        else:
+            for world, model in zip((arrays, objects), PAIRS[what], strict=True):
+                under(world, model)
+    assert arrays.digest == objects.digest
+    assert states(arrays) == states(objects)
+
+
+def test_anomalies_are_among_what_was_compared() -> None:
+    """Else the property above would compare silence with silence."""
+    world, random = ready(), Random(5)
+    for number in range(40):
+        columns = [f"c{n}" for n in random.sample(range(8), 6)]
+        world.tell(profile(MONDAY + number * DAY, 1_000.0, statistics=statistics(random, columns)))
+
+    assert len([e for e in world.said if "anomaly" in e.type]) > 10
+    assert len(world.entities[TABLE].series) > 60
+
+
+def seen_by(entity: Entity, settings: Settings, number: int, values: dict[str, float]) -> Judged:
+    at = MONDAY + number * HOUR
+    return observe(Turn(entity, settings, Rules(), Place("t", 0, number, at), at, at, []), values, None)
+
+
+def test_series_that_may_become_dense_streams_are_objects_beside_the_columns_in_the_arrays() -> None:
+    mixed, plain, random = Entity(TABLE), Entity(TABLE), Random(8)
+    for number in range(40):
+        values = {name: random.gauss(100, 3) for name in ("rows", "mean(a)", "mean(a:b):read", "null_share")}
+        one, other = (
+            seen_by(mixed, Settings(model=STREAMABLE), number, values),
+            seen_by(plain, Settings(), number, values),
+        )
+        if number < 16:  # from then on they are dense streams, of another model
+            assert sorted(zip(one.metrics, one.z, strict=True)) == sorted(zip(other.metrics, other.z, strict=True))
+        if number % 7 == 0:
+            mixed = load(dump(mixed))
+
+    assert len(mixed.series.store().models["rows"]) > 100_000
+    assert mixed.series.store().models.keys() == {"rows", "null_share"}
+    assert (
+        mixed.series.baseline("mean(a)", Baseline()).snapshot()
+        == plain.series.baseline("mean(a)", Baseline()).snapshot()
+    )
+
+
+def test_what_the_baseline_has_learned_stays_when_a_series_is_no_longer_packed_and_when_it_is_again() -> None:
+    entity, random = Entity(TABLE), Random(9)
+    for number, model in enumerate([Baseline] * 20 + [partial(Baseline, dense_below=1.0)] * 5 + [Baseline] * 5):
+        entity = load(dump(entity))
+        seen_by(entity, Settings(model=model), number, {"rows": random.gauss(100, 3), "bytes": 5.0})
+
+    assert entity.series.baseline("rows", Baseline()).samples == 30
+    assert sorted(entity.series) == ["bytes", "rows"]
+
+
+def test_the_z_of_every_judged_series_is_told_in_the_order_of_the_metrics() -> None:
+    entity, random = Entity(TABLE), Random(10)
+    for number in range(40):
+        judged = seen_by(entity, Settings(), number, {name: random.gauss(100, 3) for name in ("a", "b", "c")})
+    judged = seen_by(entity, Settings(), 40, {"c": math.nan, "b": 100.0, "a": 160.0})
+
+    assert judged.metrics == ["b", "a"]
+    assert abs(judged.z[0]) < 4 < judged.z[1]
+
+
+def test_only_the_last_values_of_what_is_told_by_itself_are_kept() -> None:
+    world, random = ready(), Random(11)
+    for number in range(20):
+        at = MONDAY + number * DAY
+        world.tell(event("COMPLETE", at, f"r{number}", metrics={"cost": float(number)}))
+        world.tell(profile(at, 1_000.0, statistics=statistics(random, ["a"])))
+
+    assert world.entities[JOB].series.last == {"cost": [float(n) for n in range(20 - KEEP_LAST, 20)]}
+    assert world.entities[TABLE].series.last.keys() == {"profile_rows:load"}
+
+
+def test_columns_that_are_too_many_are_not_watched_and_those_that_are_go_on() -> None:
+    entity = Entity(TABLE)
+    for number in range(2):
+        judged = seen_by(entity, Settings(), number, {f"m{n}": 1.0 for n in range(MAX_SERIES["dataset"] + 5)})
+
+    assert len(entity.series) == len(judged.metrics) == MAX_SERIES["dataset"]
+    assert entity.series.baseline("m0", Baseline()).samples == 2
+
+
+# ---------------------------------------------------------------- the bytes
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.binary(min_size=1, max_size=40), st.integers(0, 400)), max_size=8))
+@examples(deadline=None)
+def test_records_come_back_from_their_bytes_whatever_is_in_them(changes: list[tuple[int, bytes, int]]) -> None:
+    heads, seasons = kernel.blank(4)
+    for row, data, at in changes:
+        for array in (heads, seasons):
+            cells = array.view(np.uint8).reshape(4, -1)
+            room = cells.shape[1]
+            start = at % room
+            cells[row, start : start + len(data)] = np.frombuffer(data, np.uint8)[: room - start]
+    found = records.unpack(records.pack(heads, seasons), 4)
+
+    assert [array.tobytes() for array in found] == [heads.tobytes(), seasons.tobytes()]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b + b"\0\0\0\0", lambda b: b[:3], lambda b: b[:0]])
+def test_bytes_that_are_no_records_are_refused(damage: Callable[[bytes], bytes]) -> None:
+    packed = records.pack(*kernel.blank(2))
+
+    with pytest.raises(ValueError, match="not the records of 2 series"):
+        records.unpack(damage(packed), 2)
+
+
+def test_a_series_that_has_seen_nothing_takes_one_bit_for_each_word() -> None:
+    words = -(-(kernel.HEAD.itemsize + kernel.SEASONS.itemsize) // 4)
+
+    assert len(records.pack(*kernel.blank(80))) == 10 * words
+
+
+@pytest.mark.parametrize("names", [b"", b"\x00\x01", b"names"])
+def test_names_that_are_corrupt_are_an_error_of_value(names: bytes) -> None:
+    with pytest.raises(ValueError, match="corrupt"):
+        SeriesTable.of(Stored(names, b"", {}, {}))
