@@ -6,12 +6,15 @@ is flagged is not learned into the references either, or the fault would be what
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
 
 from detector.core import profiles, references
 from detector.core.emissions import SEVERITIES, Contributor
 from detector.core.judge import Finding, observe
 from detector.core.models import kernel
-from detector.core.profiles import Column, Fingerprint, Value
+from detector.core.profiles import Columns, Fingerprint, Series
 from detector.core.references import ALPHA, DISTANCES, Categories, Load
 from detector.core.state import Loads, Measured, Run
 from detector.core.text import number, rounded
@@ -27,6 +30,15 @@ TELLING, MIN_ROWS, COMPARED = 3, 10, 3
 RARE, USUAL = 0.08, 0.2  # share of loads that repeat the one before: less is news, more is how this dataset is
 
 
+class Value(NamedTuple):
+    """One number of a column, or of all together (""), that is unusual. `order` says how much its kind matters."""
+
+    statistic: str
+    column: str
+    value: float
+    order: int
+
+
 def judge_columns(turn: Turn, run: Run, run_id: str | None) -> int:
     """Judge what was measured of a load, once; then forget it. Returns the worst severity."""
     measured, run.measured = run.measured, None
@@ -38,7 +50,7 @@ def judge_columns(turn: Turn, run: Run, run_id: str | None) -> int:
         if len(turn.entity.loads) >= MAX_GRAINS:
             return INFO
         loads = turn.entity.loads[measured.grain] = Loads()
-    columns = dict(list(profiles.columns_of(measured.statistics).items())[: references.MAX_COLUMNS])
+    columns = profiles.columns_of(measured.statistics, references.MAX_COLUMNS)
     rows = profiles.rows_of(measured.rows, columns)
     if rows == 0:
         return INFO  # nothing can be said of no rows; that there are none is told elsewhere
@@ -53,9 +65,12 @@ def judge_columns(turn: Turn, run: Run, run_id: str | None) -> int:
     return max([again, *(finding.severity for _, finding in flagged)])
 
 
-def _shares(measured: Measured, columns: Mapping[str, Column], rows: float | None) -> dict[str, dict[str, float]]:
-    top_values = measured.statistics.top_values.items()
-    return {name: profiles.shares_of(counts, columns[name], rows) for name, counts in top_values if name in columns}
+def _shares(measured: Measured, columns: Columns, rows: float | None) -> dict[str, dict[str, float]]:
+    top_values = measured.statistics.top_values
+    if not top_values:
+        return {}
+    values = dict(zip(columns.names, profiles.values_in(columns, rows).tolist(), strict=True))
+    return {name: profiles.shares_of(counts, values[name]) for name, counts in top_values.items() if name in values}
 
 
 def _watched(turn: Turn, metric: str) -> bool:
@@ -110,45 +125,58 @@ def _moved(
     turn: Turn, loads: Loads, measured: Measured, load: Load, run_id: str | None, repeats: bool
 ) -> list[tuple[Value, Finding]]:
     """Judge the series of a load, and tell what is unusual in it, the worst first."""
-    values = [*profiles.series(load.columns, load.rows, load.at), *references.series(loads, load)]
+    series = [*profiles.series(load.columns, load.rows, load.at), *references.series(loads, load)]
     if measured.bytes is not None and load.rows:
-        values.append(Value("bytes_per_row", "", measured.bytes / load.rows, 1))
-    flagged = _observed(turn, values, measured.grain, run_id)
+        whole = np.array([len(load.columns.names)])
+        series.append(Series("bytes_per_row", 1, whole, np.array([measured.bytes / load.rows])))
+    flagged, of = _observed(turn, series, load.columns.names, measured.grain, run_id)
     if repeats:  # which is told, or not, of the whole load
         flagged = [(value, finding) for value, finding in flagged if finding.cause != REPEATED]
     check = _named("columns", measured.grain)
     if flagged:
-        changed = references.changes(loads, load)
-        _tell(turn, check, flagged, sum(math.isfinite(value.value) for value in values), changed, run_id)
+        _tell(turn, check, flagged, of, references.changes(loads, load), run_id)
     else:
         turn.over(check, "back to normal, or to a new normal", run_id)
     return flagged
 
 
-def _observed(turn: Turn, values: list[Value], grain: str, run_id: str | None) -> list[tuple[Value, Finding]]:
+def _observed(
+    turn: Turn, series: list[Series], names: list[str], grain: str, run_id: str | None
+) -> tuple[list[tuple[Value, Finding]], int]:
     """Judge all series, the ones that matter most first: those that are too many are not watched.
 
-    A distance that cannot be told yet is NaN, and keeps its place until it can.
+    A distance that cannot be told yet is NaN, and keeps its place until it can. Returns what is unusual, and of how
+    many.
     """
-    watched = {
-        metric: value
-        for value in sorted(values, key=lambda value: value.order)[:MAX_WATCHED]
-        if _watched(turn, metric := _named(value.metric, grain))
-    }
-    judged = observe(turn, {metric: value.value for metric, value in watched.items()}, run_id)
-    found = [(watched[metric], finding) for metric, finding in judged.findings.items()]
-    flagged = [(value, finding) for value, finding in found if not _harmless(value, finding)]
-    return sorted(flagged, key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
+    sizes = [len(one.values) for one in series]
+    of, order = np.repeat(np.arange(len(series)), sizes), np.repeat([one.order for one in series], sizes)
+    columns, values = np.concatenate([s.columns for s in series]), np.concatenate([s.values for s in series])
+    chosen = np.lexsort((of, columns, order))[:MAX_WATCHED]
+    found = zip(chosen.tolist(), of[chosen].tolist(), columns[chosen].tolist(), strict=True)
+    whole, watched = len(names), {}
+    for place, one, column in found:
+        statistic = series[one].statistic
+        metric = _named(statistic if column == whole else f"{statistic}({names[column]})", grain)
+        if _watched(turn, metric):
+            watched[metric] = place
+    judged = observe(turn, list(watched), values[list(watched.values())], run_id)
+    flagged = []
+    for metric, finding in judged.findings.items():
+        one, column = series[of[watched[metric]]], int(columns[watched[metric]])
+        value = Value(one.statistic, "" if column == whole else names[column], finding.observed, one.order)
+        if not _harmless(value, finding):
+            flagged.append((value, finding))
+    flagged.sort(key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
+    return flagged, int(np.count_nonzero(np.isfinite(values)))
 
 
 def _harmless(value: Value, finding: Finding) -> bool:
     """Nearer to what is usual than usual, or near enough; data that is newer than usual."""
-    name = value.metric.partition("(")[0]
-    if name == "distinct_ratio":
+    if value.statistic == "distinct_ratio":
         return 1 - LEAST < value.value < 1 + LEAST
-    if name in DISTANCES:
+    if value.statistic in DISTANCES:
         return finding.direction == "low" or value.value < LEAST
-    return name == "age" and finding.direction == "low"
+    return value.statistic == "age" and finding.direction == "low"
 
 
 def _tell(
@@ -167,7 +195,7 @@ def _tell(
     summary = f"{len(flagged)} of {of} series of columns are unusual: {'; '.join(worst)}{more}"
     nothing = Categories({}, {})
     contributors = [
-        _contributor(finding, changed.get(value.column, nothing) if value.metric.startswith("mix(") else nothing)
+        _contributor(finding, changed.get(value.column, nothing) if value.statistic == "mix" else nothing)
         for value, finding in flagged[:KEEP_CONTRIBUTORS]
     ]
     turn.find(check, flagged[0][1].severity, summary, run_id, contributors=contributors)

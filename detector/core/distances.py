@@ -4,79 +4,97 @@ Plain loops over few numbers and `math` only: a replay must give the same bits o
 """
 
 import math
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+import numpy as np
+
+from detector.core.models.compiled import compiled
+from detector.core.models.kernel import Array
 
 LEAST_MASS = 1e-3  # of a bin: an empty one would be infinitely far
 FARTHEST = 100.0
 
 
-def stability(reference: Sequence[float], current: Sequence[float]) -> float:
+@compiled
+def stability(reference: Array, current: Array) -> float:
     """The population stability index of two distributions over the same bins: the sum of (c - r) ln(c / r).
 
     By custom, below 0.1 nothing has changed, and above 0.25 much has.
 
-    >>> stability([0.5, 0.5], [0.5, 0.5]), round(stability([0.5, 0.5], [0.25, 0.75]), 4)
+    >>> half = np.array([0.5, 0.5])
+    >>> stability(half, half), round(stability(half, np.array([0.25, 0.75])), 4)
     (0.0, 0.2747)
     """
     total = 0.0
-    for r, c in zip(reference, current, strict=True):
-        r, c = max(r, LEAST_MASS), max(c, LEAST_MASS)
+    for i in range(len(reference)):
+        r, c = max(reference[i], LEAST_MASS), max(current[i], LEAST_MASS)
         total += (c - r) * math.log(c / r)
     return total
 
 
-def binned(
-    fractions: Sequence[float], reference: Sequence[float], current: Sequence[float]
-) -> tuple[list[float], list[float]]:
+@compiled
+def binned(fractions: Array, reference: Array, current: Array) -> tuple[Array, Array]:
     """The masses of two distributions, given by their quantiles, in the bins that the reference's quantiles make.
 
     Quantiles that are equal (a value that many rows have) are one edge, at which the fraction jumps.
     """
     edges, at_edges = _steps(fractions, reference)
     values, at_values = _steps(fractions, current)
-    return _masses(at_edges), _masses([_fraction(values, at_values, edge) for edge in edges])
+    at_current = np.empty(len(edges))
+    for i in range(len(edges)):
+        at_current[i] = _fraction(values, at_values, edges[i])
+    return _masses(at_edges), _masses(at_current)
 
 
-def _steps(fractions: Sequence[float], quantiles: Sequence[float]) -> tuple[list[float], list[float]]:
+@compiled
+def _steps(fractions: Array, quantiles: Array) -> tuple[Array, Array]:
     """Quantiles without repeats, each with the largest fraction that lies at or below it."""
-    values: list[float] = []
-    below: list[float] = []
-    for fraction, value in zip(fractions, quantiles, strict=True):
-        if values and value <= values[-1]:
-            below[-1] = fraction
+    values, below, count = np.empty(len(quantiles)), np.empty(len(quantiles)), 0
+    for i in range(len(quantiles)):
+        if count > 0 and quantiles[i] <= values[count - 1]:
+            below[count - 1] = fractions[i]
         else:
-            values.append(value)
-            below.append(fraction)
-    return values, below
+            values[count], below[count] = quantiles[i], fractions[i]
+            count += 1
+    return values[:count], below[:count]
 
 
-def _fraction(values: list[float], below: list[float], x: float) -> float:
+@compiled
+def _fraction(values: Array, below: Array, x: float) -> float:
     """The fraction of a distribution that lies at or below x: linear between quantiles, and beyond them an exponential
     tail that begins as steep as the nearest segment. A straight one would end, and an end is found a large change.
     """
-    at = bisect_right(values, x)
-    if at and values[at - 1] == x:
-        return below[at - 1]
+    at = 0
+    while at < len(values) and values[at] <= x:
+        at += 1
+    if at > 0 and values[at - 1] == x:
+        return below[at - 1]  # type: ignore[no-any-return]
     if len(values) == 1:
-        return 1.0 if at else 0.0
+        return 1.0 if at > 0 else 0.0
     left = min(max(at - 1, 0), len(values) - 2)
     slope = (below[left + 1] - below[left]) / (values[left + 1] - values[left])
     if at == 0:
-        return below[0] * math.exp(-slope * (values[0] - x) / below[0])
+        return below[0] * math.exp(-slope * (values[0] - x) / below[0])  # type: ignore[no-any-return]
     if at == len(values):
-        return 1.0 - (1.0 - below[-1]) * math.exp(-slope * (x - values[-1]) / (1.0 - below[-1]))
-    return below[left] + slope * (x - values[left])
+        return 1.0 - (1.0 - below[-1]) * math.exp(-slope * (x - values[-1]) / (1.0 - below[-1]))  # type: ignore[no-any-return]
+    return below[left] + slope * (x - values[left])  # type: ignore[no-any-return]
 
 
-def _masses(fractions: list[float]) -> list[float]:
-    return [high - low for low, high in zip([0.0, *fractions], [*fractions, 1.0], strict=True)]
+@compiled
+def _masses(fractions: Array) -> Array:
+    masses, low = np.empty(len(fractions) + 1), 0.0
+    for i in range(len(fractions)):
+        masses[i] = fractions[i] - low
+        low = fractions[i]
+    masses[-1] = 1.0 - low
+    return masses
 
 
-def wasserstein(fractions: Sequence[float], reference: Sequence[float], current: Sequence[float]) -> float:
+@compiled
+def wasserstein(fractions: Array, reference: Array, current: Array) -> float:
     """The first Wasserstein distance over these quantiles, in spreads of the reference (its interquartile range).
 
-    >>> wasserstein([0.25, 0.5, 0.75], [1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
+    >>> wasserstein(np.array([0.25, 0.5, 0.75]), np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0]))
     0.5
     """
     area = 0.0
@@ -85,16 +103,43 @@ def wasserstein(fractions: Sequence[float], reference: Sequence[float], current:
         area += heights / 2 * (fractions[i + 1] - fractions[i])
     if area == 0.0:
         return 0.0
-    return min(area / (fractions[-1] - fractions[0]) / _spread(fractions, reference), FARTHEST)
+    return min(area / (fractions[-1] - fractions[0]) / _spread(fractions, reference), FARTHEST)  # type: ignore[no-any-return]
 
 
-def _spread(fractions: Sequence[float], quantiles: Sequence[float]) -> float:
+@compiled
+def _spread(fractions: Array, quantiles: Array) -> float:
     """The interquartile range; where there is none, the whole range, or the size of the one value that there is."""
-    inner = [q for fraction, q in zip(fractions, quantiles, strict=True) if 0.25 <= fraction <= 0.75]
-    for spread in (inner[-1] - inner[0] if inner else 0.0, quantiles[-1] - quantiles[0], abs(quantiles[0])):
+    first, last = -1, -1
+    for i in range(len(fractions)):
+        if 0.25 <= fractions[i] <= 0.75:
+            first = i if first < 0 else first
+            last = i
+    inner = quantiles[last] - quantiles[first] if first >= 0 else 0.0
+    for spread in (inner, quantiles[-1] - quantiles[0], abs(quantiles[0])):
         if spread > 0.0:
             return spread
     return 1.0
+
+
+@compiled
+def between(fractions: Array, usual: Array, now: Array, least: int, out: Array) -> None:
+    """`stability` and `wasserstein` of many distributions: a row of `usual`, `now` (quantiles) and `out` for each.
+
+    Only quantiles that both have count; with fewer than `least` of them `out` is NaN.
+    """
+    at, before, after = np.empty(len(fractions)), np.empty(len(fractions)), np.empty(len(fractions))
+    for row in range(len(usual)):
+        count = 0
+        for i in range(len(fractions)):
+            if not (math.isnan(usual[row, i]) or math.isnan(now[row, i])):
+                at[count], before[count], after[count] = fractions[i], usual[row, i], now[row, i]
+                count += 1
+        if count < least:
+            out[row, 0] = out[row, 1] = math.nan
+            continue
+        reference, current = binned(at[:count], before[:count], after[:count])
+        out[row, 0] = stability(reference, current)
+        out[row, 1] = wasserstein(at[:count], before[:count], after[:count])
 
 
 def jensen_shannon(reference: Mapping[str, float], current: Mapping[str, float]) -> float:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from itertools import compress
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -58,7 +59,8 @@ def judge(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[s
 
     A negative or infinite value, or none, is not a measurement: nothing is said or learned of it.
     """
-    judged = observe(turn, {metric: value for metric, value in values.items() if value >= 0}, run_id)
+    kept = {metric: value for metric, value in values.items() if value >= 0}
+    judged = observe(turn, list(kept), np.array(list(kept.values()), np.float64), run_id)
     for finding in judged.findings.values():
         _tell(turn, finding, run_id)
     for metric in judged.metrics:
@@ -86,56 +88,56 @@ def _tell(turn: Turn, finding: Finding, run_id: str | None) -> None:
     )
 
 
-def observe(turn: Turn, values: Mapping[str, float], run_id: str | None) -> Judged:
+def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -> Judged:
     """Judge one value of each of many metrics of an entity, and learn them: all that the baseline judges in one pass.
 
     What is found is for the caller to tell; what is over is told here. A value that is not finite is not a measurement,
-    and series beyond `MAX_SERIES` are not watched.
+    and series beyond `MAX_SERIES` are not watched. A metric comes once.
     """
     table, usual, episodes = turn.entity.series, _usual(turn.settings.model), turn.entity.judgement.episodes
-    metrics, passed = _in_order(usual, _watched(turn, values))
+    metrics, values = _watched(turn, metrics, values)
+    metrics, values, passed = _in_order(usual, metrics, values)
     out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
     if isinstance(usual, Baseline) and passed:
-        x = np.array([values[metric] for metric in metrics[:passed]])
-        samples[:passed] = table.judge(metrics[:passed], turn.at, x, usual.parameters, out[:passed])
+        samples[:passed] = table.judge(metrics[:passed], turn.at, values[:passed], usual.parameters, out[:passed])
     alone: dict[int, Reading] = {}
     for place, metric in enumerate(metrics[passed:], passed):
         model = table.model(metric, turn.settings.model)
         samples[place] = model.samples
-        alone[place] = model.judge_one(turn.at, values[metric])
+        alone[place] = model.judge_one(turn.at, float(values[place]))
         out[place, ALERT], out[place, Z] = alone[place].alert, alone[place].z
     findings: dict[str, Finding] = {}
     for place in _worth_telling(out, metrics, episodes):
-        metric, reading = metrics[place], alone.get(place) or read(out[place].tolist())
+        metric, value, reading = metrics[place], float(values[place]), alone.get(place) or read(out[place].tolist())
         if reading.alert:
-            findings[metric] = _finding(metric, values[metric], reading, int(samples[place]))
+            findings[metric] = _finding(metric, value, reading, int(samples[place]))
         else:
-            turn.over(metric, _why_over(metric, values[metric], reading), run_id)
+            turn.over(metric, _why_over(metric, value, reading), run_id)
     return Judged(findings, metrics, out[:, Z])
 
 
-def _watched(turn: Turn, values: Mapping[str, float]) -> list[str]:
+def _watched(turn: Turn, metrics: list[str], values: Array) -> tuple[list[str], Array]:
     """The metrics with a finite value that have a series, or may have one."""
     table = turn.entity.series
     room = MAX_SERIES[turn.entity.key.partition(":")[0]] - len(table)
-    metrics: list[str] = []
-    for metric, value in values.items():
-        if not math.isfinite(value):
-            continue
-        if metric not in table:
-            if room <= 0:
-                continue
-            room -= 1
-        metrics.append(metric)
-    return metrics
+    finite = np.isfinite(values)
+    if not finite.all():
+        metrics, values = list(compress(metrics, finite.tolist())), values[finite]
+    if room < len(metrics):
+        known = [metric in table for metric in metrics]
+        if known.count(False) > room:
+            kept = np.array(known) | (np.cumsum(~np.array(known)) <= room)
+            metrics, values = list(compress(metrics, kept.tolist())), values[kept]
+    return metrics, values
 
 
-def _in_order(usual: Model, metrics: list[str]) -> tuple[list[str], int]:
+def _in_order(usual: Model, metrics: list[str], values: Array) -> tuple[list[str], Array, int]:
     """Those that are judged in one pass first, and how many these are."""
     if type(usual) is Baseline and not usual.dense_below:
-        return metrics, len(metrics)
-    ordered = sorted(metrics, key=lambda metric: not _in_one_pass(usual, metric))
-    return ordered, sum(_in_one_pass(usual, metric) for metric in metrics)
+        return metrics, values, len(metrics)
+    passed = np.array([_in_one_pass(usual, metric) for metric in metrics], np.bool_)
+    order = np.argsort(~passed, kind="stable")
+    return [metrics[place] for place in order.tolist()], values[order], int(passed.sum())
 
 
 def _in_one_pass(usual: Model, metric: str) -> bool:

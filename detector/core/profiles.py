@@ -6,12 +6,14 @@ here knows an entity: `columns` judges.
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 
 from detector.core.events import Statistics
+from detector.core.models.kernel import Array
 
 DAY, YEAR = 86_400.0, 366 * 86_400.0
 LARGE = 10_000.0
@@ -19,16 +21,40 @@ COUNTS = frozenset({"count", "null_count", "distinct", "sum"})
 AMOUNTS = ("mean", "std", "min", "max")
 TIME_WORDS = ("_at", "_ts", "_time", "_date", "timestamp", "datetime", "eventtime", "updated", "created")
 UNITS_OF_TIME = (1.0, 1e3, 1e6, 1e9)  # in a second
-Column = Mapping[str, float]
 
 
-class Value(NamedTuple):
-    """One number to judge. What stands first in `order` is watched when not all can be."""
+class Columns:
+    """What was measured of the columns of a load: a row of `cells` for each column; NaN was not measured."""
 
-    metric: str
-    column: str
-    value: float
+    __slots__ = ("_places", "cells", "names", "statistics")
+
+    def __init__(self, names: list[str], statistics: list[str], cells: Array) -> None:
+        """`cells` are len(names) x len(statistics), and no name comes twice."""
+        self.names, self.statistics, self.cells = names, statistics, cells
+        self._places = {name: place for place, name in enumerate(statistics)}
+
+    def __contains__(self, statistic: str) -> bool:
+        return statistic in self._places
+
+    def of(self, statistic: str) -> Array:
+        """One statistic of every column."""
+        if statistic not in self._places:
+            return np.full(len(self.names), math.nan)
+        found: Array = self.cells[:, self._places[statistic]]
+        return found
+
+
+class Series(NamedTuple):
+    """Numbers to judge: `values[i]` is `statistic` of column `columns[i]`, by its place in the load; or, with the place
+    after the last one, of all columns together. A NaN cannot be told yet, and keeps its place.
+
+    What stands first in `order` is watched when not all can be.
+    """
+
+    statistic: str
     order: int
+    columns: Array
+    values: Array
 
 
 class Fingerprint(NamedTuple):
@@ -42,37 +68,44 @@ class Fingerprint(NamedTuple):
     telling: int
 
 
-def columns_of(statistics: Statistics) -> dict[str, dict[str, float]]:
-    """What was measured of each column, by the name of the statistic."""
-    cells = np.frombuffer(statistics.values, "<f8").reshape(len(statistics.columns), -1).tolist()
-    return {
-        column: {name: x for name, x in zip(statistics.statistics, row, strict=True) if math.isfinite(x)}
-        for column, row in zip(statistics.columns, cells, strict=True)
-    }
+def columns_of(statistics: Statistics, most: int | None = None) -> Columns:
+    """What was measured of each column, of no more than `most`. Of what comes twice by one name the last counts."""
+    columns = {name: place for place, name in enumerate(statistics.columns)}
+    names = {name: place for place, name in enumerate(statistics.statistics)}
+    cells = np.frombuffer(statistics.values, "<f8").reshape(len(statistics.columns), len(statistics.statistics))
+    chosen = list(columns)[:most]
+    cells = cells[np.ix_([columns[name] for name in chosen], list(names.values()))].astype(np.float64)
+    cells[np.isinf(cells)] = math.nan
+    return Columns(chosen, list(names), cells)
 
 
-def rows_of(rows: float | None, columns: Mapping[str, Column]) -> float | None:
+def rows_of(rows: float | None, columns: Columns) -> float | None:
     """How many rows were profiled, if anything tells. `rows` may be what one run wrote of a table that was looked at
     whole: then more values were counted in its columns.
     """
-    counts = [column["count"] for column in columns.values() if "count" in column]
+    counts = columns.of("count")
+    counts = counts[counts == counts].tolist()
     return max(counts if rows is None else [rows, *counts], default=None)
 
 
-def values_in(column: Column, rows: float | None) -> float | None:
-    """How many values of a column are not null. Some producers count nulls in, and some do not."""
-    count, nulls = column.get("count", rows), column.get("null_count", 0.0)
-    if count is None:
-        return None
-    return max(count - nulls, 0.0) if rows is None or count >= rows else count
+def values_in(columns: Columns, rows: float | None) -> Array:
+    """How many values of each column are not null; NaN if nothing tells. Some producers count nulls in, some do not."""
+    count, nulls = columns.of("count"), columns.of("null_count")
+    if rows is not None:
+        count = np.where(np.isnan(count), rows, count)
+    without = np.maximum(count - np.where(np.isnan(nulls), 0.0, nulls), 0.0)
+    return without if rows is None else np.where(count >= rows, without, count)
 
 
-def mean_of(column: Column, rows: float | None) -> float | None:
-    """The mean, also where only the sum and the count are there."""
-    if "mean" in column or "sum" not in column or "count" not in column:
-        return column.get("mean")
-    values = values_in(column, rows)
-    return column["sum"] / values if values else None
+def means_of(columns: Columns, rows: float | None) -> Array:
+    """The mean of each column, also where only the sum and the count are there."""
+    mean = columns.of("mean")
+    if "sum" not in columns or "count" not in columns:
+        return mean
+    values = values_in(columns, rows)
+    values[(values == 0) | np.isnan(columns.of("count"))] = math.nan
+    with np.errstate(over="ignore"):
+        return np.where(np.isnan(mean), columns.of("sum") / values, mean)
 
 
 def fractions_of(statistics: Statistics) -> list[float]:
@@ -90,91 +123,103 @@ def _fraction(name: str) -> float | None:
         return None
 
 
-def unit_of_time(name: str, column: Column, at: float) -> float | None:
-    """How many in a second, where a column holds times (since 1970); None where it does not.
+def units_of_time(columns: Columns, at: float) -> Array:
+    """How many in a second, of each column that holds times (since 1970); NaN for the others.
 
     By its name, and by where its newest value lies: up to ten years before the load, and no more than a day after.
     """
-    newest, lowered = column.get("max"), name.lower()
-    if newest is None or not (lowered.endswith(TIME_WORDS) or lowered in ("ts", "time", "date", "day")):
-        return None
-    return next((unit for unit in UNITS_OF_TIME if at - 10 * YEAR <= newest / unit <= at + DAY), None)
+    found = np.full(len(columns.names), math.nan)
+    for place, newest in enumerate(columns.of("max").tolist()):
+        if newest == newest and _may_be_time(columns.names[place]):
+            for unit in UNITS_OF_TIME:
+                if at - 10 * YEAR <= newest / unit <= at + DAY:
+                    found[place] = unit
+                    break
+    return found
 
 
-def series(columns: Mapping[str, Column], rows: float | None, at: float) -> Iterator[Value]:
+@lru_cache(maxsize=20_000)
+def _may_be_time(name: str) -> bool:
+    lowered = name.lower()
+    return lowered.endswith(TIME_WORDS) or lowered in ("ts", "time", "date", "day")
+
+
+def series(columns: Columns, rows: float | None, at: float) -> Iterator[Series]:
     """The series of a profile, but for distances and distinct values, which need a reference. `at` is the load's time.
 
     Of a column of times the age of the newest one is judged, and no amount: those move by themselves.
     """
-    shares: list[float] = []
-    for name, column in columns.items():
-        share = _null_share(column, rows)
-        if share is not None:
-            shares.append(share)
-            yield Value(f"null_share({name})", name, share, 0)
-        unit = unit_of_time(name, column, at)
-        if unit is None:
-            yield from _amounts(name, column, rows)
-        else:
-            yield Value(f"age({name})", name, max(at - column["max"] / unit, 0.0), 2)
-    if len(shares) > 1:
-        yield Value("null_share", "", math.fsum(shares) / len(shares), 0)
+    shares, units = _null_shares(columns, rows), units_of_time(columns, at)
+    yield _series("null_share", 0, shares)
+    known = shares[shares == shares].tolist()
+    if len(known) > 1:
+        yield Series("null_share", 0, np.array([len(columns.names)]), np.array([math.fsum(known) / len(known)]))
+    yield _series("age", 2, np.maximum(at - columns.of("max") / units, 0.0))
+    amounts = np.isnan(units)
+    for statistic, order, values in _amounts(columns, rows):
+        yield _series(statistic, order, np.where(amounts, values, math.nan))
 
 
-def _null_share(column: Column, rows: float | None) -> float | None:
-    of = rows or column.get("count")
-    return min(column["null_count"] / of, 1.0) if of and "null_count" in column else None
+def _series(statistic: str, order: int, values: Array) -> Series:
+    there = np.flatnonzero(values == values)
+    return Series(statistic, order, there, values[there])
 
 
-def _amounts(name: str, column: Column, rows: float | None) -> Iterator[Value]:
-    mean = mean_of(column, rows)
-    if mean is not None:
-        yield Value(f"mean({name})", name, mean, 3)
-    for statistic, value in column.items():
+def _null_shares(columns: Columns, rows: float | None) -> Array:
+    of = np.array(rows) if rows else columns.of("count")
+    return np.minimum(columns.of("null_count") / np.where(of == 0, math.nan, of), 1.0)
+
+
+def _amounts(columns: Columns, rows: float | None) -> Iterator[tuple[str, int, Array]]:
+    yield "mean", 3, means_of(columns, rows)
+    for statistic in columns.statistics:
         if statistic in COUNTS or statistic == "mean":
             continue
+        values = columns.of(statistic)
         if statistic.endswith("_count"):
             if rows:
-                yield Value(f"{statistic[:-6]}_share({name})", name, min(value / rows, 1.0), 4)
+                yield f"{statistic[:-6]}_share", 4, np.minimum(values / rows, 1.0)
         elif _fraction(statistic) is not None:
-            yield Value(f"{statistic}({name})", name, value, 7)
+            yield statistic, 7, values
         else:
-            yield Value(f"{statistic}({name})", name, value, 4 if statistic in AMOUNTS else 5)
+            yield statistic, 4 if statistic in AMOUNTS else 5, values
 
 
-def shares_of(counts: Mapping[str, float], column: Column, rows: float | None) -> dict[str, float]:
-    """The share of each of the most frequent values among the values that are not null."""
+def shares_of(counts: Mapping[str, float], values: float) -> dict[str, float]:
+    """The share of each of the most frequent values among the `values` that are not null, if these are known."""
     told = sum(counts.values())
-    values = max(values_in(column, rows) or told, told)
+    values = max(values, told) if values > 0 else told
     return {value: count / values for value, count in counts.items()} if values else {}
 
 
-def fingerprint(columns: Mapping[str, Column], at: float) -> Fingerprint:
+def fingerprint(columns: Columns, at: float) -> Fingerprint:
     """The fingerprint of a profile. Sums of floats depend on their order in the last digits, which are left out.
 
     A column that only holds when it was loaded is new in every load, and says nothing of the rows.
     """
-    exact, shape = blake2b(digest_size=8), blake2b(digest_size=8)
-    telling = 0
-    for name, column in columns.items():
-        if _is_stamp(column, at):
-            continue
-        for statistic in sorted(column):
-            x = column[statistic]
-            if statistic in ("mean", "sum", "std") or _fraction(statistic) is not None:
-                exact.update(f"{name}\0{statistic}\0{x:.12g}\0".encode())
-                telling += x != int(x) or abs(x) >= LARGE
-        extremes = ("min", column.get("min")), ("max", column.get("max"))
-        for statistic, found in (("mean", mean_of(column, None)), *extremes):
-            if found is not None:
-                shape.update(f"{name}\0{statistic}\0{found:.9g}\0".encode())
-    return Fingerprint(exact.digest(), shape.digest(), telling)
+    kept = ~_stamps(columns, at)
+    real = [name for name in columns.statistics if name in ("mean", "sum", "std") or _fraction(name) is not None]
+    real = sorted(name for name in real if (columns.of(name)[kept] == columns.of(name)[kept]).any())
+    cells = np.array([columns.of(name)[kept] for name in real])
+    shape = np.array([means_of(columns, None)[kept], columns.of("min")[kept], columns.of("max")[kept]])
+    names = "\0".join([*(name for name, keep in zip(columns.names, kept.tolist(), strict=True) if keep), "", *real])
+    known = cells[cells == cells]
+    telling = int(np.count_nonzero((known != np.trunc(known)) | (np.abs(known) >= LARGE)))
+    return Fingerprint(_hash(names, cells, 40), _hash(names.partition("\0\0")[0], shape, 30), telling)
 
 
-def _is_stamp(column: Column, at: float) -> bool:
-    if "min" not in column or "max" not in column:
-        return False
-    return any(
-        column["max"] - column["min"] <= 3_600 * unit and abs(column["max"] / unit - at) <= DAY
-        for unit in UNITS_OF_TIME
-    )
+def _hash(names: str, cells: Array, bits: int) -> bytes:
+    """A hash of numbers that are rounded to so many bits: 40 are 12 decimal digits, 30 are 9."""
+    dropped = 52 - bits
+    rounded = np.ascontiguousarray(cells + 0.0).view(np.int64) + (1 << (dropped - 1)) >> dropped
+    rounded[cells != cells] = 0
+    return blake2b(names.encode() + b"\0" + rounded.astype("<i8").tobytes(), digest_size=8).digest()
+
+
+def _stamps(columns: Columns, at: float) -> Array:
+    """Which columns hold nothing but about the time of the load."""
+    low, high = columns.of("min"), columns.of("max")
+    units = np.array(UNITS_OF_TIME)[:, None]
+    with np.errstate(over="ignore"):
+        found: Array = ((high - low <= 3_600 * units) & (np.abs(high / units - at) <= DAY)).any(axis=0)
+    return found

@@ -4,13 +4,15 @@ Pure functions over `Reference`, which is made of a few bytes, since a table may
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from detector.core import distances, profiles
-from detector.core.profiles import Column, Value
+from detector.core.models.compiled import compiled
+from detector.core.models.kernel import Array
+from detector.core.profiles import Columns, Series
 from detector.core.state import Loads, Reference
 from detector.core.text import rounded
 
@@ -23,16 +25,25 @@ DISTANCES = ("drift", "shift", "mix")
 LISTED = 0.01  # share of a category that is told as new or vanished
 LEAST_SHARE = 1e-12
 KEY, CATEGORY = 0.98, 0.01  # shares of distinct values from which on, and up to which, a column is a key, a category
+_NONE = Reference()
 
 
 class Load(NamedTuple):
     """One load as it was measured; `shares` are of the most frequent values of its columns, by hash."""
 
-    columns: Mapping[str, Column]
+    columns: Columns
     rows: float | None
     at: float
     fractions: list[float]
     shares: Mapping[str, Mapping[str, float]]
+
+    @property
+    def quantiles(self) -> Array:
+        """Those of each column, in the order of `fractions`."""
+        found = np.empty((len(self.columns.names), len(self.fractions)))
+        for place, fraction in enumerate(self.fractions):
+            found[:, place] = self.columns.of(f"q{fraction:g}")
+        return found
 
 
 class Categories(NamedTuple):
@@ -42,18 +53,20 @@ class Categories(NamedTuple):
     vanished: dict[str, float]
 
 
-def series(loads: Loads, load: Load) -> Iterator[Value]:
+def series(loads: Loads, load: Load) -> Iterator[Series]:
     """Distances from the references, and distinct values. A distance that cannot be told yet is NaN."""
-    for name, column in load.columns.items():
-        reference = loads.references.get(name) or Reference()
-        yield from _distinct(name, column, load.rows, reference)
-        if profiles.unit_of_time(name, column, load.at) is None:
-            same = load.fractions == loads.fractions
-            yield from _distances(name, column, load.fractions, reference if same else Reference())
-        if name in load.shares:
-            ready = reference.hashes and reference.seen >= READY
-            far = distances.jensen_shannon(_shares(reference), load.shares[name]) if ready else math.nan
-            yield Value(f"mix({name})", name, far, 1)
+    known = [loads.references.get(name) or _NONE for name in load.columns.names]
+    ready = np.array([reference.seen >= READY for reference in known], np.bool_)
+    yield from _distinct(known, ready, load)
+    yield from _distances(known if load.fractions == loads.fractions else [_NONE] * len(known), ready, load)
+    mixes = [place for place, name in enumerate(load.columns.names) if name in load.shares]
+    far = [_mix(known[place], load.shares[load.columns.names[place]]) for place in mixes]
+    yield Series("mix", 1, np.array(mixes, np.intp), np.array(far, np.float64))
+
+
+def _mix(reference: Reference, shares: Mapping[str, float]) -> float:
+    ready = reference.hashes and reference.seen >= READY
+    return distances.jensen_shannon(_shares(reference), shares) if ready else math.nan
 
 
 def changes(loads: Loads, load: Load) -> dict[str, Categories]:
@@ -62,58 +75,64 @@ def changes(loads: Loads, load: Load) -> dict[str, Categories]:
     return {name: _categories(known[name], shares) for name, shares in load.shares.items()}
 
 
-def _distances(name: str, column: Column, fractions: list[float], reference: Reference) -> Iterator[Value]:
+def _distances(known: Sequence[Reference], ready: Array, load: Load) -> Iterator[Series]:
     """How far the quantiles are from the reference; NaN while there is none."""
-    known = _unpacked(reference.quantiles) if reference.quantiles else [math.nan] * len(fractions)
-    now = [(fraction, column[f"q{fraction:g}"]) for fraction in fractions if f"q{fraction:g}" in column]
-    if len(now) < MIN_QUANTILES:
-        return
-    usual = {fraction: x for fraction, x in zip(fractions, known, strict=True) if x == x}
-    both = [(fraction, usual[fraction], x) for fraction, x in now if fraction in usual]
-    drift = shift = math.nan
-    if reference.seen >= READY and len(both) >= MIN_QUANTILES:
-        at, before, after = ([one[i] for one in both] for i in range(3))
-        drift = distances.stability(*distances.binned(at, before, after))
-        shift = distances.wasserstein(at, before, after)
-    yield Value(f"drift({name})", name, drift, 1)
-    yield Value(f"shift({name})", name, shift, 6)
+    now, amounts = load.quantiles, np.isnan(profiles.units_of_time(load.columns, load.at))
+    there = np.flatnonzero(((now == now).sum(axis=1) >= MIN_QUANTILES) & amounts)
+    usual = _unpacked([reference.quantiles for reference in known], len(load.fractions))
+    usual[~ready] = math.nan
+    far = np.empty((len(there), 2))
+    distances.between(np.array(load.fractions), usual[there], now[there], MIN_QUANTILES, far)
+    yield Series("drift", 1, there, far[:, 0])
+    yield Series("shift", 6, there, far[:, 1])
 
 
-def _distinct(name: str, column: Column, rows: float | None, reference: Reference) -> Iterator[Value]:
-    """Distinct values: of a key as a share, of a category as a count; of what is between as a ratio to the usual.
+def _distinct(known: Sequence[Reference], ready: Array, load: Load) -> Iterator[Series]:
+    """Distinct values: of a key as a share, of a category as a count; of what is between as a ratio to the usual."""
+    distinct, values = load.columns.of("distinct"), profiles.values_in(load.columns, load.rows)
+    told = np.empty((len(known), 2))
+    _compare_distinct(distinct, values, _unpacked([reference.distinct for reference in known], 2), ready, told)
+    for kind, statistic in enumerate(("distinct_share", "distinct", "distinct_ratio")):
+        there = np.flatnonzero(told[:, 0] == kind)
+        yield Series(statistic, 2, there, told[there, 1])
+
+
+@compiled
+def _compare_distinct(distinct: Array, values: Array, known: Array, ready: Array, told: Array) -> None:
+    """What is told of each column: 0 a share, 1 a count, 2 a ratio, or -1 nothing; and which.
 
     Neither the count nor the share of a column in between repeats when the rows grow, but it lies between the two: what
     is there is compared with the nearest that would be usual.
     """
-    distinct, values = column.get("distinct"), profiles.values_in(column, rows)
-    if distinct is None or not values:
-        return
-    share = min(distinct / values, 1.0)
-    count, usual = _unpacked(reference.distinct) if reference.distinct else (math.nan, _log(share))
-    if usual >= math.log(KEY):
-        yield Value(f"distinct_share({name})", name, share, 2)
-    elif usual <= math.log(CATEGORY):
-        yield Value(f"distinct({name})", name, distinct, 2)
-    else:
-        ratio = math.nan
-        if reference.seen >= READY and reference.distinct:
-            grown = math.log(values) - (count - usual)
-            near = min(max(_log(distinct), count + min(grown, 0.0)), count + max(grown, 0.0))
-            ratio = round(distinct / _exp(near), 3)  # the reference has no more digits
-        yield Value(f"distinct_ratio({name})", name, ratio, 2)
+    for i in range(len(distinct)):
+        told[i, 0], told[i, 1] = -1.0, math.nan
+        if math.isnan(distinct[i]) or not values[i] > 0:
+            continue
+        share = min(distinct[i] / values[i], 1.0)
+        count, usual = known[i, 0], known[i, 1]
+        if math.isnan(usual):
+            usual = _log(share)
+        if usual >= math.log(KEY):
+            told[i, 0], told[i, 1] = 0.0, share
+        elif usual <= math.log(CATEGORY):
+            told[i, 0], told[i, 1] = 1.0, distinct[i]
+        else:
+            told[i, 0] = 2.0
+            if ready[i] and not math.isnan(count):
+                grown = math.log(values[i]) - (count - usual)
+                near = min(max(_log(distinct[i]), count + min(grown, 0.0)), count + max(grown, 0.0))
+                # the reference has no more digits
+                told[i, 1] = round(distinct[i] / math.exp(min(near, 700.0)), 3)
 
 
+@compiled
 def _log(x: float) -> float:
     return math.log(max(x, LEAST_SHARE))
 
 
-def _exp(x: float) -> float:
-    return math.exp(min(x, 700.0))
-
-
 def _shares(reference: Reference) -> dict[str, float]:
     hashes = [reference.hashes[i : i + 8].hex() for i in range(0, len(reference.hashes), 8)]
-    return dict(zip(hashes, _unpacked(reference.shares), strict=True))
+    return dict(zip(hashes, np.frombuffer(reference.shares, "<f4").tolist(), strict=True))
 
 
 def _categories(usual: Mapping[str, float], now: Mapping[str, float]) -> Categories:
@@ -136,46 +155,62 @@ def learn(loads: Loads, load: Load, flagged: set[str]) -> None:
         loads.fractions = load.fractions
         for reference in loads.references.values():
             reference.quantiles = b""
+    names, now, distinct = load.columns.names, load.quantiles, load.columns.of("distinct")
     if len(loads.references) >= MAX_COLUMNS:
-        loads.references = {name: known for name, known in loads.references.items() if name in load.columns}
-    for name, column in load.columns.items():
-        quantiles = [column.get(f"q{fraction:g}", math.nan) for fraction in load.fractions]
-        measured = name in load.shares or "distinct" in column or any(q == q for q in quantiles)
-        if name in flagged or not measured:
+        here = set(names)
+        loads.references = {name: known for name, known in loads.references.items() if name in here}
+    measured = ((now == now).any(axis=1) | (distinct == distinct)).tolist()
+    places, references = [], []
+    for place, name in enumerate(names):
+        if name in flagged or not (measured[place] or name in load.shares):
             continue
         if name in loads.references or len(loads.references) < MAX_COLUMNS:
-            reference = loads.references.setdefault(name, Reference())
-            reference.seen += 1
-            alpha = max(ALPHA, 1 / reference.seen)
-            reference.quantiles = _learned(reference.quantiles, quantiles, alpha)
-            _learn_distinct(reference, column, load.rows, alpha)
-            if name in load.shares:
-                _learn_shares(reference, load.shares[name], alpha)
+            places.append(place)
+            references.append(loads.references.setdefault(name, Reference()))
+    for reference in references:
+        reference.seen += 1
+    chosen, alpha = np.array(places, np.intp), np.array([max(ALPHA, 1 / reference.seen) for reference in references])
+    quantiles = _packed(_learned(_unpacked([one.quantiles for one in references], now.shape[1]), now[chosen], alpha))
+    measures = np.empty((len(chosen), 2))
+    _measure_distinct(distinct[chosen], profiles.values_in(load.columns, load.rows)[chosen], measures)
+    counts = _packed(_learned(_unpacked([one.distinct for one in references], 2), measures, alpha))
+    told = (~np.isnan(measures[:, 0])).tolist()
+    for place, reference, own, count, known in zip(places, references, quantiles, counts, told, strict=True):
+        reference.quantiles = own
+        if reference.distinct or known:
+            reference.distinct = count
+        if names[place] in load.shares:
+            _learn_shares(reference, load.shares[names[place]], max(ALPHA, 1 / reference.seen))
 
 
-def _learned(packed: bytes, now: list[float], alpha: float) -> bytes:
-    usual = _unpacked(packed) if packed else [math.nan] * len(now)
-    return _packed(
-        u + alpha * (x - u) if u == u and x == x else (u if u == u else x) for u, x in zip(usual, now, strict=True)
-    )
+def _learned(usual: Array, now: Array, alpha: Array) -> Array:
+    """What is usual, moved towards what is; what is new begins as it is, and what is missing says nothing."""
+    with np.errstate(over="ignore"):
+        moved = usual + alpha[:, None] * (now - usual)
+    return np.where(np.isnan(usual), now, np.where(np.isnan(now), usual, moved))
 
 
-def _unpacked(packed: bytes) -> list[float]:
-    return [float(x) for x in np.frombuffer(packed, "<f4")]
+def _unpacked(packed: Sequence[bytes], width: int) -> Array:
+    """Rows of so many numbers; NaN where there are none."""
+    missing = np.full(width, math.nan, "<f4").tobytes()
+    return np.frombuffer(b"".join([one or missing for one in packed]), "<f4").reshape(len(packed), width).astype(np.float64)
 
 
-def _packed(values: Iterable[float]) -> bytes:
+def _packed(values: Array) -> list[bytes]:
+    """The bytes of each row."""
     limit = float(np.finfo(np.float32).max)
-    return np.array([min(max(x, -limit), limit) if x == x else x for x in values], "<f4").tobytes()
+    packed, size = np.clip(values, -limit, limit).astype("<f4").tobytes(), 4 * values.shape[1]
+    return [packed[at : at + size] for at in range(0, len(packed), size)] if size else [b""] * len(values)
 
 
-def _learn_distinct(reference: Reference, column: Column, rows: float | None, alpha: float) -> None:
-    distinct, values = column.get("distinct"), profiles.values_in(column, rows)
-    if not distinct or not values:
-        return
-    count, share = _log(distinct), min(_log(distinct / values), 0.0)
-    usual, usual_share = _unpacked(reference.distinct) if reference.distinct else (count, share)
-    reference.distinct = _packed((usual + alpha * (count - usual), usual_share + alpha * (share - usual_share)))
+@compiled
+def _measure_distinct(distinct: Array, values: Array, out: Array) -> None:
+    """The logarithms of the distinct values and of their share; NaN where they are not known."""
+    for i in range(len(distinct)):
+        if distinct[i] > 0 and values[i] > 0:
+            out[i, 0], out[i, 1] = _log(distinct[i]), min(_log(distinct[i] / values[i]), 0.0)
+        else:
+            out[i, 0] = out[i, 1] = math.nan
 
 
 def _learn_shares(reference: Reference, now: Mapping[str, float], alpha: float) -> None:
@@ -186,4 +221,4 @@ def _learn_shares(reference: Reference, now: Mapping[str, float], alpha: float) 
     kept = sorted(sorted(mixed), key=lambda key: -mixed[key])[:MAX_CATEGORIES]
     kept = [key for key in kept if mixed[key] > LISTED / 10]
     reference.hashes = b"".join(bytes.fromhex(key) for key in kept)
-    reference.shares = _packed(mixed[key] for key in kept)
+    reference.shares = np.array([mixed[key] for key in kept], "<f4").tobytes()

@@ -2,19 +2,21 @@
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from struct import pack
 
 import msgspec
+import numpy as np
 import pytest
 
 from detector.codecs.statistics import hash_of
 from detector.core.columns import MAX_WATCHED
-from detector.core.distances import binned, jensen_shannon, stability, wasserstein
+from detector.core.distances import between, binned, jensen_shannon, stability, wasserstein
 from detector.core.emissions import Anomaly
 from detector.core.events import Dataset, DatasetEvent, Statistics
 from detector.core.models.baseline import Baseline
-from detector.core.profiles import columns_of, fingerprint, series
+from detector.core.profiles import Columns, Fingerprint, Series, columns_of, fingerprint, series
 from detector.core.references import Load, learn
 from detector.core.references import series as references
 from detector.core.rules import Rules
@@ -78,6 +80,16 @@ def next_load(
     return anomalies(world.tell(profile(MONDAY + after * every, rows, statistics=statistics)))
 
 
+def named(series: Iterable[Series], columns: Columns) -> dict[str, float]:
+    """The numbers that are judged, by metric."""
+    names = [*(f"({name})" for name in columns.names), ""]
+    return {
+        f"{one.statistic}{names[column]}": value
+        for one in series
+        for column, value in zip(one.columns.tolist(), one.values.tolist(), strict=True)
+    }
+
+
 def metrics(anomaly: Anomaly) -> set[str]:
     return {contributor.metric for contributor in anomaly.contributors}
 
@@ -88,18 +100,18 @@ def metrics(anomaly: Anomaly) -> set[str]:
 def test_the_stability_index_is_the_sum_by_hand() -> None:
     by_hand = 0.1 * math.log(0.3 / 0.2) + (-0.1) * math.log(0.7 / 0.8)
 
-    assert stability([0.2, 0.8], [0.3, 0.7]) == pytest.approx(by_hand)
-    assert stability([0.3, 0.7], [0.2, 0.8]) == pytest.approx(by_hand)
-    assert math.isfinite(stability([0.0, 1.0], [1.0, 0.0]))
+    assert stability(np.array([0.2, 0.8]), np.array([0.3, 0.7])) == pytest.approx(by_hand)
+    assert stability(np.array([0.3, 0.7]), np.array([0.2, 0.8])) == pytest.approx(by_hand)
+    assert math.isfinite(stability(np.array([0.0, 1.0]), np.array([1.0, 0.0])))
 
 
 def test_the_bins_are_those_of_the_reference() -> None:
-    fractions = [0.25, 0.5, 0.75]
-    reference, current = binned(fractions, [1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
+    fractions = np.array([0.25, 0.5, 0.75])
+    reference, current = binned(fractions, np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0]))
 
-    assert reference == [0.25, 0.25, 0.25, 0.25]
+    assert reference.tolist() == [0.25, 0.25, 0.25, 0.25]
     beyond = 0.25 * math.exp(-1)
-    assert current == pytest.approx([beyond, 0.25 - beyond, 0.25, 0.5])
+    assert current.tolist() == pytest.approx([beyond, 0.25 - beyond, 0.25, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -112,18 +124,37 @@ def test_the_bins_are_those_of_the_reference() -> None:
     ],
 )
 def test_equal_distributions_are_at_no_distance(quantiles: list[float]) -> None:
-    fractions = [0.25, 0.5, 0.75]
+    fractions, same = np.array([0.25, 0.5, 0.75]), np.array(quantiles)
 
-    assert stability(*binned(fractions, quantiles, quantiles)) == 0
-    assert wasserstein(fractions, quantiles, quantiles) == 0
+    assert stability(*binned(fractions, same, same)) == 0
+    assert wasserstein(fractions, same, same) == 0
 
 
 def test_the_wasserstein_distance_counts_in_spreads_of_the_reference() -> None:
-    fractions = [0.25, 0.5, 0.75]
+    fractions = np.array([0.25, 0.5, 0.75])
 
-    assert wasserstein(fractions, [10.0, 20.0, 30.0], [15.0, 25.0, 35.0]) == pytest.approx(5 / 20)
-    assert wasserstein(fractions, [1.0, 2.0, 3.0], [1.5, 2.5, 3.5]) == pytest.approx(5 / 20)
-    assert wasserstein(fractions, [1.0, 2.0, 3.0], [1.0, 2.0, 5.0]) == pytest.approx(0.25 / 0.5 / 2)
+    assert wasserstein(fractions, np.array([10.0, 20.0, 30.0]), np.array([15.0, 25.0, 35.0])) == pytest.approx(5 / 20)
+    assert wasserstein(fractions, np.array([1.0, 2.0, 3.0]), np.array([1.5, 2.5, 3.5])) == pytest.approx(5 / 20)
+    assert wasserstein(fractions, np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0])) == pytest.approx(0.25 / 0.5 / 2)
+
+
+def test_many_distributions_are_compared_as_each_alone_and_by_the_quantiles_that_both_have() -> None:
+    fractions, rng = np.array([0.1, 0.25, 0.5, 0.75, 0.9]), np.random.default_rng(3)
+    usual, now = np.sort(rng.lognormal(size=(40, 5))), np.sort(rng.lognormal(size=(40, 5)))
+    usual[5:30, 1], now[20:, 4], now[35:, 0] = math.nan, math.nan, math.nan
+    usual[0], now[1] = 3.0, 3.0
+    usual[38, 2] = math.nan
+    out = np.empty((40, 2))
+    between(fractions, usual, now, 3, out)
+
+    for row in range(40):
+        both = ~(np.isnan(usual[row]) | np.isnan(now[row]))
+        at, before, after = fractions[both], usual[row][both], now[row][both]
+        expected = [math.nan] * 2
+        if both.sum() >= 3:
+            expected = [stability(*binned(at, before, after)), wasserstein(at, before, after)]
+        assert repr(out[row].tolist()) == repr(expected)
+    assert np.isnan(out).any(axis=1).tolist() == [False] * 38 + [True, False]
 
 
 def test_the_jensen_shannon_distance_is_the_one_by_hand_and_symmetric() -> None:
@@ -144,16 +175,21 @@ def test_series_are_shares_and_not_counts() -> None:
     columns = columns_of(
         table({"a": {"null_count": 5, "sum": 190.0, "count": 100, "zero_count": 20, "mean_length": 4}})
     )
-    found = {value.metric: value.value for value in series(columns, 100, at)}
 
-    assert found == {"null_share(a)": 0.05, "mean(a)": 2.0, "zero_share(a)": 0.2, "mean_length(a)": 4}
+    assert named(series(columns, 100, at), columns) == {
+        "null_share(a)": 0.05,
+        "mean(a)": 2.0,
+        "zero_share(a)": 0.2,
+        "mean_length(a)": 4,
+    }
 
 
 def test_of_a_column_of_times_the_age_of_the_newest_is_judged() -> None:
     at = MONDAY
-    columns = {"created_at": {"min": 1e3 * (at - DAY), "max": 1e3 * (at - 60), "q0.5": 1e3 * (at - HOUR)}}
+    times = {"min": 1e3 * (at - DAY), "max": 1e3 * (at - 60), "q0.5": 1e3 * (at - HOUR)}
+    columns = columns_of(table({"created_at": times}))
 
-    assert {value.metric: value.value for value in series(columns, 10, at)} == {"age(created_at)": 60}
+    assert named(series(columns, 10, at), columns) == {"age(created_at)": 60}
 
 
 def test_ten_times_the_rows_of_the_same_distribution_are_not_unusual_in_any_column() -> None:
@@ -273,10 +309,12 @@ def test_distinct_values_between_key_and_category_are_compared_with_what_so_many
 ) -> None:
     loads = Loads()
     for _ in range(3):
-        learn(loads, Load({"a": status(1_000, 300)}, 1_000, MONDAY, [], {}), set())
-    found = {v.metric: v.value for v in references(loads, Load({"a": status(rows, distinct)}, rows, MONDAY, [], {}))}
+        learn(loads, Load(columns_of(table({"a": status(1_000, 300)})), 1_000, MONDAY, [], {}), set())
+    columns = columns_of(table({"a": status(rows, distinct)}))
 
-    assert found == {"distinct_ratio(a)": pytest.approx(expected, rel=1e-5)}
+    assert named(references(loads, Load(columns, rows, MONDAY, [], {})), columns) == {
+        "distinct_ratio(a)": pytest.approx(expected, rel=1e-5)
+    }
 
 
 # ---------------------------------------------------------------- the same data again
@@ -333,9 +371,14 @@ def test_sums_in_another_order_are_the_same_data_and_a_load_stamp_says_nothing()
     stamp = {"min": MONDAY, "max": MONDAY + 1, "mean": MONDAY + 0.5}
     later = {"min": MONDAY + HOUR, "max": MONDAY + HOUR, "mean": MONDAY + HOUR}
 
-    first = fingerprint({"a": column, "loaded": stamp}, MONDAY)
-    assert first == fingerprint({"a": again, "loaded": later}, MONDAY + HOUR)
-    assert first != fingerprint({"a": {**column, "mean": 10.12}, "loaded": stamp}, MONDAY)
+    def of(at: float, **columns: dict[str, float]) -> Fingerprint:
+        return fingerprint(columns_of(table(columns)), at)
+
+    first = of(MONDAY, a=column, loaded=stamp)
+    assert first == of(MONDAY + HOUR, a=again, loaded=later)
+    assert first != of(MONDAY, a={**column, "mean": 10.12}, loaded=stamp)
+    assert first != of(MONDAY, b=column, loaded=stamp)
+    assert first != of(MONDAY, a={**column, "std": 1.0}, loaded=stamp)
 
 
 # ---------------------------------------------------------------- where profiles come from

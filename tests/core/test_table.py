@@ -112,7 +112,7 @@ def test_what_is_said_and_learned_is_that_of_one_object_for_each_series(
             told = event("COMPLETE", at, f"r{at}", metrics=metrics)
             assert arrays.tell(told) == objects.tell(told)
         elif what == "profile":
-            loaded = profile(at, 1_000.0, statistics=statistics(random, [f"c{n}" for n in chosen or [0]]))
+            loaded = profile(at, 1_000.0, statistics=statistics(random, [f"c{n}" for n in chosen]))
             assert arrays.tell(loaded) == objects.tell(loaded)
         elif what == "restart":
             arrays.restart()  # the other has no need to
@@ -136,7 +136,8 @@ def test_anomalies_are_among_what_was_compared() -> None:
 
 def seen_by(entity: Entity, settings: Settings, number: int, values: dict[str, float]) -> Judged:
     at = MONDAY + number * HOUR
-    return observe(Turn(entity, settings, Rules(), Place("t", 0, number, at), at, at, []), values, None)
+    turn = Turn(entity, settings, Rules(), Place("t", 0, number, at), at, at, [])
+    return observe(turn, list(values), np.array(list(values.values())), None)
 
 
 def test_series_that_may_become_dense_streams_are_objects_beside_the_columns_in_the_arrays() -> None:
