@@ -193,7 +193,11 @@ def _learned(usual: Array, now: Array, alpha: Array) -> Array:
 def _unpacked(packed: Sequence[bytes], width: int) -> Array:
     """Rows of so many numbers; NaN where there are none."""
     missing = np.full(width, math.nan, "<f4").tobytes()
-    return np.frombuffer(b"".join([one or missing for one in packed]), "<f4").reshape(len(packed), width).astype(np.float64)
+    return (
+        np.frombuffer(b"".join([one or missing for one in packed]), "<f4")
+        .reshape(len(packed), width)
+        .astype(np.float64)
+    )
 
 
 def _packed(values: Array) -> list[bytes]:
