@@ -60,6 +60,7 @@ def _default(config: Config) -> "Settings":
     model: Callable[..., Model] = MODELS[detection.model.kind]
     return Settings(
         model=partial(model, **detection.model.parameters),
+        budget=detection.budget,
         metrics=None if detection.metrics is None else frozenset(detection.metrics),
         late=Lateness(late.min_runs, late.floor, late.share) if late.enabled else None,
         hanging=Hanging(hanging.min_runs, hanging.factor, hanging.floor) if hanging.enabled else None,
@@ -78,6 +79,8 @@ def _override(rule: Rule, path: str) -> dict[str, object]:
         changed["deadline"] = _deadline(rule.deadline)
     if rule.max_duration is not None:
         changed["max_duration"] = rule.max_duration
+    if rule.budget is not None:
+        changed["budget"] = rule.budget
     return changed | _breaker(rule.breaker or BreakerRule(), path)
 
 

@@ -17,6 +17,7 @@ Seconds = Annotated[float, Meta(ge=0, extra={"unit": "seconds"}, extra_json_sche
 SomeSeconds = Annotated[float, Meta(gt=0, extra={"unit": "seconds"}, extra_json_schema={"pattern": DURATION})]
 Bytes = Annotated[int, Meta(gt=0, extra={"unit": "bytes"}, extra_json_schema={"pattern": SIZE})]
 Positive = Annotated[int, Meta(ge=1)]
+Budget = Annotated[float, Meta(gt=0, le=10_000)]
 TopicName = Annotated[str, Meta(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
 Parameter = bool | int | float | str | None
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -234,6 +235,10 @@ class Detection(Table, frozen=True, kw_only=True):
     model: Annotated[Model, about("What learns the normal values of a metric: kind, and the kind's parameters.")] = (
         Model()
     )
+    budget: Annotated[
+        Budget,
+        about("False alarms that all metrics of one entity may raise in a quarter of a year; fewer: wider limits."),
+    ] = 6.0
     metrics: Annotated[
         tuple[str, ...] | None, about("Names of the metrics that are judged; null: all.", ["rows", "duration"])
     ] = None
@@ -289,6 +294,7 @@ class Rule(Table, frozen=True, kw_only=True):
     ]
     deadline: Annotated[Deadline | None, about("When a run must have completed.")] = None
     max_duration: Annotated[SomeSeconds | None, about("A run that takes longer hangs.", "2h")] = None
+    budget: Annotated[Budget | None, about("As detection.budget.", 1)] = None
     breaker: Annotated[BreakerRule | None, about("What differs from the breaker of all others.")] = None
 
 

@@ -12,17 +12,24 @@ from detector.core.models import Model, kernel
 from detector.core.models.baseline import Baseline, read
 from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
+from detector.core.rules import DAY
 from detector.core.text import number, rounded
 from detector.core.turn import CRITICAL, WARNING, Turn
 
 SEVERE = 2 / 3
+QUARTER = 91 * DAY
+PASSES = 2  # over the series of a load: what it moved, and its columns; each may use half of the budget
+LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
 ALERT, Z = 1, 6  # where these are in what `kernel` says of a value
 MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
 UNITS = {"duration": "seconds", "bytes": "bytes", "bytes_in": "bytes", "bytes_out": "bytes"}
 
 
 class Finding(NamedTuple):
-    """What is unusual about one value: it and its bounds in the unit of the metric; `score` is in [0, 1]."""
+    """What is unusual about one value: it and its bounds in the unit of the metric; `score` is in [0, 1].
+
+    `chance` is that of a value of a healthy series to look so unusual, 0 where the model cannot tell.
+    """
 
     metric: str
     severity: int
@@ -34,6 +41,7 @@ class Finding(NamedTuple):
     direction: Literal["low", "high"]
     cause: str
     samples: int
+    chance: float = 0.0
 
 
 class Judged(NamedTuple):
@@ -97,9 +105,13 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
     table, usual, episodes = turn.entity.series, _usual(turn.settings.model), turn.entity.judgement.episodes
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
+    if not metrics:
+        return Judged({}, metrics, values)
+    allowance = _allowance(turn, metrics)
     out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
     if isinstance(usual, Baseline) and passed:
-        samples[:passed] = table.judge(metrics[:passed], turn.at, values[:passed], usual.parameters, out[:passed])
+        parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE))
+        samples[:passed] = table.judge(metrics[:passed], turn.at, values[:passed], parameters, out[:passed])
     alone: dict[int, Reading] = {}
     for place, metric in enumerate(metrics[passed:], passed):
         model = table.model(metric, turn.settings.model)
@@ -113,7 +125,7 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
             findings[metric] = _finding(metric, value, reading, int(samples[place]))
         else:
             turn.over(metric, _why_over(metric, value, reading), run_id)
-    return Judged(findings, metrics, out[:, Z])
+    return Judged(_within_budget(findings, len(metrics), allowance, episodes), metrics, out[:, Z])
 
 
 def _watched(turn: Turn, metrics: list[str], values: Array) -> tuple[list[str], Array]:
@@ -181,7 +193,29 @@ def _finding(metric: str, value: float, reading: Reading, samples: int) -> Findi
         direction="low" if value < reading.expected else "high",
         cause=reading.cause,
         samples=samples,
+        chance=reading.chance,
     )
+
+
+def _within_budget(
+    findings: dict[str, Finding], of: int, allowance: float, episodes: Collection[str]
+) -> dict[str, Finding]:
+    """Those of the findings about so many series that leave so many false alarms, and those that go on.
+
+    Many that are a little unusual at once are as good as one that is very much so: Y. Benjamini and Y. Hochberg,
+    "Controlling the false discovery rate" (1995). `allowance` is for all series together.
+    """
+    room = 0.0
+    for rank, chance in enumerate(sorted(finding.chance for finding in findings.values()), 1):
+        if chance <= rank * max(allowance / of, LEAST_CHANCE):
+            room = chance
+    return {m: finding for m, finding in findings.items() if finding.chance <= room or m in episodes}
+
+
+def _allowance(turn: Turn, metrics: list[str]) -> float:
+    """How many false alarms one pass over these series may raise. As many as it will, while nobody knows how often."""
+    gap = turn.entity.series.gap(metrics[0])
+    return turn.settings.budget * gap / QUARTER / PASSES if gap > 0 else math.inf
 
 
 def _expected(finding: Finding, lower: str, upper: str) -> str:

@@ -27,11 +27,13 @@ class Hanging:
 class Settings:
     """What holds for one entity. Times are in seconds; None switches a check off.
 
+    `budget` is how many false alarms all metrics of an entity may raise in a quarter of a year.
     `metrics` are the names of the metrics that are judged, or None for all. `deadline` and `max_duration` are
     declared; `late` and `hanging` say how the learned ones are read.
     """
 
     model: Callable[[], Model] = Baseline
+    budget: float = 6.0
     metrics: frozenset[str] | None = None
     late: Lateness | None = field(default_factory=Lateness)
     hanging: Hanging | None = field(default_factory=Hanging)

@@ -76,6 +76,11 @@ class SeriesTable:
         kernel.judge_many(self._heads, self._seasons, rows, at, values, parameters, out)
         return seen
 
+    def gap(self, name: str) -> float:
+        """Usual seconds between two values of a series of the arrays; 0 while that is not known."""
+        row = self._rows.get(name)
+        return 0.0 if row is None else float(self._heads["gap"][row])
+
     def baseline(self, name: str, of: Baseline) -> Baseline:
         """A series of the arrays as a model, with the parameters of `of`: good until the next series comes."""
         row = self._row(name)

@@ -4,6 +4,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -36,7 +37,7 @@ class Baseline:
 
     kind: ClassVar[str] = "baseline"
 
-    budget: float = 6e-4
+    budget: float = 6.4e-4
     effect: float = 1.0
     direction: Literal["both", "spike", "drop"] = "both"
     dense_below: float = 0.0
@@ -58,6 +59,11 @@ class Baseline:
             raise ValueError(f"direction: must be one of {', '.join(_DIRECTIONS)}")
         self._heads, self._seasons = kernel.blank(1)
         self.parameters = kernel.parameters(self.budget, self.effect, _DIRECTIONS[self.direction])
+
+    def within(self, allowance: float) -> Array:
+        """The parameters where what adds up over many values may raise so few false alarms: a share of the values."""
+        decades = math.ceil(10 * math.log10(min(self.budget, allowance)))  # few, so that they are made once
+        return _parameters(self.budget, self.effect, _DIRECTIONS[self.direction], decades)
 
     def share(self, heads: Array, seasons: Array) -> None:
         """Take the state in these records, one of each, for its own: they are not copied."""
@@ -127,6 +133,11 @@ class Baseline:
         pairs = np.frombuffer(snapshot, np.float64, 2 * snapshot[1], 2).tolist()
         self._first = list(zip(pairs[::2], pairs[1::2], strict=True))
         self._dense = None
+
+
+@lru_cache(maxsize=256)
+def _parameters(budget: float, effect: float, direction: float, decades: int) -> Array:
+    return kernel.parameters(budget, effect, direction, sums=10 ** (decades / 10), bounds=False)
 
 
 def read(row: Sequence[float]) -> Reading:

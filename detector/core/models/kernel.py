@@ -164,7 +164,7 @@ FACTOR = 8.0
 SIGMA = 1.2533  # a standard deviation, in mean absolute ones of a normal distribution: sqrt(pi / 2)
 
 # Repeats
-STUCK_LIMIT = 5.2  # decades of improbability
+STUCK_LIMIT = 5.0  # decades of improbability
 STUCK_ACCEPTED = 12  # repeats after which a value is what the series is now
 
 FIRST_FACTOR = 8.0  # times all that a series of zeros has shown
@@ -172,60 +172,60 @@ FIRST_FACTOR = 8.0  # times all that a series of zeros has shown
 # The least deviation that is believed, and the least effect that is told: natural logarithms, arcsin(sqrt(share)),
 # 2 sqrt(count + 3/8), shares of the mean
 FLOOR_LOG = 0.02
-FLOOR_SHARE = 0.53  # times the square root of the quantum, of a share that is often 0
+FLOOR_SHARE = 0.99  # times the square root of the quantum, of a share that is often 0
 FLOOR_COUNT = 0.37
 EFFECT = 0.25
 EFFECT_FRACTIONS = 0.8  # seconds and means: heavy upper tails are their nature
-EFFECT_SHARE = 0.05
-EFFECT_FIRST_SHARE = 0.2  # of a share that was always 0: about 4 %
-EFFECT_STEPS = 0.3  # shares that take few values: of few rows
+EFFECT_SHARE = 0.056
+EFFECT_FIRST_SHARE = 0.25  # of a share that was always 0: about 4 %
+EFFECT_STEPS = 0.45  # shares that take few values: of few rows
 EFFECT_PLAIN = 1.2
 
 # Limits of a residual, in deviations
 TAIL_FROM = 2.5
 TAIL_FIRST = 0.13  # before there is evidence; a normal distribution has about 0.1, a heavy tail 0.3
-TAIL_MOST = 0.26
-TAIL_MEMORY = 90.0  # a third of the values that exceedances are counted over
-LIMIT_LEAST = 4.3
+TAIL_MOST = 0.25
+TAIL_MEMORY = 180.0  # a third of the values that exceedances are counted over
+LIMIT_LEAST = 4.51
 LIMIT_MOST = 11.0  # old storms excuse no more than this
-LIMIT_SHARE = 4.2  # of a small share: a rate of nulls has storms in its nature
-SHARE_SMALL = 0.3
+LIMIT_SHARE = 5.47  # of a small share: a rate of nulls has storms in its nature
+SHARE_SMALL = 0.27
 SHARE_REACH = 0.53  # and no storm excuses so much more: 26 % where there was nothing
-LIMIT_UNSEEN = 1.6  # times the limit on a weekday or at an hour that was never seen
+LIMIT_UNSEEN = 1.7  # times the limit on a weekday or at an hour that was never seen
 LIMIT_YOUNG = 1.6
-SEVERAL = 0.85  # times the limit, for two or three residuals together
+SEVERAL = 0.856  # times the limit, for two or three residuals together
 
 # Leaks, creeps and noise
-DRIFT_SLACK = 0.5
-DRIFT_LIMIT = 9.4
-DRIFT_HOURLY = 1.0  # times the limit, of a series with many values a day
-DRIFT_CLIP = 2.5
-DRIFT_DAMP = 0.43  # how much less a residual may count because it goes on from the last ones
+DRIFT_SLACK = 0.56
+DRIFT_LIMIT = 8.65
+DRIFT_HOURLY = 0.81  # times the limit, of a series with many values a day
+DRIFT_CLIP = 1.85
+DRIFT_DAMP = 0.44  # how much less a residual may count because it goes on from the last ones
 DRIFT_EFFECT = 0.19
 QUIET_AFTER_DRIFT = 25  # values until a drift or noise may be told again
 QUIET_AFTER_NOISE = 20
-DRIFT_HOLD = 0.76  # how much a growing CUSUM stops the level from following
-RHO_RATE = 0.02
-NOISE_SLACK = 3.0
+DRIFT_HOLD = 0.91  # how much a growing CUSUM stops the level from following
+RHO_RATE = 0.025
+NOISE_SLACK = 4.47
 NOISE_LIMIT = 30.0
-NOISE_EFFECT = 0.43
+NOISE_EFFECT = 0.27
 
 # Learning: weights of the newest value
 NEW_NORMAL_AFTER = 4
 OLD_KEPT = 80  # values that a level which was left is remembered for
-ALARMS_MOST = 0.37  # more alerts than this among the last ones mean that the model is wrong: it learns
+ALARMS_MOST = 0.34  # more alerts than this among the last ones mean that the model is wrong: it learns
 LEVEL_RATE = 0.041
-HOURLY_SLOWER = 3.5
-OFFSET_RATE = 0.36
+HOURLY_SLOWER = 3.3
+OFFSET_RATE = 0.33
 DEV_RATE = 0.028
-DAY_RATE = 0.12
-DAY_PLAIN = 4.0  # deviations beyond which a day of the week needs no more proof
-DAY_RATE_HOURLY = 0.015
-HOUR_RATE = 0.043
-HOUR_DEV_RATE = 0.03
-HOUR_DEV_PRIOR = 8.0  # values at an hour that its own noise must outweigh
-HOUR_DEV_LEAST, HOUR_DEV_MOST = 0.7, 4.0
-HOUR_DEV_CLIP = 5.0
+DAY_RATE = 0.093
+DAY_PLAIN = 4.9  # deviations beyond which a day of the week needs no more proof
+DAY_RATE_HOURLY = 0.012
+HOUR_RATE = 0.045
+HOUR_DEV_RATE = 0.022
+HOUR_DEV_PRIOR = 4.1  # values at an hour that its own noise must outweigh
+HOUR_DEV_MOST = 5.4
+HOUR_DEV_CLIP = 4.9
 MOST_SEEN = 250  # that is counted of a weekday or an hour
 
 # What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z, seasons (bits, below), and
@@ -238,11 +238,11 @@ RATE, LEAST_EFFECT, DIRECTION, STRICTNESS, ROOT, BOUNDS, TAILS = range(7)
 Array = NDArray[Any]
 
 # False alarms of a healthy series, for each of its values, by strictness: measured, see docs/benchmarks.md
-BUDGETS = (2.4e-4, 3.8e-4, 6e-4, 1.1e-3, 1.8e-3, 2.9e-3)
-STRICTNESSES = (1.47, 1.24, 1.0, 0.88, 0.76, 0.64)
+BUDGETS = (2.6e-4, 3.8e-4, 6.4e-4, 1.06e-3, 1.85e-3, 2.64e-3, 4.2e-3)
+STRICTNESSES = (1.4, 1.2, 1.0, 0.85, 0.7, 0.6, 0.5)
 EXCEEDANCE = 6e-05  # that the tails are asked for at strictness 1
 DECAY = -math.log(EXCEEDANCE)
-HARD = 2.0  # the strictness of rules that have no probability
+STRICTEST = 2.5  # what is beyond twice its limit is no noise, however small the budget
 
 
 @compiled
@@ -459,7 +459,7 @@ def _is_measured(h, s, m) -> bool:  # type: ignore[no-untyped-def]
             h.large = True
             h.high = max(h.high, x if h.beyond >= 3 else 0.0)
         else:
-            m.score, m.alert, m.cause, m.strictness, m.lower, m.upper = 0.95, True, RANGE, HARD, 0.0, 1.0
+            m.score, m.alert, m.cause, m.strictness, m.lower, m.upper = 0.95, True, RANGE, STRICTEST, 0.0, 1.0
             return False
     elif not h.large:
         h.beyond = 0
@@ -469,7 +469,7 @@ def _is_measured(h, s, m) -> bool:  # type: ignore[no-untyped-def]
     m.zero_share = (h.zeros + 0.5) / (h.seen + 1.0)
     first = (h.learned < WARM and x > FIRST_FACTOR * h.high > 0) or (h.high == 0 and x > 0)
     if h.seen > WARM and h.large and first:
-        m.alert, m.score, m.cause, m.strictness = True, 0.9, FIRST_LARGE, HARD
+        m.alert, m.score, m.cause, m.strictness = True, 0.9, FIRST_LARGE, STRICTEST
     h.high = max(min(x, 4 * h.high if h.high > 0 else x), 0.999 * h.high)
     return not _is_zero_apart(h, s, m)
 
@@ -487,7 +487,7 @@ def _is_zero_apart(h, s, m) -> bool:  # type: ignore[no-untyped-def]
         h.zeros += 1
         h.zero_run += 1
         if h.zero_run > 2 and h.seen > 30 and h.zero_run * math.log10(m.zero_share) < -5:
-            m.alert, m.score, m.cause, m.strictness = True, 0.9, ONLY_ZEROS, HARD
+            m.alert, m.score, m.cause, m.strictness = True, 0.9, ONLY_ZEROS, STRICTEST
         m.lower, m.is_zero = 0.0, True
         return True
     if x == 0.0:
@@ -597,7 +597,7 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     if m.hourly:  # quiet hours have noise of their own
         known = min(float(s.hour_seen[m.hour]), 1.0 / HOUR_DEV_RATE)
         wider = (known * s.hour_dev[m.hour] + HOUR_DEV_PRIOR) / (known + HOUR_DEV_PRIOR)
-        wider = min(max(wider, HOUR_DEV_LEAST), HOUR_DEV_MOST)
+        wider = min(max(wider, 1.0), HOUR_DEV_MOST)
     m.deviation = max(SIGMA * h.dev * wider, m.floor)
     m.slow_deviation = max(SIGMA * h.slow_dev * wider, m.floor)
     m.z, m.slow_z = m.residual / m.deviation, m.slow_residual / m.slow_deviation
@@ -746,7 +746,7 @@ def _hard_rules(h, m, p) -> None:  # type: ignore[no-untyped-def]
     m.lower = min(m.usual / FACTOR, _restore(h.scale, m.expected - 6 * h.dev, h.mean))
     m.upper = max(m.usual * FACTOR, _restore(h.scale, m.expected + 6 * h.dev, h.mean))
     if m.usual >= 5 and not m.lower <= m.x <= m.upper and not _is_wrong_way(p, m.x - m.usual):
-        m.alert, m.cause, m.score, m.strictness = True, OUTLIER, max(m.score, 0.7), HARD
+        m.alert, m.cause, m.score, m.strictness = True, OUTLIER, max(m.score, 0.7), STRICTEST
 
 
 @compiled
