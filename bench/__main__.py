@@ -16,16 +16,18 @@ from bench.company import messages
 from bench.latency import latency
 from bench.machine import Machine, described, pinned, say
 from bench.measure import Failed, contender, daemon, stages
+from bench.models import judging
 
 PARTITIONS = 4
 SLOW = 4  # the script reads one part in so many of the backlog: all of it would take minutes
-PARTS = ("a", "b", "c", "d", "e", "stages", "latency")
+PARTS = ("a", "b", "c", "d", "e", "stages", "latency", "models")
 DESCRIPTION = """Measure Detector side by side with what a user would run instead, on a real Kafka and Redis that are
 started for it (Java and Maven are needed). All read the same events, in turns, each on one core of its own; the
 services have another. Progress goes to standard error, the report to standard output. Takes about five minutes."""
 EPILOG = """parts: a = consume and decode alone; b = a script with River, and Redis for each event (it reads a quarter
 of the backlog: all of it would take minutes); c = Quix Streams; d = Bytewax; e = the daemon; stages = its two stages
-apart; latency = from an event to its signal. Aims are printed beside the results and never fail the run."""
+apart; latency = from an event to its signal; models = all series of a profile in one pass, beside River objects, how
+that grows, and what a series weighs (needs no Kafka). Aims are printed beside the results and never fail the run."""
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -53,18 +55,28 @@ def options(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Run what was asked for. Returns 1 if something was not measured to its end, 2 without Java or Maven."""
     chosen = options(arguments)
+    results = report.Results(events=chosen.events, jobs=chosen.jobs)
+    if "models" in chosen.parts:
+        say("judging series")
+        results.judging = judging(*((5, 10) if chosen.quick else ()))
+    if chosen.parts == ["models"]:
+        results.machine = described(None, None)
+        return _print(results, chosen.json)
     missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
     if missing:
         say(f"a real Kafka is needed, and for that {' and '.join(missing)}, which this machine does not have")
         return 2
-    results = report.Results(events=chosen.events, jobs=chosen.jobs)
     python = os.environ.get("BENCH_PYTHON")
     with tempfile.TemporaryDirectory(prefix="detector-bench-") as directory, pinned(0):
         say("starting Kafka and Redis")
         with Machine(Path(directory)) as machine:
             results.machine = described(machine, python)
             failed = _Parts(machine, chosen, python, results).run()
-    sys.stdout.write(msgspec.json.encode(results).decode() if chosen.json else report.text(results))
+    return _print(results, chosen.json, failed)
+
+
+def _print(results: report.Results, as_json: bool, failed: bool = False) -> int:
+    sys.stdout.write(msgspec.json.encode(results).decode() if as_json else report.text(results))
     sys.stdout.write("\n")
     return 1 if failed else 0
 
@@ -82,7 +94,7 @@ class _Parts:
     def run(self) -> bool:
         """Run them. Returns whether one failed."""
         chosen, topic = self._chosen, "bench-in"
-        if set(chosen.parts) - {"latency"}:
+        if set(chosen.parts) - {"latency", "models"}:
             say(f"filling a topic with {chosen.events:,} events of {chosen.jobs} jobs")
             self._machine.topic(topic, PARTITIONS, messages(chosen.events, chosen.jobs, time.time()))
             contender(self._machine, "a", sys.executable, topic, chosen.events, 0)  # Kafka is slow at first

@@ -170,24 +170,29 @@ def tail(log: Path) -> str:
     return log.read_text(errors="replace")[-2000:]
 
 
-def described(machine: Machine, python: str | None) -> dict[str, str]:
-    """The machine and the versions, for whoever reads the figures."""
+def described(machine: Machine | None, python: str | None) -> dict[str, str]:
+    """The machine and the versions, for whoever reads the figures; without services, those of no service."""
     jars = [
         jar.stem
         for jar in Path(os.environ.get("DETECTOR_CACHE") or Path.home() / ".cache" / "detector").glob(
             "kafka/libs/kafka-clients-*.jar"
         )
     ]
-    return {
-        "cores": f"{os.cpu_count()}, "
-        + ("services on one, who is measured on another" if len(CPUS) > 1 else "shared by all"),
+    plain = {
         "processor": _processor(),
         "load": f"{os.getloadavg()[0]:.1f} before the run",
         "python": platform.python_version(),
+        "detector's": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+    }
+    if machine is None:
+        return plain
+    return {
+        "cores": f"{os.cpu_count()}, "
+        + ("services on one, who is measured on another" if len(CPUS) > 1 else "shared by all"),
+        **plain,
         "kafka": jars[0].removeprefix("kafka-clients-") if jars else "?",
         "redis": str(machine.redis().info("server").get("redis_version")),
         "librdkafka": libversion()[0],
-        "detector's": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
         "contenders'": _contender_versions(python),
     }
 

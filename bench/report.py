@@ -17,6 +17,9 @@ NAMES: Final = {
 }
 AIMS: Final = {"a": 0.4, "b": 15.0, "c": 1.0, "d": 1.0}
 LATENCY_AIM: Final = 0.2
+PASS_LIMIT, PASS_AIM = 60e-6, 25e-6  # seconds for a profile in the array pass
+TIMES_LIMIT, TIMES_AIM = 50, 100  # as fast as River objects
+BYTES_LIMITS: Final = {"daily, no season": 48, "hourly, every season": 160}
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -48,6 +51,31 @@ class Latency(msgspec.Struct, frozen=True):
     missing: int = 0
 
 
+class Grown(msgspec.Struct, frozen=True):
+    """Seconds for one profile of so many columns, with so many entities in the batch; `what` is `kernel` or `step`."""
+
+    what: str
+    columns: int
+    entities: int
+    seconds: float
+
+
+class Judging(msgspec.Struct, frozen=True):
+    """Seconds for one profile of so many series, in rounds that took turns: in the array pass, a call for each entity
+    of the batch (`apart`, as the daemon does) or one for all (`together`); and as River objects, of as many signals
+    (`objects`) or the least (`lean`). `bytes` are of a series.
+    """
+
+    series: int
+    entities: int
+    apart: list[float]
+    together: list[float]
+    objects: list[float]
+    lean: list[float]
+    grown: list[Grown]
+    bytes: dict[str, float]
+
+
 class Results(msgspec.Struct):
     """All that was measured. `states` are the sizes of the states in Redis, by kind of entity."""
 
@@ -58,6 +86,7 @@ class Results(msgspec.Struct):
     absent: dict[str, str] = {}
     latency: Latency | None = None
     states: dict[str, list[int]] = {}
+    judging: Judging | None = None
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -75,7 +104,14 @@ def ratios(runs: Iterable[Run], over: str, under: str, per_cpu: bool = False) ->
 
 def text(results: Results) -> str:
     """The whole report."""
-    parts = [_speed(results), _ratios(results), _latency(results.latency), _states(results.states), _machine(results)]
+    parts = [
+        _speed(results),
+        _ratios(results),
+        _latency(results.latency),
+        _states(results.states),
+        *_judging(results.judging),
+        _machine(results),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -140,6 +176,51 @@ def _states(states: Mapping[str, Sequence[int]]) -> str:
         (kind, f"{len(sizes):,}", f"{fmean(sizes):,.0f}", f"{max(sizes):,}") for kind, sizes in states.items() if sizes
     ]
     return "\n".join(_table(("State in Redis, bytes", "entities", "mean", "most"), rows)) if rows else ""
+
+
+def _judging(judging: Judging | None) -> list[str]:
+    if judging is None:
+        return []
+    apart = median(judging.apart)
+    ways = (
+        ("array pass, a call for each entity", judging.apart),
+        ("array pass, one call for all", judging.together),
+        ("River objects, seven signals", judging.objects),
+        ("River objects, three signals", judging.lean),
+    )
+    rows = [
+        (name, f"{median(taken) * 1e6:,.0f}", f"{min(taken) * 1e6:,.0f}", f"{max(taken) * 1e6:,.0f}")
+        for name, taken in ways
+    ]
+    title = f"Judging {judging.series} series of a profile, {judging.entities} entities in a batch, processor time"
+    times = median(river / own for river, own in zip(judging.objects, judging.apart, strict=True))
+    lean = median(river / own for river, own in zip(judging.lean, judging.apart, strict=True))
+    limits = (
+        f"limit {PASS_LIMIT * 1e6:.0f} us, aim {PASS_AIM * 1e6:.0f}: {_kept(apart < PASS_LIMIT, apart < PASS_AIM)}\n"
+        f"{times:.0f} times as fast as River objects of seven signals, {lean:.0f} times as those of three\n"
+        f"limit {TIMES_LIMIT} times (seven signals), aim {TIMES_AIM}:"
+        f" {_kept(times >= TIMES_LIMIT, times >= TIMES_AIM)}"
+    )
+    speed = "\n".join([title, "", *_table(("", "us a profile", "least", "most"), rows), limits])
+    return [speed, _growth(judging.grown), _bytes(judging.bytes)]
+
+
+def _kept(limit: bool, aim: bool) -> str:
+    return "both reached" if aim else "the limit reached, the aim not" if limit else "not reached"
+
+
+def _growth(grown: Iterable[Grown]) -> str:
+    rows = [(f"{one.what:<7}", f"{one.columns:,}", f"{one.entities:,}", f"{one.seconds * 1e6:,.1f}") for one in grown]
+    return "\n".join(_table(("How it grows", "columns", "entities", "us a profile"), rows))
+
+
+def _bytes(sizes: Mapping[str, float]) -> str:
+    rows = []
+    for name, size in sizes.items():
+        limit = BYTES_LIMITS.get(name)
+        reached = "" if limit is None else f"limit {limit}: {'reached' if size <= limit else 'not reached'}"
+        rows.append((name, f"{size:,.0f}", reached))
+    return "\n".join(_table(("State, bytes a series", "", ""), rows))
 
 
 def _machine(results: Results) -> str:

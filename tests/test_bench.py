@@ -1,13 +1,16 @@
 """What the benchmark says of its figures, and that its events are what it says; not the speed itself."""
 
+from collections.abc import Callable
 from itertools import pairwise
+from random import Random
 from statistics import fmean
 
 import pytest
 
-from bench.__main__ import PARTS, options
+from bench.__main__ import PARTS, main, options
 from bench.company import messages
-from bench.report import Latency, Results, Run, percentile, ratios, text
+from bench.models import Lean, Objects, judging
+from bench.report import Grown, Judging, Latency, Results, Run, percentile, ratios, text
 from detector.codecs import Decoder
 from detector.core.events import Record, RunEvent
 
@@ -82,3 +85,53 @@ def test_quick_is_small_and_unknown_parts_are_refused(capsys: pytest.CaptureFixt
         options(["--only", "a,zz"])
 
     assert "there is no part zz" in capsys.readouterr().err
+
+
+def test_the_part_of_the_models_runs_without_services_and_prints_what_it_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    measured = judging(rounds=2, most=1)
+
+    assert main(["--only", "models", "--quick"]) == 0
+    printed = capsys.readouterr().out
+    assert "Judging 600 series of a profile" in printed
+    assert all(f"\n{what}  " in printed for what in ("kernel", "step", "in memory", "daily, no season"))
+    assert [(one.what, one.columns, one.entities) for one in measured.grown] == [
+        ("kernel", 1, 1),
+        ("kernel", 10, 1),
+        ("step", 1, 1),
+        ("step", 10, 1),
+    ]
+    assert min(len(measured.apart), len(measured.together), len(measured.objects), len(measured.lean)) == 2
+    assert measured.bytes["daily, no season"] < measured.bytes["hourly, every season"] < measured.bytes["in memory"]
+
+
+@pytest.mark.parametrize(
+    ("own", "river", "speed", "times"),
+    [
+        (20e-6, 2_200e-6, "aim 25: both reached", "aim 100: both reached"),
+        (50e-6, 2_500e-6, "aim 25: the limit reached, the aim not", "aim 100: the limit reached, the aim not"),
+        (90e-6, 2_500e-6, "aim 25: not reached", "aim 100: not reached"),
+    ],
+)
+def test_what_judging_costs_is_held_against_its_limits(own: float, river: float, speed: str, times: str) -> None:
+    taken = [own] * 3
+    found = Judging(600, 64, taken, taken, [river] * 3, taken, [Grown("step", 10, 1, 5e-4)], {"daily, no season": 50.0})
+    lines = text(Results(judging=found)).splitlines()
+
+    assert f"limit 60 us, {speed}" in lines
+    assert f"limit 50 times (seven signals), {times}" in lines
+    assert ["step", "10", "1", "500.0"] in [line.split() for line in lines]
+    assert any(line.startswith("daily, no season") and line.endswith("limit 48: not reached") for line in lines)
+
+
+@pytest.mark.parametrize("made", [Lean, Objects])
+def test_what_it_is_compared_with_scores_a_fault_and_finds_a_drift(made: Callable[[], Lean]) -> None:
+    random, one, other = Random(3), made(), made()
+    usual = [100 * random.lognormvariate(0, 0.05) for _ in range(100)]
+    scores = [one.judge(x)[0] for x in usual]
+    drifts = [other.judge(x)[1] for x in usual]
+
+    assert one.judge(1_000.0)[0] > 0.999 > max(scores[20:])
+    assert not any(drifts[50:])
+    assert any(other.judge(150.0)[1] for _ in range(30))

@@ -152,13 +152,12 @@ def _observed(
     of, order = np.repeat(np.arange(len(series)), sizes), np.repeat([one.order for one in series], sizes)
     columns, values = np.concatenate([s.columns for s in series]), np.concatenate([s.values for s in series])
     chosen = np.lexsort((of, columns, order))[:MAX_WATCHED]
+    whole, statistics, suffix = len(names), [one.statistic for one in series], _named("", grain)
+    endings = [*(f"({name}){suffix}" for name in names), suffix]
     found = zip(chosen.tolist(), of[chosen].tolist(), columns[chosen].tolist(), strict=True)
-    whole, watched = len(names), {}
-    for place, one, column in found:
-        statistic = series[one].statistic
-        metric = _named(statistic if column == whole else f"{statistic}({names[column]})", grain)
-        if _watched(turn, metric):
-            watched[metric] = place
+    watched = {f"{statistics[one]}{endings[column]}": place for place, one, column in found}
+    if turn.settings.metrics is not None:
+        watched = {metric: place for metric, place in watched.items() if _watched(turn, metric)}
     judged = observe(turn, list(watched), values[list(watched.values())], run_id)
     flagged = []
     for metric, finding in judged.findings.items():

@@ -136,9 +136,9 @@ def _watched(turn: Turn, metrics: list[str], values: Array) -> tuple[list[str], 
     if not finite.all():
         metrics, values = list(compress(metrics, finite.tolist())), values[finite]
     if room < len(metrics):
-        known = [metric in table for metric in metrics]
-        if known.count(False) > room:
-            kept = np.array(known) | (np.cumsum(~np.array(known)) <= room)
+        new = np.array(table.unknown(metrics), np.bool_)
+        if new.sum() > room:
+            kept = ~new | (np.cumsum(new) <= room)
             metrics, values = list(compress(metrics, kept.tolist())), values[kept]
     return metrics, values
 

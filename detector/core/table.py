@@ -66,12 +66,20 @@ class SeriesTable:
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
+    def unknown(self, names: Sequence[str]) -> list[bool]:
+        """Whether each of these has no series here."""
+        rows, models = self._rows, self._models
+        return [name not in rows and name not in models for name in names]
+
     def judge(self, names: Sequence[str], at: float, values: Array, parameters: Array, out: Array) -> Array:
         """Judge, then learn, one finite value of each of these series by the baseline, in one pass. A name comes once.
 
         `out` is len(names) x `kernel.WIDTH` and takes the readings. Returns how many values each had seen before.
         """
-        rows = np.array([self._row(name) for name in names], np.intp)
+        found = list(map(self._rows.get, names))
+        if None in found:
+            found = list(map(self._row, names))
+        rows = np.array(found, np.intp)
         seen: Array = self._heads["seen"][rows]
         kernel.judge_many(self._heads, self._seasons, rows, at, values, parameters, out)
         return seen
