@@ -78,7 +78,12 @@ def told(name: str) -> list[tuple[str, str, str]]:
     table = re.search(rf"<!-- fields: {name} -->\n\|.*\n\|-.*\n((?:\|.*\n)+)", PAGE)
     assert table, f"the page has no table of {name}"
     rows = [[cell.strip() for cell in line.split("|")] for line in table.group(1).splitlines()]
-    return [(field, ordered(kind.split(", ")), optional) for _, field, kind, optional, _, _ in rows]
+    return [(field, sorted_kind(kind), optional) for _, field, kind, optional, _, _ in rows]
+
+
+def sorted_kind(kind: str) -> str:
+    listed = "list of " if kind.startswith("list of ") else ""
+    return listed + ordered(kind.removeprefix(listed).split(", "))
 
 
 def events() -> list[tuple[str, type[msgspec.Struct], bytes]]:

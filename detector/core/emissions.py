@@ -9,6 +9,7 @@ from detector.core.breaker import Breaker, Mode, State
 from detector.core.schemas import Change, Compatibility
 
 Phase = Literal["started", "updated", "ended"]
+Season = Literal["weekday", "hour", "turn_of_month"]
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
@@ -32,7 +33,9 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something is wrong with an entity, with all that a person needs to judge it.
 
     `check` names what was looked at. `observed`, `expected`, `lower` and `upper` are in `unit`. `score` is in [0, 1].
-    `episode` is the id of the event that started it; `since` and `count` speak of the episode so far.
+    `episode` is the id of the event that started it; `since` and `count` speak of the episode so far. `cause` is what
+    the model found; `seasons` are those that moved what was expected. While `warming_up`, so little was seen that only
+    what is absurd is told.
     """
 
     phase: Phase
@@ -51,12 +54,16 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unit: str | None = None
     score: float | None = None
     direction: Literal["low", "high"] | None = None
+    cause: str | None = None
+    seasons: list[Season] = []
     samples: int | None = None
+    warming_up: bool = False
     last_values: list[float] | None = None
     nominal_time: float | None = None
     previous_good_run: str | None = None
     previous_good_version: str | None = None
     code_version: str | None = None
+    previous_code_version: str | None = None
     error: str | None = None
     downstream: list[str] = []
     contributors: list[Contributor] = []

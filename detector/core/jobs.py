@@ -153,7 +153,7 @@ def _judge_run(turn: Turn, run: Run) -> None:
 
 def _failed(turn: Turn, run: Run, check: str, severity: int) -> str:
     error = f": {run.error}" if run.error else ""
-    turn.find(check, severity, f"run {run.id} {check}{error}", run.id, **_evidence(run))
+    turn.find(check, severity, f"run {run.id} {check}{error}", run.id, error=run.error)
     return f"run {run.id} {check}"
 
 
@@ -166,7 +166,7 @@ def _completed(turn: Turn, run: Run) -> str:
         turn.over("deadline", f"a run completed at {moment(run.ended or turn.at)}", run.id)
     reason = _judge_metrics(turn, run)
     if run.severity == INFO:
-        runs.good = Good(run.id, run.ended or turn.at, run.version)
+        runs.good = Good(run.id, run.ended or turn.at, run.version, run.code_version)
     return reason
 
 
@@ -209,10 +209,6 @@ def _judge_window(turn: Turn, run: Run, seen: RunObserved) -> None:
     _fold(turn, window, seen, False)
     severity = max([INFO, *judge(turn, _watched(turn, window), run.id).values()])
     turn.outcome(hash_of(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}", turn.at)
-
-
-def _evidence(run: Run) -> dict[str, object]:
-    return {"error": run.error, "nominal_time": run.nominal_time, "code_version": run.code_version}
 
 
 # ---------------------------------------------------------------- time
@@ -313,7 +309,7 @@ def _hangs(turn: Turn, run: Run) -> None:
         upper=longest,
         unit="seconds",
         direction="high",
-        **_evidence(run),
+        error=run.error,
     )
 
 

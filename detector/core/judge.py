@@ -8,27 +8,30 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from detector.core import sentences
 from detector.core.models import Model, kernel
 from detector.core.models.baseline import Baseline, read
 from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
 from detector.core.rules import DAY
-from detector.core.text import number, rounded
+from detector.core.text import rounded
 from detector.core.turn import CRITICAL, WARNING, Turn
 
 SEVERE = 2 / 3
 QUARTER = 91 * DAY
 PASSES = 2  # over the series of a load: what it moved, and its columns; each may use half of the budget
 LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
-ALERT, Z = 1, 6  # where these are in what `kernel` says of a value
+ALERT, LOWER, UPPER, Z = 1, 2, 4, 6  # where these are in what `kernel` says of a value
 MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
+DRIFT, ONLY_ZEROS, NEW_NORMAL = (kernel.CAUSES[n] for n in (kernel.DRIFT, kernel.ONLY_ZEROS, kernel.NEW_NORMAL))
 UNITS = {"duration": "seconds", "bytes": "bytes", "bytes_in": "bytes", "bytes_out": "bytes"}
 
 
 class Finding(NamedTuple):
     """What is unusual about one value: it and its bounds in the unit of the metric; `score` is in [0, 1].
 
-    `chance` is that of a value of a healthy series to look so unusual, 0 where the model cannot tell.
+    `chance` is that of a value of a healthy series to look so unusual, 0 where the model cannot tell. `season` are the
+    bits of the reading, and `at` is the time of the value, in seconds since 1970.
     """
 
     metric: str
@@ -42,17 +45,25 @@ class Finding(NamedTuple):
     cause: str
     samples: int
     chance: float = 0.0
+    season: int = 0
+    at: float = 0.0
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether so few values were seen that only what is absurd is told."""
+        return self.samples < kernel.WARM
 
 
 class Judged(NamedTuple):
     """What one pass over many series found, by metric; `z` is how far off each of `metrics` is, in usual deviations.
 
-    A z is 0 where these are not known yet.
+    A z is 0 where these are not known yet. `side` is -1 below the band, 1 above it, and 0 within.
     """
 
     findings: dict[str, Finding]
     metrics: list[str]
     z: Array
+    side: Array
 
 
 def unit_of(metric: str) -> str | None:
@@ -71,28 +82,32 @@ def judge(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[s
     judged = observe(turn, list(kept), np.array(list(kept.values()), np.float64), run_id)
     for finding in judged.findings.values():
         _tell(turn, finding, run_id)
-    for metric in judged.metrics:
-        turn.entity.series.keep(metric, values[metric])
+    for metric, side in zip(judged.metrics, judged.side.tolist(), strict=True):
+        turn.entity.series.keep(metric, values[metric], side, turn.at)
     return {metric: finding.severity for metric, finding in judged.findings.items()}
 
 
 def _tell(turn: Turn, finding: Finding, run_id: str | None) -> None:
-    metric, value, unit = finding.metric, finding.observed, unit_of(finding.metric)
-    lower = number(finding.lower, None if unit == "rows" else unit)
+    metric, unit, series = finding.metric, unit_of(finding.metric), turn.entity.series
+    last = [*series.last.get(metric, ()), finding.observed]
     turn.find(
         metric,
         finding.severity,
-        f"{metric.replace('_', ' ')}: {number(value, unit)}, {_expected(finding, lower, number(finding.upper, unit))}",
+        sentences.of_value(finding, last, unit),
         run_id,
-        observed=rounded(value),
+        sentences.since_when(finding, series.outside.get(metric, (0, 0))),
+        observed=rounded(finding.observed),
         expected=rounded(finding.expected),
         lower=rounded(finding.lower),
         upper=rounded(finding.upper),
         unit=unit,
         score=rounded(finding.score),
         direction=finding.direction,
+        cause=finding.cause or None,
+        seasons=sentences.seasons(finding.season),
         samples=finding.samples,
-        last_values=[float(f"{x:.6g}") for x in turn.entity.series.last.get(metric, ())],
+        warming_up=finding.warming_up,
+        last_values=[float(f"{x:.6g}") for x in last[:-1]],
     )
 
 
@@ -118,14 +133,17 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
         samples[place] = model.samples
         alone[place] = model.judge_one(turn.at, float(values[place]))
         out[place, ALERT], out[place, Z] = alone[place].alert, alone[place].z
+        out[place, LOWER], out[place, UPPER] = alone[place].lower, alone[place].upper
     findings: dict[str, Finding] = {}
     for place in _worth_telling(out, metrics, episodes):
         metric, value, reading = metrics[place], float(values[place]), alone.get(place) or read(out[place].tolist())
         if reading.alert:
-            findings[metric] = _finding(metric, value, reading, int(samples[place]))
+            last = [*table.last.get(metric, ()), value]
+            findings[metric] = _finding(metric, value, reading, int(samples[place]), last, turn.at)
         else:
-            turn.over(metric, _why_over(metric, value, reading), run_id)
-    return Judged(_within_budget(findings, len(metrics), allowance, episodes), metrics, out[:, Z])
+            _over(turn, metric, value, reading, int(samples[place]), run_id)
+    side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
+    return Judged(_within_budget(findings, len(metrics), allowance, episodes), metrics, out[:, Z], side)
 
 
 def _watched(turn: Turn, metrics: list[str], values: Array) -> tuple[list[str], Array]:
@@ -180,20 +198,22 @@ def model_of(turn: Turn, metric: str) -> Model:
     return turn.entity.series.model(metric, turn.settings.model)
 
 
-def _finding(metric: str, value: float, reading: Reading, samples: int) -> Finding:
+def _finding(metric: str, value: float, reading: Reading, samples: int, last: list[float], at: float) -> Finding:
     vanished = value == 0 < reading.lower
     return Finding(
         metric=metric,
         severity=CRITICAL if reading.score > SEVERE or vanished else WARNING,
         observed=value,
-        expected=reading.expected,
+        expected=math.nan if reading.cause == ONLY_ZEROS else reading.expected,
         lower=reading.lower,
         upper=reading.upper,
         score=reading.score,
-        direction="low" if value < reading.expected else "high",
+        direction=_direction(value, reading, last),
         cause=reading.cause,
         samples=samples,
         chance=reading.chance,
+        season=reading.season,
+        at=at,
     )
 
 
@@ -218,20 +238,29 @@ def _allowance(turn: Turn, metrics: list[str]) -> float:
     return turn.settings.budget * gap / QUARTER / PASSES if gap > 0 else math.inf
 
 
-def _expected(finding: Finding, lower: str, upper: str) -> str:
-    """What was expected, and on what ground: a value within its band is told for what it is part of.
-
-    A model that knows no band (River's) says only what is about usual.
+def _direction(value: float, reading: Reading, last: list[float]) -> Literal["low", "high"]:
+    """On which side of what is usual. What is expected follows a slow drift, and may have come to its other side: the
+    last values tell. Too many zeros are too little of what else there is.
     """
-    seen = f"({finding.samples} runs seen)"
-    if math.isinf(finding.lower) and math.isinf(finding.upper):
-        return f"{finding.cause}; usual is about {number(finding.expected, UNITS.get(finding.metric))} {seen}"
-    if finding.lower <= finding.observed <= finding.upper and finding.cause:
-        return f"{finding.cause}; one value alone may be {lower} to {upper} {seen}"
-    return f"expected {lower} to {upper} {seen}"
+    if reading.cause == DRIFT:
+        begin, end = sentences.trend(last, reading.season)
+        if begin != end:
+            return "low" if end < begin else "high"
+    return "low" if value < reading.expected or reading.cause == ONLY_ZEROS else "high"
 
 
-def _why_over(metric: str, value: float, reading: Reading) -> str:
-    if reading.cause == "new normal":
-        return f"{number(value, unit_of(metric))} is the new normal"
-    return "back to normal"
+def _over(turn: Turn, metric: str, value: float, reading: Reading, samples: int, run_id: str | None) -> None:
+    unit, episode = unit_of(metric), turn.entity.judgement.episodes[metric]
+    told_of = episode.cause if episode.count == 1 else ""
+    turn.over(
+        metric,
+        sentences.back(value, reading.expected, unit, told_of, reading.cause == NEW_NORMAL),
+        run_id,
+        observed=rounded(value),
+        expected=rounded(reading.expected),
+        lower=rounded(reading.lower),
+        upper=rounded(reading.upper),
+        unit=unit,
+        cause=reading.cause or None,
+        samples=samples,
+    )

@@ -23,13 +23,17 @@ NEVER = float("inf")
 
 
 class Episode(msgspec.Struct, array_like=True):
-    """An anomaly that goes on: one check of one entity, from its first finding until it is over."""
+    """An anomaly that goes on: one check of one entity, from its first finding until it is over.
+
+    `cause` is what the model found last, where it was one that judged.
+    """
 
     id: str
     since: float
     severity: int
     count: int = 1
     run_id: str | None = None
+    cause: str = ""
 
 
 class Measured(msgspec.Struct, array_like=True):
@@ -92,6 +96,7 @@ class Good(msgspec.Struct, array_like=True):
     run_id: str
     at: float
     version: str | None = None
+    code_version: str | None = None
 
 
 class Runs(msgspec.Struct, array_like=True):

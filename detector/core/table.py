@@ -16,6 +16,7 @@ import numpy as np
 from detector.core.models import Model, kernel, records
 from detector.core.models.baseline import Baseline
 from detector.core.models.kernel import Array
+from detector.core.text import LAST
 
 KEEP_LAST = 8
 _BASELINE = Baseline()
@@ -33,15 +34,17 @@ class Stored(msgspec.Struct, array_like=True):
     rows: bytes
     models: dict[str, bytes]
     last: dict[str, list[float]]
+    outside: dict[str, tuple[int, int]] = {}
 
 
 class SeriesTable:
     """The names of the series of an entity, and what is learned of each. `len` counts, and `in` knows, all of them.
 
-    `last` are the last values of the series that are told by themselves, and not as columns of a load.
+    `last` are the last values of the series that are told by themselves, and not as columns of a load; `outside` is when
+    such a value last lay below and above its band, in whole seconds since 1970 (0: never), for those where one did.
     """
 
-    __slots__ = ("_heads", "_models", "_rows", "_seasons", "_used", "last")
+    __slots__ = ("_heads", "_models", "_rows", "_seasons", "_used", "last", "outside")
 
     def __init__(self) -> None:
         """Without any series."""
@@ -50,6 +53,7 @@ class SeriesTable:
         self._heads, self._seasons = kernel.blank(0)
         self._used = 0  # rows that are taken, those included whose series went over to a model
         self.last: dict[str, list[float]] = {}
+        self.outside: dict[str, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._models)
@@ -110,8 +114,15 @@ class SeriesTable:
             self._models[name] = model
         return model
 
-    def keep(self, name: str, value: float) -> None:
-        """Take a value among the last ones of its series."""
+    def keep(self, name: str, value: float, side: int, at: float) -> None:
+        """Take a value of the time `at` among the last ones of its series. `side` is -1 below its band, 1 above it.
+
+        Events come in any order: the latest that was outside counts.
+        """
+        if side:
+            below, above = self.outside.get(name, (0, 0))
+            told = int(min(max(at, 0.0), LAST))
+            self.outside[name] = (max(below, told), above) if side < 0 else (below, max(above, told))
         self.last[name] = [*self.last.get(name, ())[1 - KEEP_LAST :], value]
 
     def _row(self, name: str) -> int:
@@ -140,6 +151,7 @@ class SeriesTable:
             records.pack(self._heads[rows], self._seasons[rows]),
             {name: model if isinstance(model, bytes) else model.snapshot() for name, model in self._models.items()},
             self.last,
+            self.outside,
         )
 
     @classmethod
@@ -153,5 +165,5 @@ class SeriesTable:
         table._rows = {name: row for row, name in enumerate(names)}
         table._heads, table._seasons = records.unpack(stored.rows, len(names))
         table._used = len(names)
-        table._models, table.last = dict(stored.models), stored.last
+        table._models, table.last, table.outside = dict(stored.models), stored.last, stored.outside
         return table

@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999: a producer may tell any number
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+WEEKDAYS_IN_FULL = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS_IN_FULL = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 
 
 def number(value: float, unit: str | None) -> str:
@@ -25,16 +30,21 @@ def _bytes(value: float) -> str:
     for factor, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if value >= factor:
             return f"{value / factor:,.3g} {name}"
-    return f"{value:,.0f} B"
+    return f"{value:,.0f} B" if value == int(value) else f"{value:,.3g} B"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two largest units: `2 d 3 h`, `1 h 5 min`, `4 min 10 s`, `0.3 s`."""
+    """Seconds in the two largest units: `2 d 3 h`, `1 h 5 min`, `4 min 10 s`, `0.3 s`, `20 ms`."""
     if not math.isfinite(seconds):
         return "any time"
+    if 0 < seconds < 0.1:
+        return f"{1e3 * seconds:.2g} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     seconds = round(min(seconds, 1e15))
+    for size, finer in ((DAY, HOUR), (HOUR, MINUTE)):
+        if seconds >= size:
+            seconds = round(seconds / finer) * finer
     parts: list[tuple[int, str]] = []
     for size, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1.0, "s")):
         count = int(seconds // size)
@@ -46,9 +56,20 @@ def duration(seconds: float) -> str:
 
 def moment(at: float) -> str:
     """A time: `Tue 24 Nov 03:00 UTC`, with seconds where there are any."""
-    when = datetime.fromtimestamp(min(max(at, FIRST), LAST) if at == at else 0.0, UTC)
+    when = _civil(at)
     clock = f"{when:%H:%M:%S}" if when.second else f"{when:%H:%M}"
     return f"{WEEKDAYS[when.weekday()]} {when.day} {MONTHS[when.month - 1]} {clock} UTC"
+
+
+def day(at: float, now: float) -> str:
+    """A day in UTC: `3 September`, with the year where it is not that of `now`."""
+    when = _civil(at)
+    year = "" if when.year == _civil(now).year else f" {when.year}"
+    return f"{when.day} {MONTHS_IN_FULL[when.month - 1]}{year}"
+
+
+def _civil(at: float) -> datetime:
+    return datetime.fromtimestamp(min(max(at, FIRST), LAST) if at == at else 0.0, UTC)
 
 
 def rounded(value: float | None) -> float | None:

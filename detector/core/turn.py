@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from detector.core import breaker as breakers
+from detector.core import sentences
 from detector.core.breaker import Breaker, Outcome, State, Verdict
 from detector.core.emissions import (
     SEVERITIES,
@@ -17,8 +18,8 @@ from detector.core.emissions import (
     emission_id,
 )
 from detector.core.rules import Rules, Settings
-from detector.core.state import Entity, Episode
-from detector.core.text import duration, moment
+from detector.core.state import Entity, Episode, Run
+from detector.core.text import moment
 
 CRITICAL, WARNING, INFO = 2, 1, 0
 KEEP_OUTCOMES = 8
@@ -69,34 +70,53 @@ class Turn(msgspec.Struct):
 
     # ------------------------------------------------------------ episodes
 
-    def find(self, check: str, severity: int, summary: str, run_id: str | None = None, **evidence: Any) -> None:
-        """Something is wrong: begin an episode of this check, or go on with the open one."""
+    def find(
+        self, check: str, severity: int, summary: str, run_id: str | None = None, note: str = "", **evidence: Any
+    ) -> None:
+        """Something is wrong: begin an episode of this check, or go on with the open one.
+
+        `note` is what to add where the episode begins, if there is room.
+        """
         if severity > self.worst[0]:
             self.worst = severity, summary
         episodes = self.entity.judgement.episodes
         episode = episodes.get(check)
         if episode is None:
             episode = episodes[check] = Episode(self.next_id(), self.at, severity, 1, run_id)
+            episode.cause = evidence.get("cause") or ""
             self.unpublished = True
-            self._anomaly("started", check, episode, severity, summary, run_id, evidence)
+            told = sentences.with_notes(summary, [note, *self._notes(run_id)])
+            self._anomaly("started", check, episode, severity, told, run_id, evidence)
             return
         episode.count += 1
         episode.severity = max(episode.severity, severity)
         episode.run_id = run_id
-        self._anomaly("updated", check, episode, severity, summary, run_id, evidence)
+        episode.cause = evidence.get("cause") or ""
+        told = sentences.goes_on(summary, episode.count, self.at - episode.since)
+        self._anomaly("updated", check, episode, severity, told, run_id, evidence)
 
-    def over(self, check: str, why: str, run_id: str | None = None) -> None:
+    def over(self, check: str, why: str, run_id: str | None = None, **evidence: Any) -> None:
         """End the open episode of this check, if there is one."""
         episode = self.entity.judgement.episodes.pop(check, None)
         if episode is not None:
             self.unpublished = True
-            lasted = duration(max(self.at - episode.since, 0.0))
-            self._anomaly("ended", check, episode, INFO, f"{check}: {why}, after {lasted}", run_id, {})
+            told = sentences.over(check, why, episode.count, self.at - episode.since)
+            self._anomaly("ended", check, episode, INFO, told, run_id, evidence)
+
+    def _run(self, run_id: str | None) -> Run | None:
+        runs = self.entity.runs
+        return None if run_id is None else runs.open.get(run_id) or runs.closed.get(run_id)
+
+    def _notes(self, run_id: str | None) -> list[str]:
+        """What a person wants to know next: whether the code changed, and who gets what went wrong."""
+        good, run = self.entity.runs.good, self._run(run_id)
+        changed = sentences.code_changed(good.code_version, run.code_version) if good and run else ""
+        return [changed, sentences.who_is_next(self.entity.key, sorted(self.entity.runs.neighbours))]
 
     def _anomaly(
         self, phase: Any, check: str, episode: Episode, severity: int, summary: str, run_id: str | None, evidence: Any
     ) -> None:
-        good = self.entity.runs.good
+        good, run = self.entity.runs.good, self._run(run_id)
         data = Anomaly(
             phase=phase,
             episode=episode.id,
@@ -109,6 +129,9 @@ class Turn(msgspec.Struct):
             run_id=run_id,
             previous_good_run=good.run_id if good else None,
             previous_good_version=good.version if good else None,
+            nominal_time=run.nominal_time if run else None,
+            code_version=run.code_version if run else None,
+            previous_code_version=good.code_version if good else None,
             downstream=sorted(self.entity.runs.neighbours),
             **evidence,
         )

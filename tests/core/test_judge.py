@@ -1,5 +1,6 @@
 """How one value is judged: scored, then learned; held back when it is strange; taken when it is the new normal."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -105,7 +106,10 @@ def test_a_new_normal_is_said_once_after_so_many_values_and_then_silent() -> Non
     said = series.see(*[1_000.0] * 10)
 
     assert found(said) == [("rows", "started"), ("rows", "updated"), ("rows", "ended")]
-    assert anomalies(said)[-1].summary == "rows: 1,000 rows is the new normal, after 2.0 s"
+    assert (
+        anomalies(said)[-1].summary
+        == "rows: 1,000 rows is the new normal, about 100 rows was usual before, after 2.0 s (seen 2 times)"
+    )
     assert found(series.see(100)) == [("rows", "started")]
 
 
@@ -235,7 +239,7 @@ def test_a_spike_is_told_and_over_with_the_next_value_and_the_band_is_what_it_wa
     assert phases(series.see(1_000_000)) == ["started"]
     assert series.band == pytest.approx(before, rel=0.002)
     assert phases(series.see(*noise(20, seed=2))) == ["ended"]
-    assert anomalies(series.said)[-1].summary == "rows: back to normal, after 1 d"
+    assert re.fullmatch(r"rows: back to normal with [\d,]+ rows, after 1 d", anomalies(series.said)[-1].summary)
 
 
 @pytest.mark.parametrize("level", [500.0, 5_000.0, 20_000.0, 1e6])
@@ -244,7 +248,7 @@ def test_a_shift_of_the_level_is_one_episode_and_then_what_is_normal(level: floa
     said = series.see(*noise(40, level, seed=3))
 
     assert phases(said) == ["started", "updated", "updated", "ended"]
-    assert anomalies(said)[-1].summary.endswith("rows is the new normal, after 3 d")
+    assert "rows is the new normal, about" in anomalies(said)[-1].summary
 
 
 def test_a_return_to_the_old_level_is_silent() -> None:
@@ -261,7 +265,7 @@ def test_a_slow_leak_is_found_though_no_value_alone_is_strange(rate: float) -> N
     first = anomalies(said)[0]
 
     assert first.phase == "started"
-    assert "drift; one value alone may be" in first.summary
+    assert first.cause == "drift"
     assert (first.direction, first.severity) == ("low" if rate < 1 else "high", "warning")
 
 
@@ -298,7 +302,7 @@ def test_a_value_that_stays_to_the_digit_is_told() -> None:
     series = grown()
     first = anomalies(series.see(*[10_007.0] * 8))[0]
 
-    assert "repeated value" in first.summary
+    assert first.cause == "repeated value"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), -1.0])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.core.text import duration, moment, number, rounded
-from tests.core.world import MONDAY
+from detector.core.text import day, duration, moment, number, rounded
+from tests.core.world import DAY, MONDAY
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from tests.core.world import MONDAY
         (1_200_000_000, "bytes", "1.2 GB"),
         (999, "bytes", "999 B"),
         (1_500, "bytes", "1.5 kB"),
+        (0.5, "bytes", "0.5 B"),
         (2e13, "bytes", "20 TB"),
         (250, "seconds", "4 min 10 s"),
         (-3, "rows", "-3 rows"),
@@ -38,6 +39,8 @@ def test_a_number_is_told_in_its_unit(value: float, unit: str | None, expected: 
     ("seconds", "expected"),
     [
         (0, "0.0 s"),
+        (0.02, "20 ms"),
+        (0.0004, "0.4 ms"),
         (0.34, "0.3 s"),
         (9.9, "9.9 s"),
         (10, "10 s"),
@@ -49,6 +52,9 @@ def test_a_number_is_told_in_its_unit(value: float, unit: str | None, expected: 
         (3_900, "1 h 5 min"),
         (183_600, "2 d 3 h"),
         (172_860, "2 d"),
+        (95_511, "1 d 3 h"),
+        (86_399, "1 d"),
+        (7_199, "2 h"),
         (math.inf, "any time"),
         (-5, "-5.0 s"),
     ],
@@ -99,3 +105,16 @@ def test_published_numbers_have_six_digits_and_what_is_no_number_is_none() -> No
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "expected"),
+    [
+        (MONDAY, MONDAY + 40 * DAY, "19 January"),
+        (MONDAY - 20 * DAY, MONDAY, "30 December 2025"),
+        (math.nan, MONDAY, "1 January 1970"),
+        (1e300, MONDAY, "31 December 9999"),
+    ],
+)
+def test_a_day_has_its_year_where_it_is_another_one(at: float, now: float, expected: str) -> None:
+    assert day(at, now) == expected
