@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from detector.core.models import kernel
-from detector.core.text import DAY, HOUR, WEEKDAYS_IN_FULL, day, duration, moment, number
+from detector.core.text import DAY, HOUR, MINUTE, WEEKDAYS_IN_FULL, day, duration, moment, number
 
 if TYPE_CHECKING:
     from detector.core.judge import Finding
@@ -21,6 +21,7 @@ FAR = 1e6  # times what is usual; more is no longer told
 RECENT = 7 * DAY
 SEASONS = {kernel.WEEKDAY: "weekday", kernel.HOUR: "hour", kernel.TURN: "turn_of_month"}
 DRIFTED = (kernel.CAUSES[kernel.DRIFT], kernel.CAUSES[kernel.NOISE])
+REPEATS = 3  # equal values in a row that a sentence speaks of
 WEEK = 7  # values of a daily series
 CLEAR = 0.05  # of a level: less is no way that it went
 DENSE = ("range", "season", "pattern", "quiet", "shape")
@@ -81,15 +82,28 @@ def _drift(told: _Value) -> str:
         return f"{told.observed}; the level has moved, {_band(told)}"
     if not told.is_inside:
         return _outlier(told)
-    falls = told.finding.direction == "low"
-    begin, end = trend(told.last, told.finding.season)
-    path = f", from about {number(begin, told.bare)} to {number(end, told.bare)} in the last {len(told.last)} runs"
-    is_clear = (end - begin) * (-1 if falls else 1) > CLEAR * abs(begin)
-    way = "down" if falls else "up"
-    return f"{told.observed}; drifting {way} for some time{path if is_clear else ''}, {_band(told)}"
+    if _same(told.last) >= REPEATS:
+        return _stays(told)
+    finding = told.finding
+    sign, way = (-1, "down") if finding.direction == "low" else (1, "up")
+    begin, end = trend(told.last, finding.season)
+    if sign * (end - begin) > CLEAR * abs(begin):
+        path = f"from about {number(begin, told.bare)} to {number(end, told.bare)} in the last {len(told.last)} runs"
+        return f"{told.observed}; drifting {way} for some time, {path}, {_band(told)}"
+    is_clear = sign * (finding.observed - finding.expected) > CLEAR * abs(finding.expected)
+    return f"{_how_much(told)}; drifting {f'{way} ' if is_clear else ''}for some time, {_band(told)}"
+
+
+def _stays(told: _Value) -> str:
+    """A value that repeats can be found for where it lies, too."""
+    return f"{_how_much(told)}, and the same for {_times(told.last)} run in a row, {_band(told)}"
 
 
 def _noise(told: _Value) -> str:
+    if not told.is_inside:
+        return _outlier(told)
+    if _same(told.last) >= REPEATS:
+        return _stays(told)
     least, most = number(min(told.last), told.bare), number(max(told.last), told.bare)
     spread = f"{least} to {most} in the last {len(told.last)} runs"
     return f"{told.observed}; varies more than it used to, {spread}, {_band(told)}"
@@ -222,9 +236,14 @@ def _seen(finding: "Finding") -> str:
     return f"{finding.samples:,} {what} seen{': still warming up' if finding.warming_up else ''}"
 
 
+def _same(last: Sequence[float]) -> int:
+    """How many of the last values are the same."""
+    return next((n for n, value in enumerate(reversed(last)) if value != last[-1]), len(last))
+
+
 def _times(last: Sequence[float]) -> str:
     """`the 4th`, as far back as the last values are kept."""
-    same = next((n for n, value in enumerate(reversed(last)) if value != last[-1]), len(last))
+    same = _same(last)
     return f"{'at least ' if same == len(last) else ''}the {_ordinal(same)}"
 
 
@@ -267,7 +286,7 @@ def since_when(finding: "Finding", outside: Sequence[int]) -> str:
     if before >= at:
         return ""
     if at - before < RECENT:
-        return f"last {side} the band on {moment(before)}"
+        return f"last {side} the band on {moment(before // MINUTE * MINUTE)}"
     return f"first {fall} {side} the band since {day(before, at)}"
 
 
@@ -310,14 +329,19 @@ def with_notes(sentence: str, notes: Iterable[str]) -> str:
 
 def goes_on(sentence: str, count: int, lasts: float) -> str:
     """What is said when an episode is seen again: the sentence, how often, and for how long."""
-    took = f" in {duration(lasts)}" if lasts >= 1 else ""
+    took = f" in {_lasting(lasts)}" if lasts >= 1 else ""
     return with_notes(sentence, [f"the {_ordinal(count)} time{took}"])
 
 
 def over(check: str, why: str, count: int, lasted: float) -> str:
     """What is said when an episode ends: why, after how long, and how often it was seen."""
-    after = f", after {duration(lasted)}" if lasted >= 1 else ""
+    after = f", after {_lasting(lasted)}" if lasted >= 1 else ""
     return f"{label(check)}: {why}{after}{f' (seen {count:,} times)' if count > 1 else ''}"
+
+
+def _lasting(seconds: float) -> str:
+    """How long an episode lasts: of what takes hours nobody counts the seconds."""
+    return duration(round(seconds / MINUTE) * MINUTE if seconds >= 10 * MINUTE else seconds)
 
 
 def back(value: float, expected: float, unit: str | None, told_of: str, is_new_normal: bool) -> str:
@@ -326,5 +350,5 @@ def back(value: float, expected: float, unit: str | None, told_of: str, is_new_n
     if is_new_normal:
         return f"{told} is the new normal, about {number(expected, unit)} was usual before"
     if told_of in DRIFTED:
-        return f"told once, and {told} is within what is expected by now"
+        return f"{told} is within what is expected by now (the change is told once)"
     return f"back to normal with {told}"
