@@ -3,19 +3,18 @@
 import math
 import re
 from collections.abc import Callable
-from functools import partial
 from random import Random
 from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.msgpack import decode, encode
 
 from detector.core import sentences
-from detector.core.emissions import Anomaly
+from detector.core.emissions import Anomaly, Emission
 from detector.core.judge import Finding, judge, unit_of
 from detector.core.models import dense, kernel
-from detector.core.models.baseline import Baseline
 from detector.core.rules import Rules, Settings
 from detector.core.sentences import LONGEST, NOT_KNOWN
 from detector.core.state import Entity, Series, dump, load
@@ -218,13 +217,12 @@ def test_every_cause_of_the_models_has_a_sentence_of_its_own() -> None:
     assert not any(f"; {cause};" in sentence for cause in causes for sentence in told)
 
 
-def watch(values: list[float], metric: str = "rows", step: float = DAY, **parameters: Any) -> list[Anomaly]:
-    """What the default model says of these values, in events."""
-    entity, said = Entity(TABLE), []  # type: ignore[var-annotated]
-    settings = Settings(model=partial(Baseline, **parameters))
+def watch(values: list[float], entity: Entity | None = None) -> list[Anomaly]:
+    """What the default model says of these values, one a day, in events."""
+    entity, said = entity or Entity(TABLE), list[Emission]()
     for number, value in enumerate(values, 1):
-        at = MONDAY + number * step
-        judge(Turn(entity, settings, Rules(), Place("t", 0, number, at), at, at, said), {metric: value}, f"r{number}")
+        at = MONDAY + number * DAY
+        judge(Turn(entity, Settings(), Rules(), Place("t", 0, number, at), at, at, said), {"rows": value}, f"r{number}")
     return anomalies(said)
 
 
@@ -399,10 +397,17 @@ def test_a_series_remembers_when_it_was_last_outside_through_its_bytes() -> None
 
 
 def test_a_state_of_an_earlier_release_does_not_claim_that_it_never_was_so() -> None:
-    entity = Entity(TABLE)
-    entity.series["rows"] = Series()
+    entity, at = Entity(TABLE), MONDAY + 60 * DAY
+    watch(rows(Random(1), 56), entity=entity)
+    series = load(dump(entity)).series["rows"]
+    assert (series.below, series.above) == (0, 0)
+    entity.series["rows"] = decode(encode([series.model, series.last]), type=Series)  # as it was written then
+    said: list[Emission] = []
+    judge(Turn(entity, Settings(), Rules(), Place("t", 0, 0, at), at, at, said), {"rows": 412.0}, "r")
+    (found,) = anomalies(said)
 
-    assert load(dump(entity)).series["rows"].below == NOT_KNOWN
+    assert found.summary.endswith("(56 runs seen)")
+    assert entity.series["rows"].below == at
 
 
 @pytest.mark.parametrize(
