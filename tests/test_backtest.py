@@ -117,7 +117,8 @@ def test_days_that_failed_and_were_aborted_are_found_in_the_job_and_in_its_paren
 
 def test_a_dbt_test_of_severity_warn_is_no_failure_and_one_of_severity_error_is() -> None:
     events, summary = backtest([SAMPLES / "dbt.jsonl"])
-    checks = [event["data"]["summary"] for event in events if event["data"].get("check") == "assertion"]
+    found = [event["data"]["summary"] for event in events if event["data"].get("check") == "assertion"]
+    checks = [summary.partition(";")[0] for summary in found]
 
     assert checks == [
         "1 of 3 checks failed: accepted_values(status)",

@@ -575,7 +575,7 @@ def test_backtest_tells_people_what_it_would_have_said(tmp_path: Path, monkeypat
 
     assert result.exit_code == 0
     assert result.stderr == "80 lines: 38 runs of 2 jobs, 2 datasets. 4 anomalies.\n"
-    line = r"01 Nov 02:02:31  critical     job:nightly/orders_daily.load  .*disk full"
+    line = r"01 Nov 02:02:31  critical     job:nightly/orders_daily.load  .*disk full; downstream: .*"
     assert [said for said in result.stdout.splitlines() if re.fullmatch(line, said)]
 
 

@@ -84,10 +84,8 @@ def _as_before(turn: Turn, known: Schema, told: tuple[Field, ...], run_id: str |
 
 def _tell(turn: Turn, changes: list[Change], run_id: str | None) -> int:
     worst = compatibility(changes)
-    readers = len(turn.entity.runs.neighbours)
-    read_by = f"; read by {readers} {'job' if readers == 1 else 'jobs'}" if readers else ""
-    summary = f"schema: {sentence(changes)}{read_by}"
-    turn.find(CHECK, SEVERITY[worst], summary, run_id, compatibility=worst, changes=changes[:KEEP_CHANGES])
+    told = f"schema: {sentence(changes)}"
+    turn.find(CHECK, SEVERITY[worst], told, run_id, compatibility=worst, changes=changes[:KEEP_CHANGES])
     return SEVERITY[worst]
 
 

@@ -189,7 +189,7 @@ def _band(told: _Value) -> str:
     """What was expected, or what one value alone may be, where it is what came before that makes it unusual."""
     finding = told.finding
     if not told.is_bounded:
-        return f"about {number(finding.expected, told.unit)} is usual"
+        return f"usual is about {number(finding.expected, told.unit)}"
     lower, upper = _bounds(told)
     if not math.isfinite(finding.lower):
         band = f"at most {upper}"

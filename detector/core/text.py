@@ -15,11 +15,11 @@ MONTHS_IN_FULL = (
 
 
 def number(value: float, unit: str | None) -> str:
-    """A value in its unit: `9,400 rows`, `1.2 GB`, `4 min 10 s`."""
+    """A value in its unit: `9,400 rows`, `1.2 GB`, `4 min 10 s`, `20 ms`."""
     if not math.isfinite(value):
         return f"any number of {unit}" if unit else "any number"
     if unit == "seconds":
-        return duration(value)
+        return f"{1e3 * value:.2g} ms" if 0 < value < 0.1 else duration(value)
     if unit == "bytes":
         return _bytes(value)
     plain = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.3g}"
@@ -34,11 +34,9 @@ def _bytes(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two largest units: `2 d 3 h`, `1 h 5 min`, `4 min 10 s`, `0.3 s`, `20 ms`."""
+    """Seconds in the two largest units: `2 d 3 h`, `1 h 5 min`, `4 min 10 s`, `0.3 s`."""
     if not math.isfinite(seconds):
         return "any time"
-    if 0 < seconds < 0.1:
-        return f"{1e3 * seconds:.2g} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     seconds = round(min(seconds, 1e15))

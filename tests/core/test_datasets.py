@@ -35,7 +35,7 @@ def test_a_short_load_is_found_with_the_numbers_to_judge_it() -> None:
     assert 700 < anomaly.lower < 1_000
     assert anomaly.last_values == [1_000] * 8
     assert anomaly.previous_good_run == "r9"
-    assert anomaly.summary.startswith("rows: 20 rows, expected ")
+    assert anomaly.summary.startswith("rows: 20 rows, 2 % of what is usual; expected ")
 
 
 def test_two_jobs_may_write_one_dataset_in_one_run_id_space() -> None:

@@ -163,7 +163,7 @@ def test_the_state_of_an_entity_carries_it() -> None:
 
     assert watched.see(make, *stream(17, 60)) == []
     (told,) = watched.see(make, 5_000.0)
-    assert told.data.summary == "rows: 5,000 rows, 5 times what is usual; about 998 rows is usual (60 runs seen)"  # type: ignore[union-attr]
+    assert told.data.summary == "rows: 5,000 rows, 5 times what is usual; usual is about 998 rows (60 runs seen)"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("other", [Band, Baseline, partial(Estimator, "drift.ADWIN", delta=0.5)])

@@ -235,7 +235,7 @@ def test_a_breaking_change_is_said_once_with_its_numbers(reload: bool) -> None:
     assert (change.check, change.phase, change.severity, change.run_id) == ("schema", "started", "critical", "r2")
     assert change.summary == (
         "schema: 1 column removed (`amount` DOUBLE), 1 narrowed (`id` BIGINT to INTEGER); breaking for readers; "
-        "read by 1 job"
+        "downstream: 1 job (report)"
     )
     assert change.compatibility == "breaking"
     assert [(c.kind, c.column) for c in change.changes] == [("removed", "amount"), ("narrowed", "id")]

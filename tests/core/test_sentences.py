@@ -175,13 +175,13 @@ def finding(
         pytest.param(
             finding(5_000.0, -math.inf, math.inf, "outlier", expected=998.0),
             [],
-            "rows: 5,000 rows, 5 times what is usual; about 998 rows is usual (56 runs seen)",
+            "rows: 5,000 rows, 5 times what is usual; usual is about 998 rows (56 runs seen)",
             id="a model without a band",
         ),
         pytest.param(
             finding(5_000.0, -math.inf, math.inf, "drift", expected=998.0),
             [],
-            "rows: 5,000 rows; the level has moved, about 998 rows is usual (56 runs seen)",
+            "rows: 5,000 rows; the level has moved, usual is about 998 rows (56 runs seen)",
             id="a drift detector",
         ),
         pytest.param(
