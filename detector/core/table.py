@@ -40,8 +40,8 @@ class Stored(msgspec.Struct, array_like=True):
 class SeriesTable:
     """The names of the series of an entity, and what is learned of each. `len` counts, and `in` knows, all of them.
 
-    `last` are the last values of the series that are told by themselves, and not as columns of a load; `outside` is when
-    such a value last lay below and above its band, in whole seconds since 1970 (0: never), for those where one did.
+    `last` are the last values of the series that are told by themselves, and not as columns of a load; `outside` is
+    when such a value last lay below and above its band, in whole seconds since 1970 (0: never), where one ever did.
     """
 
     __slots__ = ("_heads", "_models", "_rows", "_seasons", "_used", "last", "outside")
