@@ -19,6 +19,7 @@ from detector.core.turn import CRITICAL, WARNING, Turn
 
 SEVERE = 2 / 3
 QUARTER = 91 * DAY
+FEW = 64  # series, of which each is told with its band even when its episode is over
 PASSES = 2  # over the series of a load: what it moved, and its columns; each may use half of the budget
 LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
 ALERT, LOWER, UPPER, Z = 1, 2, 4, 6  # where these are in what `kernel` says of a value
@@ -121,11 +122,11 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
     if not metrics:
-        return Judged({}, metrics, values)
+        return Judged({}, metrics, values, values)
     allowance = _allowance(turn, metrics)
     out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
     if isinstance(usual, Baseline) and passed:
-        parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE))
+        parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=len(metrics) <= FEW)
         samples[:passed] = table.judge(metrics[:passed], turn.at, values[:passed], parameters, out[:passed])
     alone: dict[int, Reading] = {}
     for place, metric in enumerate(metrics[passed:], passed):

@@ -60,10 +60,13 @@ class Baseline:
         self._heads, self._seasons = kernel.blank(1)
         self.parameters = kernel.parameters(self.budget, self.effect, _DIRECTIONS[self.direction])
 
-    def within(self, allowance: float) -> Array:
-        """The parameters where what adds up over many values may raise so few false alarms: a share of the values."""
+    def within(self, allowance: float, *, bounds: bool) -> Array:
+        """The parameters where what adds up over many values may raise so few false alarms: a share of the values.
+
+        `bounds`: whether those of values that are not told are wanted, too.
+        """
         decades = math.ceil(10 * math.log10(min(self.budget, allowance)))  # few, so that they are made once
-        return _parameters(self.budget, self.effect, _DIRECTIONS[self.direction], decades)
+        return _parameters(self.budget, self.effect, _DIRECTIONS[self.direction], decades, bounds)
 
     def share(self, heads: Array, seasons: Array) -> None:
         """Take the state in these records, one of each, for its own: they are not copied."""
@@ -136,8 +139,8 @@ class Baseline:
 
 
 @lru_cache(maxsize=256)
-def _parameters(budget: float, effect: float, direction: float, decades: int) -> Array:
-    return kernel.parameters(budget, effect, direction, sums=10 ** (decades / 10), bounds=False)
+def _parameters(budget: float, effect: float, direction: float, decades: int, bounds: bool) -> Array:
+    return kernel.parameters(budget, effect, direction, sums=10 ** (decades / 10), bounds=bounds)
 
 
 def read(row: Sequence[float]) -> Reading:
