@@ -62,6 +62,7 @@ def _default(config: Config) -> "Settings":
         model=partial(model, **detection.model.parameters),
         budget=detection.budget,
         metrics=None if detection.metrics is None else frozenset(detection.metrics),
+        together=detection.together,
         late=Lateness(late.min_runs, late.floor, late.share) if late.enabled else None,
         hanging=Hanging(hanging.min_runs, hanging.factor, hanging.floor) if hanging.enabled else None,
         mode=breaker.mode,
@@ -81,6 +82,8 @@ def _override(rule: Rule, path: str) -> dict[str, object]:
         changed["max_duration"] = rule.max_duration
     if rule.budget is not None:
         changed["budget"] = rule.budget
+    if rule.together is not None:
+        changed["together"] = rule.together
     return changed | _breaker(rule.breaker or BreakerRule(), path)
 
 

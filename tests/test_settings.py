@@ -17,7 +17,7 @@ from detector.settings import code_fingerprint, kafka_settings, redis_client, re
 
 def test_without_a_configuration_the_rules_are_those_of_the_core() -> None:
     rules, core = rules_of(load("")), Rules()
-    names = ("metrics", "late", "hanging", "deadline", "max_duration", "mode", "policy", "wait")
+    names = ("metrics", "together", "late", "hanging", "deadline", "max_duration", "mode", "policy", "wait")
 
     assert [getattr(core.default, name) for name in names] == [getattr(rules.default, name) for name in names]
     assert repr(rules.default.model()) == repr(Baseline()) == repr(core.default.model())
@@ -38,6 +38,7 @@ def test_every_key_reaches_the_core() -> None:
             detection:
               model: {kind: band, width: 4, alpha: 0.2, floor: 0.1, warmup: 9, new_normal_after: 5}
               metrics: [rows, duration]
+              together: false
               late: {min_runs: 7, floor: 1m, share: 0.1}
               hanging: {min_runs: 6, factor: 2.5, floor: 2m}
             breaker:
@@ -54,6 +55,7 @@ def test_every_key_reaches_the_core() -> None:
     assert rules.expire_after == 30 * 86_400
     assert default.model() == Band(alpha=0.2, width=4, floor=0.1, warmup=9, new_normal_after=5)
     assert default.metrics == frozenset({"rows", "duration"})
+    assert default.together is False
     assert default.late == Lateness(7, 60, 0.1)
     assert default.hanging == Hanging(6, 2.5, 120)
     assert default.policy == Window(criticals=2, warnings=3, runs=4)
@@ -73,6 +75,7 @@ rules:
     deadline: {at: "03:30", timezone: Europe/Berlin, days: [mon, sat]}
   - match: job:airflow/nightly_*
     max_duration: 2h
+    together: false
     breaker: {mode: "off", wait: 1h}
   - match: job:*
     breaker: {mode: shadow, on_unknown: block, policy: {kind: window, criticals: 3, runs: 5}}
@@ -90,7 +93,7 @@ rules:
         ),
         pytest.param(
             "job:airflow/nightly_load",
-            {"mode": "off", "wait": 3_600.0, "max_duration": 7_200.0, "on_unknown": "block"},
+            {"mode": "off", "wait": 3_600.0, "max_duration": 7_200.0, "together": False, "on_unknown": "block"},
             id="the first rule that has a key counts, others add theirs",
         ),
         pytest.param(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.detection import pipebench as pb
-from bench.detection import regimes, telemetry_score
+from bench.detection import regimes, telemetry_score, together
 from bench.pipebench_factory import Detector, factory, telemetry_factory
 
 Factory = Callable[[], Detector]
@@ -179,6 +179,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--flights", metavar="FILE", help="the flights, CSV or zipped: real rows")
     parser.add_argument("--telemetry", metavar="FOLDER", help="folder with data/ and labels/ of the telemetry")
     parser.add_argument("--regimes", action="store_true", help="the second generator")
+    parser.add_argument("--together", action="store_true", help="what no single series shows, beside half-space trees")
     parser.add_argument("--detectors", metavar="NAMES", help=f"of these only, with commas: {', '.join(NAMES)}")
     parser.add_argument("--processes", type=int, default=MOST_PROCESSES, choices=range(1, MOST_PROCESSES + 1))
     parser.add_argument("--json", action="store_true", help="the means as JSON")
@@ -189,6 +190,9 @@ def main(arguments: Sequence[str]) -> None:
     """Run what is asked for and print it."""
     o = options(arguments)
     seeds = o.seeds or [100]
+    if o.together:
+        print(together.table(seeds))
+        return
     names = o.detectors.split(",") if o.detectors else list(NAMES)
     measures = [("regimes", REGIMES)] if o.regimes else []
     measures += [("realrows", REALROWS)] if o.flights else []

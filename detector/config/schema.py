@@ -242,6 +242,9 @@ class Detection(Table, frozen=True, kw_only=True):
     metrics: Annotated[
         tuple[str, ...] | None, about("Names of the metrics that are judged; null: all.", ["rows", "duration"])
     ] = None
+    together: Annotated[
+        bool, about("Whether it is judged what several metrics of an entity show together, and none by itself.")
+    ] = True
     late: Annotated[Late, about("Lateness that is learned.")] = Late()
     hanging: Annotated[Hanging, about("Hanging that is learned.")] = Hanging()
 
@@ -295,6 +298,7 @@ class Rule(Table, frozen=True, kw_only=True):
     deadline: Annotated[Deadline | None, about("When a run must have completed.")] = None
     max_duration: Annotated[SomeSeconds | None, about("A run that takes longer hangs.", "2h")] = None
     budget: Annotated[Budget | None, about("As detection.budget.", 1)] = None
+    together: Annotated[bool | None, about("As detection.together.", False)] = None
     breaker: Annotated[BreakerRule | None, about("What differs from the breaker of all others.")] = None
 
 

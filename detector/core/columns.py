@@ -18,6 +18,7 @@ from detector.core.profiles import Columns, Fingerprint, Series
 from detector.core.references import ALPHA, DISTANCES, Categories, Load
 from detector.core.state import Loads, Measured, Run
 from detector.core.text import number, rounded
+from detector.core.together import judge_together
 from detector.core.turn import INFO, WARNING, Turn
 
 MAX_GRAINS = 4
@@ -59,10 +60,10 @@ def judge_columns(turn: Turn, run: Run, run_id: str | None) -> int:
     repeats = rows == loads.rows and found.exact == loads.exact
     again = _same_data(turn, loads, measured, found, rows, run_id)
     load = Load(columns, rows, at, profiles.fractions_of(measured.statistics), _shares(measured, columns, rows))
-    flagged = _moved(turn, loads, measured, load, run_id, repeats)
-    if max(again, run.severity) == INFO:
+    flagged, together = _moved(turn, loads, measured, load, run_id, repeats)
+    if max(again, together, run.severity) == INFO:
         references.learn(loads, load, {value.column for value, _ in flagged})
-    return max([again, *(finding.severity for _, finding in flagged)])
+    return max([again, together, *(finding.severity for _, finding in flagged)])
 
 
 def _shares(measured: Measured, columns: Columns, rows: float | None) -> dict[str, dict[str, float]]:
@@ -123,13 +124,15 @@ def _named(name: str, grain: str) -> str:
 
 def _moved(
     turn: Turn, loads: Loads, measured: Measured, load: Load, run_id: str | None, repeats: bool
-) -> list[tuple[Value, Finding]]:
-    """Judge the series of a load, and tell what is unusual in it, the worst first."""
+) -> tuple[list[tuple[Value, Finding]], int]:
+    """Judge the series of a load, and tell what is unusual in it, the worst first. Also returns the severity of what
+    they show together.
+    """
     series = [*profiles.series(load.columns, load.rows, load.at), *references.series(loads, load)]
     if measured.bytes is not None and load.rows:
         whole = np.array([len(load.columns.names)])
         series.append(Series("bytes_per_row", 1, whole, np.array([measured.bytes / load.rows])))
-    flagged, of = _observed(turn, series, load.columns.names, measured.grain, run_id)
+    flagged, of, together = _observed(turn, series, load.columns.names, measured.grain, run_id)
     if repeats:  # which is told, or not, of the whole load
         flagged = [(value, finding) for value, finding in flagged if finding.cause != REPEATED]
     check = _named("columns", measured.grain)
@@ -137,16 +140,16 @@ def _moved(
         _tell(turn, check, flagged, of, references.changes(loads, load), run_id)
     else:
         turn.over(check, "back to normal, or to a new normal", run_id)
-    return flagged
+    return flagged, together
 
 
 def _observed(
     turn: Turn, series: list[Series], names: list[str], grain: str, run_id: str | None
-) -> tuple[list[tuple[Value, Finding]], int]:
+) -> tuple[list[tuple[Value, Finding]], int, int]:
     """Judge all series, the ones that matter most first: those that are too many are not watched.
 
-    A distance that cannot be told yet is NaN, and keeps its place until it can. Returns what is unusual, and of how
-    many.
+    A distance that cannot be told yet is NaN, and keeps its place until it can. Returns what is unusual, of how
+    many, and the severity of what all show together.
     """
     sizes = [len(one.values) for one in series]
     of, order = np.repeat(np.arange(len(series)), sizes), np.repeat([one.order for one in series], sizes)
@@ -166,7 +169,9 @@ def _observed(
         if not _harmless(value, finding):
             flagged.append((value, finding))
     flagged.sort(key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
-    return flagged, int(np.count_nonzero(np.isfinite(values)))
+    means = [metric for metric, place in watched.items() if statistics[of[place]] == "mean" or columns[place] == whole]
+    together = judge_together(turn, judged.load, judged.findings, means, grain, run_id)
+    return flagged, int(np.count_nonzero(np.isfinite(values))), together
 
 
 def _harmless(value: Value, finding: Finding) -> bool:

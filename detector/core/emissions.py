@@ -15,7 +15,10 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 
 class Contributor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One series of many that were unusual together. Values of a column are told by their hash, with their shares."""
+    """One series of many that were unusual together. Values of a column are told by their hash, with their shares.
+
+    `share` is how much it has to do with what no series shows alone; those of all series add up to 1.
+    """
 
     metric: str
     severity: Severity
@@ -25,6 +28,7 @@ class Contributor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     upper: float | None = None
     score: float | None = None
     direction: Literal["low", "high"] | None = None
+    share: float | None = None
     new_values: dict[str, float] = {}
     vanished_values: dict[str, float] = {}
 

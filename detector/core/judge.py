@@ -14,18 +14,19 @@ from detector.core.models.baseline import Baseline, read
 from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
 from detector.core.rules import DAY
-from detector.core.text import rounded
+from detector.core.text import rounded, unit_of
+from detector.core.together import CHECK, Load, judge_together
 from detector.core.turn import CRITICAL, WARNING, Turn
 
 SEVERE = 2 / 3
 QUARTER = 91 * DAY
+NOTHING = Reading(0.0, False, -math.inf, math.nan, math.inf)
 FEW = 64  # series, of which each is told with its band even when its episode is over
 PASSES = 2  # over the series of a load: what it moved, and its columns; each may use half of the budget
 LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
 ALERT, LOWER, UPPER, Z = 1, 2, 4, 6  # where these are in what `kernel` says of a value
 MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
 DRIFT, ONLY_ZEROS, NEW_NORMAL = (kernel.CAUSES[n] for n in (kernel.DRIFT, kernel.ONLY_ZEROS, kernel.NEW_NORMAL))
-UNITS = {"duration": "seconds", "bytes": "bytes", "bytes_in": "bytes", "bytes_out": "bytes"}
 
 
 class Finding(NamedTuple):
@@ -56,22 +57,24 @@ class Finding(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What one pass over many series found, by metric; `z` is how far off each of `metrics` is, in usual deviations.
+    """What one pass over many series found, by metric, and all that was judged.
 
-    A z is 0 where these are not known yet. `side` is -1 below the band, 1 above it, and 0 within.
+    `side` is -1 for what is below its band, 1 for what is above it, and 0 within.
     """
 
     findings: dict[str, Finding]
-    metrics: list[str]
-    z: Array
+    load: Load
     side: Array
 
+    @property
+    def metrics(self) -> list[str]:
+        """What was judged."""
+        return self.load.metrics
 
-def unit_of(metric: str) -> str | None:
-    """The unit that a metric is told in, or None for a bare number."""
-    if metric in UNITS:
-        return UNITS[metric]
-    return "rows" if metric.startswith(("rows", "profile_rows")) else None
+    @property
+    def z(self) -> Array:
+        """How far off each of `metrics` is, in usual deviations; 0 where these are not known yet."""
+        return self.load.z
 
 
 def judge(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[str, int]:
@@ -85,7 +88,9 @@ def judge(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[s
         _tell(turn, finding, run_id)
     for metric, side in zip(judged.metrics, judged.side.tolist(), strict=True):
         turn.entity.series.keep(metric, values[metric], side, turn.at)
-    return {metric: finding.severity for metric, finding in judged.findings.items()}
+    severities = {metric: finding.severity for metric, finding in judged.findings.items()}
+    together = judge_together(turn, judged.load, judged.findings, judged.metrics, "", run_id)
+    return severities | {CHECK: together} if together else severities
 
 
 def _tell(turn: Turn, finding: Finding, run_id: str | None) -> None:
@@ -122,13 +127,17 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
     if not metrics:
-        return Judged({}, metrics, values, values)
+        return Judged({}, Load(metrics, values, values, lambda _: NOTHING), values)
     allowance = _allowance(turn, metrics)
     out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
     if isinstance(usual, Baseline) and passed:
         parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=len(metrics) <= FEW)
         samples[:passed] = table.judge(metrics[:passed], turn.at, values[:passed], parameters, out[:passed])
     alone: dict[int, Reading] = {}
+
+    def reading_of(place: int) -> Reading:
+        return alone.get(place) or read(out[place].tolist())
+
     for place, metric in enumerate(metrics[passed:], passed):
         model = table.model(metric, turn.settings.model)
         samples[place] = model.samples
@@ -137,14 +146,15 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
         out[place, LOWER], out[place, UPPER] = alone[place].lower, alone[place].upper
     findings: dict[str, Finding] = {}
     for place in _worth_telling(out, metrics, episodes):
-        metric, value, reading = metrics[place], float(values[place]), alone.get(place) or read(out[place].tolist())
+        metric, value, reading = metrics[place], float(values[place]), reading_of(place)
         if reading.alert:
             last = [*table.last.get(metric, ()), value]
             findings[metric] = _finding(metric, value, reading, int(samples[place]), last, turn.at)
         else:
             _over(turn, metric, value, reading, int(samples[place]), run_id)
     side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
-    return Judged(_within_budget(findings, len(metrics), allowance, episodes), metrics, out[:, Z], side)
+    told = _within_budget(findings, len(metrics), allowance, episodes)
+    return Judged(told, Load(metrics, values, out[:, Z], reading_of), side)
 
 
 def _watched(turn: Turn, metrics: list[str], values: Array) -> tuple[list[str], Array]:

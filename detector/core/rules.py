@@ -28,13 +28,15 @@ class Settings:
     """What holds for one entity. Times are in seconds; None switches a check off.
 
     `budget` is how many false alarms all metrics of an entity may raise in a quarter of a year.
-    `metrics` are the names of the metrics that are judged, or None for all. `deadline` and `max_duration` are
+    `metrics` are the names of the metrics that are judged, or None for all; `together` says whether also all of them at
+    once. `deadline` and `max_duration` are
     declared; `late` and `hanging` say how the learned ones are read.
     """
 
     model: Callable[[], Model] = Baseline
     budget: float = 6.0
     metrics: frozenset[str] | None = None
+    together: bool = True
     late: Lateness | None = field(default_factory=Lateness)
     hanging: Hanging | None = field(default_factory=Hanging)
     deadline: Deadline | None = None

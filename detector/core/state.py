@@ -1,8 +1,9 @@
 """The state of one entity and of one partition, and their bytes.
 
-A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`, `schema`), each
-with a version of its own, so that a new engine of one section does not wipe the others. A section that is newer than
-this release knows refuses the partition (`SnapshotTooNew`): dropping it would lose what a later release needs.
+A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`, `schema`,
+`together`), each with a version of its own, so that a new engine of one section does not wipe the others. A section
+that is newer than this release knows refuses the partition (`SnapshotTooNew`): dropping it would lose what a later
+release needs.
 """
 
 from struct import Struct
@@ -13,6 +14,7 @@ import msgspec
 
 from detector.core.breaker import Breaker, Outcome
 from detector.core.events import Field, Statistics
+from detector.core.models.together import Together
 from detector.core.schedule import Schedule
 from detector.core.table import SeriesTable, Stored
 from detector.errors import SnapshotTooNew
@@ -188,7 +190,10 @@ class Judgement(msgspec.Struct, array_like=True):
 
 
 class Entity(msgspec.Struct):
-    """The whole state of one entity. `at` is the offset of the log that it is true for; `seen` when it last spoke."""
+    """The whole state of one entity. `at` is the offset of the log that it is true for; `seen` when it last spoke.
+
+    `watch` is what `together` holds, once it is in use: `dump` takes its snapshot.
+    """
 
     key: str
     at: int = 0
@@ -198,6 +203,8 @@ class Entity(msgspec.Struct):
     series: SeriesTable = msgspec.field(default_factory=SeriesTable)
     loads: dict[str, Loads] = msgspec.field(default_factory=dict)
     shape: Shape = msgspec.field(default_factory=Shape)
+    together: bytes = b""
+    watch: Together | None = None
 
 
 class _Section(msgspec.Struct, array_like=True):
@@ -219,10 +226,12 @@ _SECTIONS: dict[str, tuple[int, Any]] = {
     "series": (1, msgspec.msgpack.Decoder(Stored)),
     "profile": (1, msgspec.msgpack.Decoder(dict[str, Loads])),
     "schema": (1, msgspec.msgpack.Decoder(Shape)),
+    "together": (1, msgspec.msgpack.Decoder(bytes)),
 }
 _LATER: dict[str, Any] = {
     "profile": dict,
     "schema": Shape,
+    "together": bytes,
 }  # sections that older releases did not write, and what they begin as
 _encoder = msgspec.msgpack.Encoder()
 _sections = msgspec.msgpack.Decoder(list[_Section])
@@ -230,6 +239,8 @@ _sections = msgspec.msgpack.Decoder(list[_Section])
 
 def dump(entity: Entity) -> bytes:
     """The bytes of an entity's state: equal states give equal bytes, however they came about."""
+    if entity.watch is not None:
+        entity.together = entity.watch.snapshot()
     parts = {
         "head": _Head(entity.key, entity.at, entity.seen),
         "breaker": entity.judgement,
@@ -237,6 +248,7 @@ def dump(entity: Entity) -> bytes:
         "series": entity.series.store(),
         "profile": entity.loads,
         "schema": entity.shape,
+        "together": entity.together,
     }
     sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
     body = _encoder.encode(sections)
@@ -261,8 +273,17 @@ def load(snapshot: bytes) -> Entity:
     if found.keys() != _SECTIONS.keys():
         raise ValueError("a section is missing")
     head: _Head = found["head"]
-    judgement, runs, series = found["breaker"], found["runs"], SeriesTable.of(found["series"])
-    return Entity(head.key, head.at, head.seen, judgement, runs, series, loads=found["profile"], shape=found["schema"])
+    return Entity(
+        head.key,
+        head.at,
+        head.seen,
+        found["breaker"],
+        found["runs"],
+        SeriesTable.of(found["series"]),
+        found["profile"],
+        found["schema"],
+        found["together"],
+    )
 
 
 def _decode(section: _Section) -> Any:

@@ -7,11 +7,19 @@ MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999: a producer may tell any number
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEKDAYS_IN_FULL = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+UNITS = {"duration": "seconds", "bytes": "bytes", "bytes_in": "bytes", "bytes_out": "bytes"}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MONTHS_IN_FULL = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+
+
+def unit_of(metric: str) -> str | None:
+    """The unit that a metric is told in, or None for a bare number."""
+    if metric in UNITS:
+        return UNITS[metric]
+    return "rows" if metric.startswith(("rows", "profile_rows")) else None
 
 
 def number(value: float, unit: str | None) -> str:

@@ -8,10 +8,11 @@ from random import Random
 import pytest
 
 from detector.core.emissions import Emission
-from detector.core.judge import MAX_SERIES, judge, model_of, unit_of
+from detector.core.judge import MAX_SERIES, judge, model_of
 from detector.core.models.band import Band
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
+from detector.core.text import unit_of
 from detector.core.turn import Place, Turn
 from tests.core.world import DAY, HOUR, MONDAY, anomalies, found
 

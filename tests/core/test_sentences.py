@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from detector.core import sentences
 from detector.core.emissions import Anomaly, Emission
-from detector.core.judge import Finding, judge, unit_of
+from detector.core.judge import Finding, judge
 from detector.core.models import dense, kernel
 from detector.core.rules import Rules, Settings
 from detector.core.sentences import LONGEST
 from detector.core.state import Entity, dump, load
+from detector.core.text import unit_of
 from detector.core.turn import Place, Turn
 from tests.core.world import DAY, HOUR, JOB, MINUTE, MONDAY, TABLE, anomalies, checked, event, ready
 
