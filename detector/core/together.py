@@ -110,7 +110,10 @@ def _judge(
 
 def _tell_pair(turn: Turn, state: Together, load: Load, pair: Pair, run_id: str | None) -> None:
     places = {metric: place for place, metric in enumerate(load.metrics)}
-    signs = {metric: sign for metric, sign in state.relations.connected(pair.metrics[0]).items() if metric in places}
+    signs = dict(
+        zip(pair.metrics, (1.0, 1.0 if pair.positive else -1.0), strict=True)
+    )  # it may just have been given up
+    signs |= {metric: sign for metric, sign in state.relations.connected(pair.metrics[0]).items() if metric in places}
     shares = _shares({metric: sign * float(load.z[places[metric]]) for metric, sign in signs.items()})
     first = max((0, 1), key=lambda side: (shares[pair.metrics[side]], -side))
     metric, other = pair.metrics[first], pair.metrics[1 - first]
