@@ -19,6 +19,7 @@ from river.time_series import HoltWinters
 
 from bench.report import Grown, Judging
 from detector.core import state
+from detector.core.calendar import Moment
 from detector.core.events import Observation, Profile, Profiled, Record, Statistics, Tick
 from detector.core.models import kernel, records
 from detector.core.models.baseline import Baseline
@@ -222,7 +223,7 @@ def _bytes() -> dict[str, float]:
         for number in range(values):
             x, at = 100 * draw.lognormal(0, 0.05, count), MONDAY + number * every
             block.judge(at, x)
-            table.judge(metrics, at, x, Baseline().parameters, np.empty((count, kernel.WIDTH)))
+            table.judge(metrics, Moment(at), x, Baseline().parameters, np.empty((count, kernel.WIDTH)))
         if every == DAY:
             found["daily, no season"] = len(records.pack(block.heads, kernel.blank(count)[1])) / count
         found[name] = len(records.pack(block.heads, block.seasons)) / count

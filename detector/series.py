@@ -15,8 +15,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol, cast
+from typing import IO, NamedTuple, cast
 
+from detector.core.calendar import Calendar
+from detector.core.judge import Judge, reading_of
 from detector.core.models import Model
 from detector.core.models.baseline import Baseline
 from detector.core.models.reading import Reading
@@ -26,12 +28,6 @@ HEADER = ("timestamp", "value", "score", "expected", "lower", "upper", "alert")
 NOTHING = Reading(score=0.0, alert=False, lower=-math.inf, expected=math.nan, upper=math.inf)
 HOURLY = 4_000.0  # seconds: an interval of an hour that strays a little
 LAST_SECOND = datetime.max.replace(tzinfo=UTC).timestamp()
-
-
-class Judge(Protocol):
-    """What is asked of a model here: to judge the value that came at this time, and then to learn it."""
-
-    def judge_one(self, at: float, x: float) -> Reading: ...
 
 
 class Row(NamedTuple):
@@ -142,7 +138,7 @@ def bare(model: Model) -> Model:
     return replace(model, dense_below=HOURLY) if isinstance(model, Baseline) else model
 
 
-def judge(rows: Sequence[Row], model: Judge) -> list[Judged]:
+def judge(rows: Sequence[Row], model: Judge, calendar: Calendar = Calendar()) -> list[Judged]:  # noqa: B008
     """What the model says of each row, in the order of the rows; it sees them in the order of their times.
 
     A missing value is not shown to the model: nobody would have sent it.
@@ -151,7 +147,7 @@ def judge(rows: Sequence[Row], model: Judge) -> list[Judged]:
     for place in sorted(range(len(rows)), key=lambda place: rows[place].at):
         x = rows[place].x
         if x is not None:
-            said[place] = model.judge_one(rows[place].at, x)
+            said[place] = reading_of(model, calendar.at(rows[place].at), x)
     return [Judged(row, reading) for row, reading in zip(rows, said, strict=True)]
 
 

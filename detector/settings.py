@@ -9,10 +9,9 @@ from functools import cache, partial
 from hashlib import blake2b
 from importlib import resources
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from detector import __version__
-from detector.config import BreakerRule, Config, Rule, fingerprint, plugin
+from detector.config import BreakerRule, Config, Rule, fingerprint, plugin, zone
 from detector.config import Deadline as Declared
 from detector.config.schema import DAYS
 
@@ -30,7 +29,8 @@ REDIS_CONNECTS, REDIS_ANSWERS = 5.0, 10.0  # seconds
 
 
 def rules_of(config: Config) -> "Rules":
-    """What the core decides by. Raises `ConfigError` for a model or a policy that does not exist or refuses its values.
+    """What the core decides by. Raises `ConfigError` for a model, a policy or a country that does not exist, and for
+    values that a model or a policy refuses.
 
     The fingerprint stands for all of it, code included: two workers that differ in it may decide differently.
     """
@@ -49,6 +49,7 @@ def rules_of(config: Config) -> "Rules":
 
 
 def _default(config: Config) -> "Settings":
+    from detector.calendars import calendar_of
     from detector.core.models import MODELS, Model
     from detector.core.policies import POLICIES
     from detector.core.rules import Hanging, Settings
@@ -63,6 +64,7 @@ def _default(config: Config) -> "Settings":
         budget=detection.budget,
         metrics=None if detection.metrics is None else frozenset(detection.metrics),
         together=detection.together,
+        calendar=calendar_of(detection.calendar, "detection.calendar"),
         late=Lateness(late.min_runs, late.floor, late.share) if late.enabled else None,
         hanging=Hanging(hanging.min_runs, hanging.factor, hanging.floor) if hanging.enabled else None,
         mode=breaker.mode,
@@ -75,7 +77,11 @@ def _default(config: Config) -> "Settings":
 
 def _override(rule: Rule, path: str) -> dict[str, object]:
     """The settings that a rule changes, by their names in the core."""
+    from detector.calendars import calendar_of
+
     changed: dict[str, object] = {}
+    if rule.calendar is not None:
+        changed["calendar"] = calendar_of(rule.calendar, f"{path}.calendar")
     if rule.deadline is not None:
         changed["deadline"] = _deadline(rule.deadline)
     if rule.max_duration is not None:
@@ -91,7 +97,7 @@ def _deadline(declared: Declared) -> "Deadline":
     from detector.core.schedule import Deadline
 
     days = frozenset(DAYS.index(day) for day in declared.days)
-    return Deadline(time.fromisoformat(declared.at), ZoneInfo(declared.timezone), days)
+    return Deadline(time.fromisoformat(declared.at), zone(declared.timezone), days, declared.holidays)
 
 
 def _breaker(rule: BreakerRule, path: str) -> dict[str, object]:
@@ -106,8 +112,12 @@ def _breaker(rule: BreakerRule, path: str) -> dict[str, object]:
 
 @cache
 def code_fingerprint() -> str:
-    """Stands for the code that decides: the release, and the source of `core` as it is installed; 8 hex digits."""
-    found = blake2b(__version__.encode(), digest_size=4)
+    """Stands for the code that decides: the release, the source of `core` as it is installed, and the tables of zones
+    and holidays; 8 hex digits.
+    """
+    from detector.calendars import releases
+
+    found = blake2b(f"{__version__}\0{releases()}\0".encode(), digest_size=4)
     for name, source in sorted(_sources(resources.files("detector") / "core", "core")):
         found.update(name.encode() + b"\0" + source + b"\0")
     return found.hexdigest()

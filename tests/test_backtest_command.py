@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -106,6 +107,25 @@ def test_the_model_of_the_configuration_judges() -> None:
     )
 
     assert result.stdout == "100 rows, 1 without a value. No anomalies.\n"
+
+
+def test_the_calendar_of_the_configuration_holds_for_a_series() -> None:
+    """The tenth of the usual rows is of 7 April, which is as quiet here as each Sunday."""
+    days = [line.split(",") for line in series().splitlines()]
+    quiet = [
+        day if day == "day" else f"{day},{100 if date.fromisoformat(day).weekday() == 6 else x}" for day, x in days
+    ]
+    quiet[0] = "day,rows"
+    Path("in.csv").write_text("\n".join(quiet))
+    Path("with.yaml").write_text("detection: {calendar: {dates: [04-07]}}")
+
+    told = [
+        backtest("--csv", "in.csv", "--time", "day", "--value", "rows", "--metric", "rows", *more).stdout
+        for more in ([], ["--config", "with.yaml"])
+    ]
+
+    assert "2026-04-07" in told[0]
+    assert "2026-04-07" not in told[1]
 
 
 def test_a_column_that_is_not_there_is_an_error_that_names_those_that_are() -> None:

@@ -2,10 +2,14 @@
 
 import ast
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.config import Config, Secret, fingerprint, load, load_file, plugin, reference, schema, show
+from detector.config import Config, Secret, fingerprint, load, load_file, plugin, reference, schema, show, zone
 from detector.config import Plugin as Chosen
 from detector.config.reading import parse
 from detector.config.units import seconds, size, write_seconds, write_size
@@ -204,8 +208,20 @@ def test_what_is_wrong_is_said_with_its_path(text: str, said: str) -> None:
         pytest.param("redis: {url: 'redis:///0'}", "redis.url: names no host", id="no host"),
         pytest.param("redis: {url: 'redis://h:99999'}", "redis.url: is no address", id="no port"),
         pytest.param("registry: {url: here}", "registry.url: must begin with http://", id="no registry"),
-        pytest.param("rules: [{match: 'job:*'}]", "rules[0]: changes nothing; give it a deadline", id="no effect"),
+        pytest.param("rules: [{match: 'job:*'}]", "rules[0]: changes nothing; give it a calendar", id="no effect"),
         pytest.param("rules: [{match: 'job:*', breaker: {}}]", "rules[0]: changes nothing", id="an empty breaker"),
+        pytest.param("detection: {calendar: {timezone: Mars}}", "detection.calendar.timezone: the tz ", id="a zone"),
+        pytest.param("detection: {calendar: {subdivision: BY}}", "detection.calendar.subdivision: is need", id="part"),
+        pytest.param("detection: {calendar: {dates: ['02-30']}}", "detection.calendar.dates[0]: there is", id="a day"),
+        pytest.param("detection: {calendar: {dates: [1]}}", "detection.calendar.dates[0]: expected a te", id="no day"),
+        pytest.param(
+            "detection: {calendar: {dates: [x]}}", "detection.calendar.dates[0]: expected a text like", id="x"
+        ),
+        pytest.param(
+            "rules: [{match: '*', calendar: {dates: [2026-02-29]}}]",
+            "rules[0].calendar.dates[0]: there is no 2026-02-29",
+            id="no leap year",
+        ),
         pytest.param("rules: [{match: orders, max_duration: 2h}]", "rules[0].match: orders matches nothing", id="who"),
     ],
 )
@@ -566,6 +582,8 @@ def test_the_json_schema_describes_every_key() -> None:
         pytest.param("time: {gap: 3m}", id="what an outage is"),
         pytest.param("state: {expire_after: 1d}", id="what is forgotten"),
         pytest.param("rules: [{match: 'job:*', max_duration: 2h}]", id="a rule"),
+        pytest.param("detection: {calendar: {timezone: Europe/Berlin}}", id="a zone"),
+        pytest.param("detection: {calendar: {country: DE}}", id="holidays"),
     ],
 )
 def test_the_fingerprint_changes_with_what_decides(text: str) -> None:
@@ -628,3 +646,50 @@ def test_the_tz_database_comes_with_the_package() -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 
     assert any(line.startswith("tzdata") for line in dependencies)
+
+
+def test_a_zone_is_that_of_the_package_whatever_the_machine_has(tmp_path: Path) -> None:
+    """A /usr/share in which Berlin is what Kathmandu is elsewhere."""
+    there = tmp_path / "Europe" / "Berlin"
+    there.parent.mkdir()
+    there.write_bytes((resources.files("tzdata") / "zoneinfo" / "Asia" / "Kathmandu").read_bytes())
+    code = """if True:
+        from datetime import datetime
+        from zoneinfo import ZoneInfo
+        from detector.config import zone
+        when = datetime(2026, 7, 1)
+        print(ZoneInfo("Europe/Berlin").utcoffset(when), zone("Europe/Berlin").utcoffset(when))
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONTZPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+
+    assert done.stdout.split() == ["5:45:00", "2:00:00"]
+
+
+def test_a_zone_is_the_same_object_each_time() -> None:
+    """So that two deadlines, and two settings, that say the same are equal."""
+    assert zone("Europe/Berlin") is zone("Europe/Berlin")
+    assert str(zone("Europe/Berlin")) == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Europe/Berln", "the tz database has no Europe/Berln, did you mean Europe/Berlin?"),
+        ("europe/berlin", "the tz database has no europe/berlin, did you mean Europe/Berlin?"),
+        ("Mars", "the tz database has no Mars; names are like Europe/Berlin"),
+        ("../zones", "the tz database has no ../zones; names are like Europe/Berlin"),
+    ],
+)
+def test_a_zone_that_is_none_is_refused_with_the_nearest(name: str, said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        zone(name)
+
+    assert str(caught.value) == said

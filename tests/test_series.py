@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from detector.config import zone
+from detector.core.calendar import Calendar
 from detector.core.models.reading import Reading
 from detector.errors import DetectorError
 from detector.series import NOTHING, Episode, Judged, Row, episodes, judge, read, write, write_file
@@ -119,6 +121,13 @@ def test_the_model_sees_each_value_once_in_the_order_of_time_and_no_missing_one(
     assert [one.row for one in judged] == shuffled
     assert [one.reading.alert for one in judged] == [True, False, False, False]
     assert judged[3].reading == NOTHING
+
+
+def test_the_model_sees_what_the_clock_on_the_wall_shows() -> None:
+    model = Doubled()
+    judge(rows(1.0, 2.0), model, Calendar(zone("Asia/Kolkata")))
+
+    assert [at for at, _ in model.seen] == [19_800.0, 23_400.0]
 
 
 @pytest.mark.parametrize(

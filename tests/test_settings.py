@@ -1,11 +1,10 @@
 """What the configuration means to the core and to the clients."""
 
 from datetime import UTC, datetime, time
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from detector.config import load
+from detector.config import load, zone
 from detector.core.models.band import Band
 from detector.core.models.baseline import Baseline
 from detector.core.policies.window import Window
@@ -72,7 +71,7 @@ def test_what_is_switched_off_is_off() -> None:
 RULES = """
 rules:
   - match: job:airflow/nightly_orders
-    deadline: {at: "03:30", timezone: Europe/Berlin, days: [mon, sat]}
+    deadline: {at: "03:30", timezone: Europe/Berlin, days: [mon, sat], holidays: false}
   - match: job:airflow/nightly_*
     max_duration: 2h
     together: false
@@ -98,7 +97,7 @@ rules:
         ),
         pytest.param(
             "job:airflow/nightly_orders",
-            {"deadline": Deadline(time(3, 30), ZoneInfo("Europe/Berlin"), frozenset({0, 5})), "mode": "off"},
+            {"deadline": Deadline(time(3, 30), zone("Europe/Berlin"), frozenset({0, 5}), False), "mode": "off"},
             id="a deadline has a time zone and days",
         ),
     ],
@@ -123,9 +122,31 @@ def test_jobs_that_are_named_whole_and_have_a_deadline_are_watched_before_their_
     assert rules_of(load(RULES)).declared == ("job:airflow/nightly_orders",)
 
 
+def test_a_calendar_is_that_of_the_first_rule_that_has_one_as_a_whole() -> None:
+    rules = rules_of(
+        load("""
+            detection: {calendar: {timezone: America/New_York, country: US}}
+            rules:
+              - match: "*:de/*"
+                calendar: {timezone: Europe/Berlin}
+              - match: job:*
+                max_duration: 1h
+        """)
+    )
+    here, there = rules.of("job:de/load").calendar, rules.of("job:us/load").calendar
+
+    assert (str(here.zone), here.holidays) == ("Europe/Berlin", frozenset())
+    assert (str(there.zone), len(there.holidays) > 1_000) == ("America/New_York", True)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("detection: {calendar: {country: us}}", "detection.calendar.country: unknown value 'us', did you mean US?"),
+        (
+            "rules: [{match: '*', calendar: {country: AT, subdivision: X}}]",
+            "rules[0].calendar.subdivision: unknown value 'X'; known: 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        ),
         ("detection: {model: {kind: bend}}", "detection.model.kind: unknown value 'bend'"),
         ("detection: {model: {kind: band, alhpa: 0.1}}", "detection.model.alhpa: unknown key"),
         ("detection: {model: {kind: band, alpha: 2}}", "detection.model: alpha: must be above 0 and at most 1"),

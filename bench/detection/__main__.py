@@ -105,10 +105,10 @@ def _series(measure: str, seed: int, source: str) -> list[pb.Series]:
         return list(pb.generate(seed))
     if measure == "regimes":
         return regimes.generate(seed)
-    return _real_rows(seed, source)
+    return real_rows(seed, source)
 
 
-def _real_rows(seed: int, source: str) -> list[pb.Series]:
+def real_rows(seed: int, source: str) -> list[pb.Series]:
     """Built where pandas is: a process of the interpreter that $BENCH_PYTHON names."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "series"

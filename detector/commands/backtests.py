@@ -73,7 +73,8 @@ def series(
     rules = rules_of(configuration(config))
     rows = one_series.read(str(csv), columns.time, columns.value)
     model = rules.default.model()
-    judged = one_series.judge(rows, model if columns.metric != Columns().metric else one_series.bare(model))
+    model = model if columns.metric != Columns().metric else one_series.bare(model)
+    judged = one_series.judge(rows, model, rules.default.calendar)
     if plot is not None:
         save(plots.series(judged, f"{columns.metric} of {_named(csv)}"), str(plot))
     if out is not None and str(out) == "-":

@@ -17,6 +17,7 @@ from detector.config.reading import QUOTES, Read, override, parse, shape, unknow
 from detector.config.schema import (
     Breaker,
     BreakerRule,
+    Calendar,
     Config,
     Deadline,
     Detection,
@@ -38,11 +39,13 @@ from detector.config.schema import (
     Worker,
 )
 from detector.config.showing import fingerprint, reference, schema, show
+from detector.config.zones import zone
 from detector.errors import ConfigError
 
 __all__ = [
     "Breaker",
     "BreakerRule",
+    "Calendar",
     "Config",
     "Deadline",
     "Detection",
@@ -69,6 +72,7 @@ __all__ = [
     "reference",
     "schema",
     "show",
+    "zone",
 ]
 
 T = TypeVar("T")
@@ -82,6 +86,7 @@ _WORDS = {
 }
 _PATTERNS = {
     "matching regex '^([01]\\\\d|2[0-3]):[0-5]\\\\d$'": "like 03:30",
+    "matching regex '^(\\\\d{4}-)?\\\\d{2}-\\\\d{2}$'": "like 2026-12-24 or 12-24",
     "matching regex '^[A-Za-z0-9._-]+$'": "of letters, digits, dots, hyphens and underscores only",
 }
 

@@ -2,13 +2,26 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from detector.config.schema import BreakerRule, Config, Kafka, Redis, Registry, Rule, Secret, Time, Topics, Worker
+from detector.config.schema import (
+    BreakerRule,
+    Calendar,
+    Config,
+    Kafka,
+    Redis,
+    Registry,
+    Rule,
+    Secret,
+    Time,
+    Topics,
+    Worker,
+)
+from detector.config.zones import zone
 from detector.errors import ConfigError
 
 # What exactly-once and the order of the log rest on, and what has a key of its own. Each with what to say.
@@ -85,6 +98,7 @@ def _problems(config: Config) -> Iterator[str]:
     yield from _addresses(config)
     yield from _worker(config.worker)
     yield from _time(config.time)
+    yield from _calendar(config.detection.calendar, "detection.calendar")
     if config.breaker.wait > config.breaker.max_wait:
         yield "breaker.wait: must not be more than breaker.max_wait"
     for at, rule in enumerate(config.rules):
@@ -149,10 +163,13 @@ def _time(time: Time) -> Iterator[str]:
 def _rule(rule: Rule, path: str) -> Iterator[str]:
     if not rule.match.startswith(("job:", "dataset:", "*", "?", "[")):
         yield f"{path}.match: {rule.match} matches nothing; entities are job:<namespace>/<name> and dataset:..."
-    if rule.deadline is None and rule.max_duration is None and rule.breaker in (None, BreakerRule()):
-        yield f"{path}: changes nothing; give it a deadline, a max_duration or a breaker"
-    if rule.deadline is not None and not _is_zone(rule.deadline.timezone):
-        yield f"{path}.deadline.timezone: the tz database has no {rule.deadline.timezone}"
+    given = (rule.calendar, rule.deadline, rule.max_duration)
+    if given == (None, None, None) and rule.breaker in (None, BreakerRule()):
+        yield f"{path}: changes nothing; give it a calendar, a deadline, a max_duration or a breaker"
+    if rule.calendar is not None:
+        yield from _calendar(rule.calendar, f"{path}.calendar")
+    if rule.deadline is not None:
+        yield from _zone(rule.deadline.timezone, f"{path}.deadline.timezone")
     waits = rule.breaker
     if waits is not None and waits.wait is not None and waits.max_wait is not None and waits.wait > waits.max_wait:
         yield f"{path}.breaker.wait: must not be more than max_wait"
@@ -170,9 +187,20 @@ def _waits(config: Config) -> Iterator[str]:
             yield f"{path}.max_wait: must not be less than breaker.wait"
 
 
-def _is_zone(name: str) -> bool:
+def _calendar(calendar: Calendar, path: str) -> Iterator[str]:
+    """Countries are looked up where the holidays are made: most who read the configuration need none."""
+    yield from _zone(calendar.timezone, f"{path}.timezone")
+    if calendar.subdivision is not None and calendar.country is None:
+        yield f"{path}.subdivision: is needed only with a country"
+    for at, text in enumerate(calendar.dates):
+        try:
+            date.fromisoformat(text if len(text) == len("2024-12-24") else f"2024-{text}")
+        except ValueError:
+            yield f"{path}.dates[{at}]: there is no {text}"
+
+
+def _zone(name: str, path: str) -> Iterator[str]:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+        zone(name)
+    except ValueError as error:
+        yield f"{path}: {error}"

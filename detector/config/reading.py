@@ -302,7 +302,8 @@ def _from_file(path: Any, table: Mapping[Any, Any], name: str, at: str, read: Re
 # ---------------------------------------------------------------- words and types
 
 
-def _did_you_mean(word: str, known: list[str]) -> str:
+def did_you_mean(word: str, known: list[str]) -> str:
+    """The nearest of the words that are known, as the end of a sentence; a semicolon if none is near."""
     near = get_close_matches(word.casefold(), [one.casefold() for one in known], n=1)
     return f", did you mean {next(one for one in known if one.casefold() == near[0])}?" if near else ";"
 
@@ -310,13 +311,13 @@ def _did_you_mean(word: str, known: list[str]) -> str:
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """What to say of a key that is none."""
     words = list(known)
-    return f"unknown key{_did_you_mean(key, words)} known: {', '.join(words)}"
+    return f"unknown key{did_you_mean(key, words)} known: {', '.join(words)}"
 
 
 def unknown_choice(value: object, choices: Iterable[object]) -> str:
     """What to say of a value that is not among those to choose from."""
     words = [str(choice) for choice in choices]
-    return f"unknown value {value!r}{_did_you_mean(str(value), words)} known: {', '.join(words)}"
+    return f"unknown value {value!r}{did_you_mean(str(value), words)} known: {', '.join(words)}"
 
 
 def _fields(kind: inspection.Type) -> dict[str, inspection.Field]:

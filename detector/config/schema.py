@@ -20,6 +20,7 @@ Positive = Annotated[int, Meta(ge=1)]
 Budget = Annotated[float, Meta(gt=0, le=10_000)]
 TopicName = Annotated[str, Meta(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
 Parameter = bool | int | float | str | None
+Date = Annotated[str, Meta(pattern=r"^(\d{4}-)?\d{2}-\d{2}$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Mode = Literal["enforce", "shadow", "off"]
@@ -229,6 +230,22 @@ class Hanging(Table, frozen=True, kw_only=True):
     floor: Annotated[Seconds, about("Never before this.")] = 600.0
 
 
+class Calendar(Table, frozen=True, kw_only=True):
+    """By what clock an entity lives. On a holiday as little may come as on a day of the weekend."""
+
+    timezone: Annotated[
+        str, about("Name in the tz database, by which weekdays and hours are told.", "Europe/Berlin")
+    ] = "UTC"
+    country: Annotated[
+        str | None, about("Whose public holidays: a code of the package `holidays` (ISO 3166: US, DE).", "DE")
+    ] = None
+    subdivision: Annotated[str | None, about("The part of the country: a code of the same package.", "BY")] = None
+    dates: Annotated[
+        tuple[Date, ...],
+        about("Holidays of one's own: 2026-12-24, or 12-24 for each year.", ["12-24", "2026-05-15"]),
+    ] = ()
+
+
 class Detection(Table, frozen=True, kw_only=True):
     """What is learned of every entity, and when it is called wrong."""
 
@@ -245,6 +262,7 @@ class Detection(Table, frozen=True, kw_only=True):
     together: Annotated[
         bool, about("Whether it is judged what several metrics of an entity show together, and none by itself.")
     ] = True
+    calendar: Annotated[Calendar, about("Local time and holidays.")] = Calendar()
     late: Annotated[Late, about("Lateness that is learned.")] = Late()
     hanging: Annotated[Hanging, about("Hanging that is learned.")] = Hanging()
 
@@ -271,6 +289,7 @@ class Deadline(Table, frozen=True, kw_only=True):
     days: Annotated[
         Annotated[tuple[Day, ...], Meta(min_length=1)], about("Days of the week.", ["mon", "tue", "wed", "thu", "fri"])
     ] = DAYS
+    holidays: Annotated[bool, about("Whether it holds on the holidays of the entity's calendar, too.", False)] = True
 
 
 class BreakerRule(Table, frozen=True, kw_only=True):
@@ -295,6 +314,7 @@ class Rule(Table, frozen=True, kw_only=True):
             "job:airflow/nightly_*",
         ),
     ]
+    calendar: Annotated[Calendar | None, about("In the place of detection.calendar, as a whole.")] = None
     deadline: Annotated[Deadline | None, about("When a run must have completed.")] = None
     max_duration: Annotated[SomeSeconds | None, about("A run that takes longer hangs.", "2h")] = None
     budget: Annotated[Budget | None, about("As detection.budget.", 1)] = None

@@ -104,11 +104,11 @@ def _began(turn: Turn, run: Run, seen: RunObserved) -> None:
     if run.scheduled is not None:
         if seen.state == "START":
             began = turn.believed(run.began)
-            runs.schedule.correct(run.scheduled, began, turn.settings.late)
+            runs.schedule.correct(run.scheduled, began, turn.settings.late, turn.settings.calendar)
             run.scheduled = began
         return
     run.scheduled = began = turn.believed(seen.event_time)
-    runs.schedule.add(began, seen.arrived - seen.event_time, turn.settings.late)
+    runs.schedule.add(began, seen.arrived - seen.event_time, turn.settings.late, turn.settings.calendar)
     if "late" in turn.entity.judgement.episodes:
         turn.over("late", f"a run began at {moment(began)}", run.id)
     for waiting in [r for r in runs.open.values() if r.ended is not None and r is not run]:
@@ -347,17 +347,17 @@ def _deadline_at(turn: Turn) -> float:
     runs = turn.entity.runs
     if runs.deadline_checked == 0:
         runs.deadline_checked = turn.now
-    return deadline.after(runs.deadline_checked)
+    return deadline.after(runs.deadline_checked, turn.settings.calendar)
 
 
 def _missed(turn: Turn) -> None:
     """A declared deadline has passed: a run must have completed since the one before it."""
-    deadline, runs = turn.settings.deadline, turn.entity.runs
+    deadline, calendar, runs = turn.settings.deadline, turn.settings.calendar, turn.entity.runs
     if deadline is None:
         return
-    reached = deadline.before(turn.now + 1e-3)
+    reached = deadline.before(turn.now + 1e-3, calendar)
     runs.deadline_checked = turn.now
-    if runs.completed > deadline.before(reached):
+    if runs.completed > deadline.before(reached, calendar):
         return
     last = f"the last one completed at {moment(runs.completed)}" if runs.completed else "none was ever seen"
     turn.find(

@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from itertools import compress
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from detector.core import sentences
+from detector.core.calendar import Moment
 from detector.core.models import Model, kernel
 from detector.core.models.baseline import Baseline, read
 from detector.core.models.kernel import Array
@@ -33,7 +34,7 @@ class Finding(NamedTuple):
     """What is unusual about one value: it and its bounds in the unit of the metric; `score` is in [0, 1].
 
     `chance` is that of a value of a healthy series to look so unusual, 0 where the model cannot tell. `season` are the
-    bits of the reading, and `at` is the time of the value, in seconds since 1970.
+    bits of the reading. `at` is the time of the value, in seconds since 1970, and `wall` that on the entity's clock.
     """
 
     metric: str
@@ -49,6 +50,7 @@ class Finding(NamedTuple):
     chance: float = 0.0
     season: int = 0
     at: float = 0.0
+    wall: float = 0.0
 
     @property
     def warming_up(self) -> bool:
@@ -123,6 +125,7 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
     What is found is for the caller to tell; what is over is told here. A value that is not finite is not a measurement,
     and series beyond `MAX_SERIES` are not watched. A metric comes once.
     """
+    moment = turn.settings.calendar.at(turn.at)
     table, usual, episodes = turn.entity.series, _usual(turn.settings.model), turn.entity.judgement.episodes
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
@@ -132,29 +135,29 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
     out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
     if isinstance(usual, Baseline) and passed:
         parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=len(metrics) <= FEW)
-        samples[:passed] = table.judge(metrics[:passed], turn.at, values[:passed], parameters, out[:passed])
+        samples[:passed] = table.judge(metrics[:passed], moment, values[:passed], parameters, out[:passed])
     alone: dict[int, Reading] = {}
 
-    def reading_of(place: int) -> Reading:
+    def said_of(place: int) -> Reading:
         return alone.get(place) or read(out[place].tolist())
 
     for place, metric in enumerate(metrics[passed:], passed):
         model = table.model(metric, turn.settings.model)
         samples[place] = model.samples
-        alone[place] = model.judge_one(turn.at, float(values[place]))
+        alone[place] = reading_of(model, moment, float(values[place]))
         out[place, ALERT], out[place, Z] = alone[place].alert, alone[place].z
         out[place, LOWER], out[place, UPPER] = alone[place].lower, alone[place].upper
     findings: dict[str, Finding] = {}
     for place in _worth_telling(out, metrics, episodes):
-        metric, value, reading = metrics[place], float(values[place]), reading_of(place)
+        metric, value, reading = metrics[place], float(values[place]), said_of(place)
         if reading.alert:
             last = [*table.last.get(metric, ()), value]
-            findings[metric] = _finding(metric, value, reading, int(samples[place]), last, turn.at)
+            findings[metric] = _finding(metric, value, reading, int(samples[place]), last, turn.at, moment.wall)
         else:
             _over(turn, metric, value, reading, int(samples[place]), run_id)
     side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
     told = _within_budget(findings, len(metrics), allowance, episodes)
-    return Judged(told, Load(metrics, values, out[:, Z], reading_of), side)
+    return Judged(told, Load(metrics, values, out[:, Z], said_of), side)
 
 
 def _watched(turn: Turn, metrics: list[str], values: Array) -> tuple[list[str], Array]:
@@ -209,7 +212,22 @@ def model_of(turn: Turn, metric: str) -> Model:
     return turn.entity.series.model(metric, turn.settings.model)
 
 
-def _finding(metric: str, value: float, reading: Reading, samples: int, last: list[float], at: float) -> Finding:
+class Judge(Protocol):
+    """What judges values one at a time, and then learns them: a model, or what stands for one."""
+
+    def judge_one(self, at: float, x: float) -> Reading: ...
+
+
+def reading_of(model: Judge, moment: Moment, x: float) -> Reading:
+    """What a model says of a value, which it then learns. Only the baseline knows weekdays, and so holidays."""
+    if moment.like and isinstance(model, Baseline):
+        return model.judge_like(moment.wall, x, moment.like)
+    return model.judge_one(moment.wall, x)
+
+
+def _finding(
+    metric: str, value: float, reading: Reading, samples: int, last: list[float], at: float, wall: float
+) -> Finding:
     vanished = value == 0 < reading.lower
     return Finding(
         metric=metric,
@@ -225,6 +243,7 @@ def _finding(metric: str, value: float, reading: Reading, samples: int, last: li
         chance=reading.chance,
         season=reading.season,
         at=at,
+        wall=wall,
     )
 
 

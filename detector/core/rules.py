@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from detector.core.breaker import Mode
+from detector.core.calendar import Calendar
 from detector.core.models import Model
 from detector.core.models.baseline import Baseline
 from detector.core.policies.window import Window
@@ -27,16 +28,17 @@ class Hanging:
 class Settings:
     """What holds for one entity. Times are in seconds; None switches a check off.
 
-    `budget` is how many false alarms all metrics of an entity may raise in a quarter of a year.
-    `metrics` are the names of the metrics that are judged, or None for all; `together` says whether also all of them at
-    once. `deadline` and `max_duration` are
-    declared; `late` and `hanging` say how the learned ones are read.
+    `budget` is how many false alarms all metrics of an entity may raise in a quarter of a year. `metrics` are the names
+    of the metrics that are judged, or None for all; `together` says whether also all of them at once. `deadline` and
+    `max_duration` are declared; `late` and `hanging` say how the learned ones are read. `calendar` is by what clock the
+    entity lives.
     """
 
     model: Callable[[], Model] = Baseline
     budget: float = 6.0
     metrics: frozenset[str] | None = None
     together: bool = True
+    calendar: Calendar = field(default_factory=Calendar)
     late: Lateness | None = field(default_factory=Lateness)
     hanging: Hanging | None = field(default_factory=Hanging)
     deadline: Deadline | None = None

@@ -215,12 +215,12 @@ def _bounds(told: _Value) -> tuple[str, str]:
 
 
 def _when(finding: "Finding") -> str:
-    """The seasons that moved what was expected: ` on a Tuesday around 03:00 UTC`."""
+    """The seasons that moved what was expected: ` on a Tuesday around 03:00 UTC`, or by the clock there."""
     told = ""
     if finding.season & kernel.WEEKDAY:
-        told += f" on a {WEEKDAYS_IN_FULL[int(finding.at // DAY + 3) % 7]}"
+        told += f" on a {WEEKDAYS_IN_FULL[int(finding.wall // DAY + 3) % 7]}"
     if finding.season & kernel.HOUR:
-        told += f" around {int(finding.at / HOUR + 0.5) % 24:02}:00 UTC"
+        told += f" around {int(finding.wall / HOUR + 0.5) % 24:02}:00{' UTC' if finding.wall == finding.at else ''}"
     if finding.season & kernel.TURN:
         told += " at the turn of the month"
     return told

@@ -13,7 +13,8 @@ from copy import copy
 import msgspec
 import numpy as np
 
-from detector.core.models import Model, kernel, records
+from detector.core.calendar import Moment
+from detector.core.models import Model, days, kernel, records
 from detector.core.models.baseline import Baseline
 from detector.core.models.kernel import Array
 from detector.core.text import LAST
@@ -75,7 +76,7 @@ class SeriesTable:
         rows, models = self._rows, self._models
         return [name not in rows and name not in models for name in names]
 
-    def judge(self, names: Sequence[str], at: float, values: Array, parameters: Array, out: Array) -> Array:
+    def judge(self, names: Sequence[str], moment: Moment, values: Array, parameters: Array, out: Array) -> Array:
         """Judge, then learn, one finite value of each of these series by the baseline, in one pass. A name comes once.
 
         `out` is len(names) x `kernel.WIDTH` and takes the readings. Returns how many values each had seen before.
@@ -85,7 +86,7 @@ class SeriesTable:
             found = list(map(self._row, names))
         rows = np.array(found, np.intp)
         seen: Array = self._heads["seen"][rows]
-        kernel.judge_many(self._heads, self._seasons, rows, at, values, parameters, out)
+        days.judge_many(self._heads, self._seasons, rows, moment.wall, values, parameters, out, moment.like)
         return seen
 
     def gap(self, name: str) -> float:

@@ -1,11 +1,13 @@
 """What time alone tells of a job: its run has not begun, has not ended, or did not make its declared deadline."""
 
 from datetime import UTC, datetime, time
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from detector.core.breaker import State
+from detector.core.calendar import Calendar
 from detector.core.events import RunState
 from detector.core.rules import Hanging, Rules, Settings
 from detector.core.schedule import Deadline, Lateness
@@ -27,6 +29,7 @@ from tests.core.world import (
 )
 
 LAST = MONDAY + 9 * HOUR
+FRIDAY = MONDAY + 25 * DAY
 LATE_AT = LAST + HOUR + 5 * MINUTE
 
 
@@ -51,6 +54,27 @@ def test_a_run_that_does_not_begin_is_late_at_the_first_tick_from_then_on() -> N
     assert started(before) == []
     assert started(world.tick(LATE_AT)) == ["late"]
     assert started(world.ticks(LATE_AT + 5, LATE_AT + HOUR)) == []
+
+
+@pytest.mark.parametrize("reload", [False, True], ids=["in memory", "read back before each record"])
+@pytest.mark.parametrize(
+    ("calendar", "expected"),
+    [
+        pytest.param(Calendar(), [FRIDAY], id="without a calendar"),
+        pytest.param(Calendar(holidays=frozenset({int(FRIDAY // DAY)})), [], id="with one"),
+    ],
+)
+def test_a_job_of_workdays_is_not_late_on_a_holiday(calendar: Calendar, expected: list[float], reload: bool) -> None:
+    """It runs at nine; the holiday is the Friday of the fourth week."""
+    world = ready(Rules(Settings(calendar=calendar), gap=2 * HOUR), reload=reload)
+    runs = [MONDAY + day * DAY + 9 * HOUR for day in range(29) if day % 7 < 5 and day != 25]
+    late: list[float] = []
+    for before, after in pairwise(runs):
+        world.run(before)
+        said = world.ticks(before + HOUR, after - MINUTE, every=HOUR)
+        late += [one.expected - 9 * HOUR for one in anomalies(said) if one.check == "late" and one.expected]
+
+    assert [at for at in late if at > MONDAY + 14 * DAY] == expected
 
 
 def test_a_late_verdict_says_when_the_run_was_expected() -> None:
@@ -266,6 +290,49 @@ def test_a_deadline_of_some_days_only_skips_the_others() -> None:
     assert workdays.before(at("2026-01-26 03:00")) == at("2026-01-23 03:30")
     assert mondays.after(at("2026-01-19 03:30")) == at("2026-01-26 03:30")
     assert mondays.before(at("2026-01-19 03:30")) == at("2026-01-12 03:30")
+
+
+NEW_YEAR = Calendar(holidays=frozenset({int(at("2026-01-01 00:00") // DAY)}))
+
+
+@pytest.mark.parametrize(
+    ("holidays", "moment", "after", "before"),
+    [
+        pytest.param(True, "2026-01-01 00:00", "2026-01-01 02:30", "2025-12-31 02:30", id="it holds on holidays, too"),
+        pytest.param(False, "2026-01-01 00:00", "2026-01-02 02:30", "2025-12-31 02:30", id="or not on these"),
+        pytest.param(False, "2026-01-01 12:00", "2026-01-02 02:30", "2025-12-31 02:30", id="on the holiday itself"),
+        pytest.param(False, "2026-01-02 12:00", "2026-01-03 02:30", "2026-01-02 02:30", id="the days after are others"),
+    ],
+)
+def test_whether_a_deadline_holds_on_holidays_is_declared(holidays: bool, moment: str, after: str, before: str) -> None:
+    deadline = Deadline(time(3, 30), BERLIN, holidays=holidays)
+
+    found = (deadline.after(at(moment), NEW_YEAR), deadline.before(at(moment), NEW_YEAR))
+
+    assert found == (at(after), at(before))
+
+
+def test_a_deadline_for_which_every_day_is_a_holiday_comes_all_the_same() -> None:
+    always = Calendar(holidays=frozenset(range(int(MONDAY // DAY) - 1_000, int(MONDAY // DAY) + 1_000)))
+    deadline = Deadline(time(3, 30), BERLIN, holidays=False)
+
+    assert MONDAY < deadline.after(MONDAY, always) < MONDAY + 40 * DAY
+    assert MONDAY - 40 * DAY < deadline.before(MONDAY, always) < MONDAY
+
+
+@pytest.mark.parametrize(("holidays", "expected"), [(True, ["deadline"]), (False, [])])
+def test_a_job_that_rests_on_a_holiday_misses_no_deadline_that_does_not_hold_then(
+    holidays: bool, expected: list[str]
+) -> None:
+    off = Calendar(holidays=frozenset({int(MONDAY // DAY) + 1}))
+    deadline = Deadline(time(3, 30), ZoneInfo("UTC"), holidays=holidays)
+    world = ready(Rules(Settings(late=None, deadline=deadline, calendar=off)))
+    world.run(MONDAY + HOUR)
+    said = world.ticks(MONDAY + 2 * HOUR, MONDAY + 2 * DAY)
+    world.run(MONDAY + 2 * DAY + HOUR)
+
+    assert started(said) == expected
+    assert started(world.ticks(MONDAY + 2 * DAY + 2 * HOUR, MONDAY + 3 * DAY)) == []
 
 
 def test_a_deadline_without_days_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.config import zone
+from detector.core.calendar import Calendar
 from detector.core.schedule import KEEP, Lateness, Schedule
 from tests.core.world import DAY, HOUR, MINUTE, MONDAY
 
@@ -20,13 +23,17 @@ def learned(starts: Sequence[float], rule: Lateness | None = Lateness()) -> Sche
     return schedule
 
 
-def false_alarms(starts: Sequence[float], rule: Lateness | None = None) -> list[float]:
+def false_alarms(
+    starts: Sequence[float],
+    rule: Lateness | None = None,
+    calendar: Calendar = Calendar(),  # noqa: B008
+) -> list[float]:
     """The runs before which the job was called late."""
     schedule, late = Schedule(), []
     for at in starts:
         if schedule.late_at is not None and at > schedule.late_at:
             late.append(at)
-        schedule.add(at, 0.0, rule or Lateness())
+        schedule.add(at, 0.0, rule or Lateness(), calendar)
     return late
 
 
@@ -149,3 +156,126 @@ def test_no_job_however_irregular_is_late_before_its_next_run_is_expected(pauses
 
     assert len(schedule.starts) <= KEEP
     assert schedule.starts[-1] <= schedule.expected < schedule.late_at
+
+
+# ---------------------------------------------------------------- by a calendar
+
+
+def days_off(*texts: str) -> frozenset[int]:
+    return frozenset(datetime.fromisoformat(text).replace(tzinfo=UTC).toordinal() - EPOCH for text in texts)
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+BERLIN = Calendar(zone("Europe/Berlin"))
+CHRISTMAS = Calendar(zone("Europe/Berlin"), days_off("2026-12-25", "2026-12-26", "2027-01-01"))
+WORKDAYS = [
+    at
+    for at in local("Europe/Berlin", datetime(2026, 11, 30, tzinfo=UTC), 56)
+    if datetime.fromtimestamp(at, BERLIN.zone).weekday() < 5
+]
+
+
+@given(st.lists(st.floats(0, 30 * DAY), min_size=2, max_size=40))
+def test_a_calendar_of_nothing_changes_no_schedule(pauses: list[float]) -> None:
+    plain, given_one, at = Schedule(), Schedule(), MONDAY
+    for pause in pauses:
+        at += pause
+        plain.add(at, 0.0, Lateness())
+        given_one.add(at, 0.0, Lateness(), Calendar(zone("UTC")))
+
+    assert plain == given_one
+
+
+@pytest.mark.parametrize("start", [BERLIN_SPRING, BERLIN_AUTUMN], ids=["clocks go forward", "clocks go back"])
+def test_a_job_of_the_wall_clock_is_expected_at_its_hour_after_a_change_of_clocks(start: datetime) -> None:
+    starts = local("Europe/Berlin", start, 20, hours=(3, 11, 19))
+    schedule = Schedule()
+    for before, after in pairwise(starts):
+        schedule.add(before, 0.0, Lateness(), BERLIN)
+        if before > starts[30]:
+            assert schedule.expected is not None
+            assert schedule.late_at is not None
+            changes = BERLIN.wall(after) - after != BERLIN.wall(before) - before
+            assert schedule.expected - after in ((0, HOUR) if changes else (0,))
+            assert after < schedule.late_at < schedule.expected + HOUR
+
+
+def test_without_a_zone_the_same_job_is_called_late_when_clocks_go_back() -> None:
+    starts = local("Europe/Berlin", BERLIN_AUTUMN, 28, hours=(0, 6, 12, 18))
+
+    assert [at for at in false_alarms(starts) if at > starts[30]] != []
+    assert [at for at in false_alarms(starts, calendar=BERLIN) if at > starts[30]] == []
+
+
+@pytest.mark.parametrize("start", [BERLIN_SPRING, BERLIN_AUTUMN], ids=["clocks go forward", "clocks go back"])
+def test_a_job_that_goes_by_hours_and_not_by_the_wall_is_not_called_late_either(start: datetime) -> None:
+    starts = [start.timestamp() + n * 8 * HOUR for n in range(80)]
+
+    assert false_alarms(starts, calendar=BERLIN) == []
+
+
+def test_an_hourly_job_is_late_as_ever_over_a_change_of_clocks() -> None:
+    """Its interval is what it is, whatever the clocks show."""
+    starts = [datetime(2026, 10, 24, 18, tzinfo=UTC).timestamp() + n * HOUR for n in range(12)]
+    schedule = Schedule()
+    for at in starts:
+        schedule.add(at, 0.0, Lateness(), BERLIN)
+        if len(schedule.starts) >= 5:
+            assert schedule.late_at == at + HOUR + 5 * MINUTE
+
+
+def without_holidays(starts: Sequence[float], calendar: Calendar) -> list[float]:
+    return [at for at in starts if not calendar.is_holiday(calendar.wall(at))]
+
+
+def test_a_job_that_rests_on_weekends_is_not_late_on_a_holiday() -> None:
+    starts = without_holidays(WORKDAYS, CHRISTMAS)
+    learned_by = starts[11]
+
+    assert [at for at in false_alarms(starts, calendar=CHRISTMAS) if at > learned_by] == []
+
+
+def test_after_a_holiday_such_a_job_is_expected_on_its_next_day_and_late_as_soon_as_ever() -> None:
+    """Friday, 1 January, is a holiday: the next run is on Monday, and Tuesday's is as exactly due as before."""
+    starts = without_holidays(WORKDAYS, CHRISTMAS)
+    fourth, fifth, sixth = (local("Europe/Berlin", datetime(2027, 1, day, tzinfo=UTC), 1)[0] for day in (4, 5, 6))
+    schedule = Schedule()
+
+    expected, slack = {}, {}
+    for at in starts:
+        schedule.add(at, 0.0, Lateness(), CHRISTMAS)
+        if schedule.expected is not None and schedule.late_at is not None:
+            expected[at], slack[at] = schedule.expected, schedule.late_at - schedule.expected
+
+    last_of_the_year = max(at for at in starts if at < fourth)
+    assert [expected[last_of_the_year], expected[fourth], expected[fifth]] == [fourth, fifth, sixth]
+    assert max(slack[last_of_the_year], slack[fourth]) < DAY / 4
+
+
+def test_a_job_that_runs_on_sundays_is_late_on_a_holiday() -> None:
+    every_day = local("Europe/Berlin", datetime(2026, 12, 1, tzinfo=UTC), 24)  # up to 24 December
+    schedule = Schedule()
+    for at in every_day:
+        schedule.add(at, 0.0, Lateness(), CHRISTMAS)
+
+    assert schedule.expected == every_day[-1] + DAY
+    assert CHRISTMAS.is_holiday(CHRISTMAS.wall(schedule.expected))
+
+
+def test_a_job_of_workdays_that_has_run_on_a_holiday_is_late_on_the_next_one() -> None:
+    """It ran on Christmas, so the New Year is a day like any other."""
+    starts = [at for at in WORKDAYS if at < datetime(2027, 1, 1, tzinfo=UTC).timestamp()]
+    schedule = Schedule()
+    for at in starts:
+        schedule.add(at, 0.0, Lateness(), CHRISTMAS)
+
+    assert schedule.expected == starts[-1] + DAY
+
+
+def test_a_calendar_in_which_every_day_is_a_holiday_ends_no_program() -> None:
+    calendar = Calendar(holidays=frozenset(range(int(MONDAY // DAY) + 14, int(MONDAY // DAY) + 1_000)))
+    schedule = Schedule()
+    for at in workdays(2):
+        schedule.add(at, 0.0, Lateness(), calendar)
+
+    assert schedule.expected is not None

@@ -35,7 +35,7 @@ def finding(
     """A load that is far too small, on a Tuesday at three."""
     expected = facts.pop("expected", 10_550.0)
     side: Literal["low", "high"] = "low" if observed < expected else "high"
-    facts = {"score": 0.9, "direction": side, "samples": 56, "at": TUESDAY_AT_3, **facts}
+    facts = {"score": 0.9, "direction": side, "samples": 56, "at": TUESDAY_AT_3, "wall": TUESDAY_AT_3, **facts}
     return Finding(metric, 2, observed, expected, lower, upper, cause=cause, **facts)
 
 

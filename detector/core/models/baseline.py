@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from detector.core.models import kernel, records
+from detector.core.models import days, kernel, records
 from detector.core.models.dense import Dense
 from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
@@ -79,12 +79,17 @@ class Baseline:
 
     def judge_one(self, at: float, x: float) -> Reading:
         """Judge a value of the time `at` (seconds since 1970), then learn it. A number that is none is passed over."""
+        return self.judge_like(at, x, ())
+
+    def judge_like(self, at: float, x: float, like: tuple[int, ...]) -> Reading:
+        """The same on a day that may be `like` other weekdays (0 is Monday) instead of its own: see `days`."""
         if not math.isfinite(x):
             return Reading(0.0, False, -math.inf, math.nan, math.inf)
         if self._dense is not None:
             return self._dense.judge_one(at, x)
-        reading = _read(self._heads, self._seasons, self.parameters, at, x)
-        if self.dense_below > 0 and self.samples <= _DECIDE_AFTER:
+        samples = self.samples
+        reading = _read(self._heads, self._seasons, self.parameters, at, x, like)
+        if self.dense_below > 0 and samples < self.samples <= _DECIDE_AFTER:
             self._first.append((at, x))
             if self.samples == _DECIDE_AFTER:
                 self._decide()
@@ -150,7 +155,7 @@ def read(row: Sequence[float]) -> Reading:
     return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z, int(season), chance)
 
 
-def _read(heads: Array, seasons: Array, parameters: Array, at: float, x: float) -> Reading:
+def _read(heads: Array, seasons: Array, parameters: Array, at: float, x: float, like: tuple[int, ...] = ()) -> Reading:
     out = np.empty((1, kernel.WIDTH))
-    kernel.judge_many(heads, seasons, _ROW, at, np.array([x]), parameters, out)
+    days.judge_many(heads, seasons, _ROW, at, np.array([x]), parameters, out, like)
     return read(out[0].tolist())

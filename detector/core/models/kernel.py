@@ -427,7 +427,7 @@ def _judge(h, s, m, x: float, p, out) -> None:  # type: ignore[no-untyped-def]
 def _count(h, m) -> None:  # type: ignore[no-untyped-def]
     h.seen += 1
     if h.seen > 1:
-        gap = m.at - h.at
+        gap = max(m.at - h.at, 0.0)  # clocks are put back, and events come in disorder
         if h.gap == 0.0:
             h.gap = gap
         else:
