@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.commands import breakers, events, operating, running
+from detector.commands import breakers, events, operating, running, seeds
 from detector.commands.common import explain
 from detector.errors import DetectorError
 
@@ -25,6 +25,7 @@ app.command(rich_help_panel=ASK)(events.tail)
 app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.run)
 app.command(rich_help_panel=RUN)(running.backtest)
+app.command(rich_help_panel=RUN)(seeds.seed)
 app.command(rich_help_panel=RUN)(events.emit)
 app.command(rich_help_panel=LOOK)(operating.doctor)
 app.add_typer(operating.config, name="config", rich_help_panel=LOOK)

@@ -159,25 +159,35 @@ def read(paths: Iterable[str], config: Config) -> tuple[list[Event], Summary]:
 
 
 def judge(history: list[Event], rules: Rules, summary: Summary, write_line: Callable[[bytes], None]) -> None:
-    """Replay; when an entity's turn raises, replay again and set that record aside, as the daemon does."""
+    """Judge the history, and write each control event as a line of JSON."""
+
+    def take(emission: Emission) -> None:
+        write_line(as_json_line(emission, SOURCE))
+        summary.findings += isinstance(emission.data, Anomaly) and emission.data.phase == "started"
+
+    _, failed = replayed(history, rules, take)
+    if failed:
+        summary.dead_lettered["step"] = failed
+
+
+def replayed(history: list[Event], rules: Rules, take: Callable[[Emission], None]) -> tuple[Replay, int]:
+    """Replay the history; when an entity's turn raises, replay again and set that record aside, as the daemon does.
+
+    `take` is given each control event, once. Returns the replay at its end, and how many records were set aside.
+    """
     poisoned: dict[int, dict[str, str]] = {}
-    written = 0
+    taken = 0
     while True:
         replay = Replay(rules, poisoned=poisoned)
-        said = _control(replay, history)
         try:
-            for number, emission in enumerate(said):
-                if number < written:
-                    continue
-                written += 1
-                write_line(as_json_line(emission, SOURCE))
-                summary.findings += isinstance(emission.data, Anomaly) and emission.data.phase == "started"
-            break
+            for number, emission in enumerate(_control(replay, history)):
+                if number >= taken:
+                    taken += 1
+                    take(emission)
+            return replay, len(poisoned)
         except StepFailed as failed:
             error = type(failed.__cause__ or failed).__name__
             poisoned.setdefault(replay.offset, {})[failed.key] = error
-    if poisoned:
-        summary.dead_lettered["step"] = len(poisoned)
 
 
 def _control(replay: Replay, history: list[Event]) -> Iterator[Emission]:
@@ -191,7 +201,7 @@ def _control(replay: Replay, history: list[Event]) -> Iterator[Emission]:
         emissions += replay.event(event)
         yield from (emission for emission in emissions if emission.topic == "control")
         emissions = []
-        _tell("judged", done + 1, len(history))
+        tell("judged", done + 1, len(history))
     emissions = replay.ticks((math.floor(last / MINUTE) + 1) * MINUTE)
     yield from (emission for emission in emissions if emission.topic == "control")
 
@@ -215,17 +225,25 @@ def _read(paths: Iterable[str], decoder: Decoder, summary: Summary) -> list[Even
     """Every event of the files, in the order of their times; what cannot be read is counted by reason."""
     events: list[Event] = []
     dead: Counter[str] = Counter()
-    for line in _lines(paths):
+    for decoded in decoded_lines(paths, decoder):
         summary.read += 1
-        decoded = _decode(decoder, line, summary.read)
         if isinstance(decoded, DeadLetter):
             dead[decoded.reason] += 1
         else:
             events.append(decoded)
-        _tell("read", summary.read, 0)
     summary.dead_lettered = dict(sorted(dead.items()))
     events.sort(key=lambda event: event.event_time)
     return events
+
+
+def decoded_lines(paths: Iterable[str], decoder: Decoder) -> Iterator[Event | DeadLetter]:
+    """What each line of the files (`-` is standard input) is, blank ones left out.
+
+    Raises `DetectorError` for a file that cannot be read, and `Unreachable` for a registry that does not answer.
+    """
+    for number, line in enumerate(_lines(paths), start=1):
+        yield _decode(decoder, line, number)
+        tell("read", number, 0)
 
 
 def _lines(paths: Iterable[str]) -> Iterator[bytes]:
@@ -273,7 +291,7 @@ def _count(history: list[Event], summary: Summary) -> None:
     summary.datasets = len(entities) - summary.jobs
 
 
-def _tell(what: str, done: int, total: int) -> None:
+def tell(what: str, done: int, total: int) -> None:
     """Say on standard error how far it is, if a person watches and it takes long. A `total` of 0 is not known."""
     if (done % STEPS_OF_PROGRESS and done != total) or max(done, total) < STEPS_OF_PROGRESS or not sys.stderr.isatty():
         return

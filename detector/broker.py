@@ -136,13 +136,13 @@ class Member:
             if error is not None:
                 self._note(error, message)
                 continue
-            take(_record(message))
+            take(record_of(message))
         return records
 
     def _note(self, error: KafkaError, message: Message) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
-            end = _record(message)
+            end = record_of(message)
             self.ends[end.topic, end.partition] = end.offset
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             place = (message.topic(), message.partition())
@@ -462,7 +462,8 @@ class KafkaLog:
         self._member.commit(sends, positions)
 
 
-def _record(message: Message) -> Record:
+def record_of(message: Message) -> Record:
+    """A record as it was polled."""
     # A message without an error has all of these.
     return Record(
         cast(str, message.topic()),

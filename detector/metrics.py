@@ -226,6 +226,11 @@ class Metrics:
         self.expired = self._counter(
             "detector_entities_expired", "Entities that were silent for so long that they are forgotten."
         )
+        self.seeded = self._counter(
+            "detector_entities_seeded",
+            "Entities that were given a history to learn; `taken` is false where they knew enough by themselves.",
+            "taken",
+        )
         self.breakers = Breakers(valid)
         self.registry.register(self.breakers)
         self.rows.append(Row(Breakers.NAME, "gauge", Breakers.LABELS, Breakers.ABOUT))

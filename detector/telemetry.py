@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from structlog.typing import FilteringBoundLogger
 
 from detector import __version__
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Emission, Heartbeat, Quarantined
+from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Emission, Heartbeat, Quarantined, Seeded
 from detector.core.events import DeadLetter
 from detector.health import GAP, Health
 from detector.logs import Repeats, silent
@@ -97,6 +97,8 @@ class Telemetry:
                 self.metrics.heartbeat.labels(str(partition)).set(clock)
             case Quarantined():
                 self._quarantined(emission.data)
+            case Seeded():
+                self._seeded(emission.data)
             case None:
                 self._expired(emission.key)
 
@@ -128,6 +130,10 @@ class Telemetry:
         self.metrics.quarantined.inc()
         place = {"partition": quarantined.partition, "offset": quarantined.offset}
         self._log.error("entity_quarantined", entity=quarantined.entity, **place, failures=quarantined.failures)
+
+    def _seeded(self, seeded: Seeded) -> None:
+        self.metrics.seeded.labels(str(seeded.taken).lower()).inc()
+        self._log.debug("entity_seeded", entity=seeded.entity, taken=seeded.taken, known=seeded.known)
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()

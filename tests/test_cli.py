@@ -25,7 +25,7 @@ from detector.embedded import EmbeddedBroker, EmbeddedRedis
 from detector.sinks import cloudevents
 
 COMMANDS = [
-    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "tail", "emit"),
+    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "tail", "emit", "seed"),
     *("config check", "config show", "config schema", "doctor", "reset"),
 ]
 JOB = "job:airflow/orders.load"

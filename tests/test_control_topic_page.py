@@ -10,7 +10,7 @@ import msgspec
 import msgspec.inspect as inspection
 import pytest
 
-from detector.core import emissions, pipeline, turn
+from detector.core import emissions, pipeline, seeding, turn
 from detector.core.emissions import (
     Anomaly,
     BreakerChange,
@@ -19,15 +19,17 @@ from detector.core.emissions import (
     Heartbeat,
     OpenEpisode,
     Quarantined,
+    Seeded,
 )
 from detector.core.schemas import Change
 
 PAGE = (Path(__file__).parent.parent / "docs" / "control-topic.md").read_text(encoding="utf-8")
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     kind.__name__: kind
-    for kind in (Anomaly, BreakerChange, BreakerValue, Change, Contributor, Heartbeat, OpenEpisode, Quarantined)
+    for kind in (Anomaly, BreakerChange, BreakerValue, Change, Contributor, Heartbeat, OpenEpisode, Quarantined, Seeded)
 }
 TYPES = {*turn.ANOMALY.values(), turn.BREAKER_CHANGED, turn.BREAKER, pipeline.HEARTBEAT, pipeline.QUARANTINED}
+TYPES |= {seeding.SEEDED}
 WORDS = {
     inspection.StrType: "string",
     inspection.FloatType: "number",

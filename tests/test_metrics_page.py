@@ -70,6 +70,7 @@ ABOUT = {
     "anomaly_updated": "An anomaly goes on.",
     "breaker_changed": "A breaker moved.",
     "entity_quarantined": "A record was set aside, since judging it fails each time.",
+    "entity_seeded": "An entity was given a history to learn.",
     "entity_expired": "An entity was silent for so long that it is forgotten.",
 }
 

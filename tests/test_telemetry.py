@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from detector import follower, logs, signals
 from detector.config import Log
 from detector.core.breaker import State
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, Heartbeat, Quarantined
+from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, Heartbeat, Quarantined, Seeded
 from detector.core.events import DeadLetter, Record
 from detector.errors import StateAheadOfLog
 from detector.logs import MOST_REPEATS, QUIET, Repeats
@@ -188,6 +188,12 @@ CASES: dict[str, Case] = {
         {"detector_entities_quarantined_total": 1},
         ("error", "entity_quarantined"),
         {"entity": ORDERS, "partition": 3, "offset": 7, "failures": 3},
+    ),
+    "said: a history was learned": Case(
+        said(emission(Seeded(entity=ORDERS, taken=True, known=61, since=0.0, until=NOW, summary="61 runs"))),
+        {'detector_entities_seeded_total{taken="true"}': 1},
+        ("debug", "entity_seeded"),
+        {"entity": ORDERS, "taken": True, "known": 61},
     ),
     "said: nothing more": Case(
         said(emission(None)), {"detector_entities_expired_total": 1}, ("info", "entity_expired"), {"entity": ORDERS}

@@ -145,7 +145,22 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
-Data = Anomaly | BreakerChange | BreakerValue | Heartbeat | Quarantined
+class Seeded(msgspec.Struct, frozen=True, kw_only=True):
+    """A history of an entity came, and was `taken` over, or left, since the entity knows enough by itself.
+
+    `known` is how many runs it has learned from now, of the history or of its own; `since` and `until` are the times of
+    the first and the last event of the history.
+    """
+
+    entity: str
+    taken: bool
+    known: int
+    since: float
+    until: float
+    summary: str
+
+
+Data = Anomaly | BreakerChange | BreakerValue | Heartbeat | Quarantined | Seeded
 
 
 class Emission(msgspec.Struct, frozen=True):

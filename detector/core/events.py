@@ -2,7 +2,8 @@
 
 A codec turns a record of an outside topic into an *event* (`RunEvent`, `DatasetEvent`, `JobEvent`, `Profile`);
 `observations` splits an event into one *observation* for each entity that it speaks of. The log holds nothing but
-observations, ticks and messages between entities, each in an `Envelope`, so whatever is decided later was in the log.
+observations, ticks, messages between entities and what was learned of a history (`Seed`), each in an `Envelope`, so
+whatever is decided later was in the log.
 """
 
 from collections.abc import Iterator
@@ -222,6 +223,17 @@ class Tick(msgspec.Struct, array_like=True, tag="tick"):
     at: float
 
 
+class Seed(msgspec.Struct, array_like=True, tag="seed"):
+    """What one entity has learned from a history, as the bytes of its state; the times of its first and last event.
+
+    An older release, which does not know it, sets it aside like anything that is no observation.
+    """
+
+    state: bytes
+    since: float
+    until: float
+
+
 class Neighbour(msgspec.Struct, array_like=True, tag="neighbour"):
     """A message of one entity to another, its neighbour in the lineage: what happened, and the path so far."""
 
@@ -231,7 +243,7 @@ class Neighbour(msgspec.Struct, array_like=True, tag="neighbour"):
     at: float
 
 
-Observation = RunObserved | JobObserved | DatasetObserved | Profiled | Tick | Neighbour
+Observation = RunObserved | JobObserved | DatasetObserved | Profiled | Tick | Seed | Neighbour
 
 ENVELOPE_VERSION = 1
 

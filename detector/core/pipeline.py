@@ -2,7 +2,8 @@
 
 `step` is a function of the states and the record alone. It owns the states that it is given and changes them in
 place: the caller must not use what it held before. If an entity's turn raises, `step` raises `StepFailed` with the
-entity's name, and the states are to be thrown away (the checkpoint replays them from the last snapshot).
+entity's name, and the states are to be thrown away (the checkpoint replays them from the last snapshot). What a newer
+release has learned of a history raises `SnapshotTooNew`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
 from detector.core import breaker as breakers
-from detector.core import datasets, jobs
+from detector.core import datasets, jobs, seeding
 from detector.core.breaker import State
 from detector.core.emissions import Emission, Heartbeat, Quarantined
 from detector.core.events import (
@@ -21,12 +22,14 @@ from detector.core.events import (
     Profiled,
     Record,
     RunObserved,
+    Seed,
     Tick,
 )
 from detector.core.partition import partition_of
 from detector.core.rules import DAY, Rules
 from detector.core.state import NEVER, Entity, Partition
 from detector.core.turn import BREAKER, Place, Turn
+from detector.errors import SnapshotTooNew
 
 MAX_DUE = 2_000
 POISON_LIMIT = 3
@@ -109,7 +112,7 @@ def _take(turn: Turn, partition: Partition, record: Record, body: Observation) -
         else:
             turn.publish()
             schedule(partition, entity.key, _due(turn, partition))
-    except MemoryError:
+    except (MemoryError, SnapshotTooNew):
         raise
     except Exception as error:
         raise StepFailed(entity.key) from error
@@ -125,6 +128,8 @@ def _observe(turn: Turn, body: Observation) -> None:
             datasets.on_profile(turn, body)
         case JobObserved():
             jobs.on_job(turn, body)
+        case Seed():
+            seeding.on_seed(turn, body)
 
 
 def _time_of(body: Observation, now: float) -> float:
@@ -135,7 +140,7 @@ def _time_of(body: Observation, now: float) -> float:
             return body.profile.event_time
         case Neighbour():
             return body.at
-        case Tick():
+        case Tick() | Seed():
             return now
 
 

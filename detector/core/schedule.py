@@ -34,12 +34,14 @@ class Schedule(msgspec.Struct, array_like=True):
     """The times of the last runs (seconds since 1970, ascending), and how long their first events took to arrive.
 
     `expected` is when the next run is expected, `late_at` after when it is late; None while too few runs were seen.
+    `unwatched` is the start after which nobody looked for a while: how long the next one took to come is not known.
     """
 
     starts: list[float] = []
     lags: list[float] = []
     expected: float | None = None
     late_at: float | None = None
+    unwatched: float | None = None
 
     def add(self, at: float, lag: float, rule: Lateness | None, calendar: Calendar = UTC_DAYS) -> None:
         """Take the start of one more run; `lag` is the time from then until its first event arrived, in seconds."""
@@ -56,6 +58,15 @@ class Schedule(msgspec.Struct, array_like=True):
             self.starts = sorted(self.starts if new in self.starts else [*self.starts, new])
             self._expect(rule, calendar)
 
+    def precede(self, history: "Schedule") -> None:
+        """Learn the runs of a history that ended before, or while, this was watched. Nothing is late until a run comes:
+        what should have come since the history was perhaps not seen.
+        """
+        self.starts = sorted({*history.starts, *self.starts})[-KEEP:]
+        self.lags = [*history.lags, *self.lags][-7:]
+        self.unwatched = history.starts[-1] if history.starts else self.unwatched
+        self.expected = self.late_at = None
+
     def _expect(self, rule: Lateness | None, calendar: Calendar) -> None:
         """The interval that follows a run is the median of those before; of a job that runs a few times a day or less,
         of those that followed a run on the same weekday, if there are two: one that rests on Sunday is not late then.
@@ -66,9 +77,14 @@ class Schedule(msgspec.Struct, array_like=True):
         if rule is None or len(self.starts) < max(rule.min_runs, 2):
             return
         starts = self.starts
-        chosen = sorted(after - before for before, after in pairwise(starts))
+        watched = [(before, after) for before, after in pairwise(starts) if before != self.unwatched]
+        if not watched:
+            return
+        chosen = sorted(after - before for before, after in watched)
         if chosen[len(chosen) // 2] > DAY / 4:
-            chosen = _of_days([calendar.wall(start) for start in starts], calendar)
+            chosen = _of_days(
+                [(calendar.wall(before), calendar.wall(after)) for before, after in watched], starts, calendar
+            )
         interval = chosen[len(chosen) // 2]
         strayed = max(interval - chosen[0], chosen[-1] - interval)
         # The cap must not cut off what was seen before: a job of workdays rests for twice its interval each weekend.
@@ -78,10 +94,14 @@ class Schedule(msgspec.Struct, array_like=True):
         self.late_at = self.expected + slack + lag
 
 
-def _of_days(walls: list[float], calendar: Calendar) -> list[float]:
-    """The intervals to choose from after the last of these starts, ascending; those over a holiday are not as usual."""
+def _of_days(watched: list[tuple[float, float]], starts: list[float], calendar: Calendar) -> list[float]:
+    """The intervals to choose from after the last start, ascending; those over a holiday are not as usual.
+
+    `watched` are pairs of starts (wall time), of which the second is known to be the next one.
+    """
+    walls = [calendar.wall(start) for start in starts]
     rests = _rests(walls, calendar)
-    pairs = [pair for pair in pairwise(walls) if not (rests and _spans_holiday(*pair, calendar))] or [*pairwise(walls)]
+    pairs = [pair for pair in watched if not (rests and _spans_holiday(*pair, calendar))] or watched
     last = _weekday(walls[-1])
     chosen = [max(after - before, 0.0) for before, after in pairs]  # clocks may go back in between
     same = [gap for gap, (before, _) in zip(chosen, pairs, strict=True) if _weekday(before) == last]

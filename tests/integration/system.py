@@ -161,9 +161,10 @@ class System:
         finally:
             reader.close()
 
-    def ends(self, topic: str) -> dict[int, int]:
-        """The last stable offsets."""
-        reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "x", "isolation.level": "read_committed"})
+    def ends(self, topic: str, committed: bool = True) -> dict[int, int]:
+        """The last stable offsets, or those of all that was written."""
+        level = "read_committed" if committed else "read_uncommitted"
+        reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "x", "isolation.level": level})
         try:
             count = len(reader.list_topics(topic, timeout=10).topics[topic].partitions)
             return {p: reader.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(count)}
@@ -263,7 +264,7 @@ class System:
 
     def log_records(self) -> dict[int, list[Any]]:
         """The committed records of the log, by partition, up to what the worker has committed."""
-        from detector.broker import CONSUMER, _record
+        from detector.broker import CONSUMER, record_of
 
         topic = self.config.topics.log
         upto = self.committed(app.group_of("worker", self.config), topic)
@@ -284,7 +285,7 @@ class System:
                 if message.error() is not None:
                     left.discard(message.partition() or 0)
                 elif message.offset() < upto[message.partition()]:  # type: ignore[operator, index]
-                    found[message.partition()].append(_record(message))  # type: ignore[index]
+                    found[message.partition()].append(record_of(message))  # type: ignore[index]
             return found
         finally:
             reader.close()
