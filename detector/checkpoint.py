@@ -568,7 +568,8 @@ class Checkpoint:
                 judgement.breaker = told.breaker()
                 judgement.announced = f"{told.mode}/{told.on_unknown}"
                 judgement.episodes = {
-                    check: Episode(e.id, e.since, e.severity, e.count, e.run_id) for check, e in told.episodes.items()
+                    check: Episode(e.id, e.since, e.severity, e.count, e.run_id, checks=e.checks)
+                    for check, e in told.episodes.items()
                 }
             if key in cold:
                 judgement.breaker, judgement.announced = msgspec.structs.replace(judgement.breaker, warming_up=True), ""

@@ -1,8 +1,11 @@
 """The measures of detection: series are the same for the same seed, and the scorer counts as it says."""
 
+import json
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -10,9 +13,10 @@ from numpy.typing import NDArray
 
 from bench import pipebench_factory
 from bench.detection import pipebench as pb
-from bench.detection import regimes, telemetry_score
+from bench.detection import regimes, telemetry_score, whole
 from bench.detection.__main__ import PIPEBENCH, mean, options, seeds_of, table
 from bench.detection.budget import Kept
+from detector.findings import Finding
 
 Generate = Callable[..., list[pb.Series]]
 GENERATORS = pytest.mark.parametrize("generate", [pb.generate, regimes.generate], ids=["pipebench", "regimes"])
@@ -152,3 +156,87 @@ def test_the_table_marks_what_the_engine_misses() -> None:
 
 def test_the_ratio_is_of_the_budget() -> None:
     assert Kept("regimes", 0.5, 1.0, 2.0, 3, 0.1).ratio == 2.0
+
+
+# ---------------------------------------------------------------- the whole program
+
+
+def finding(entity: str, load: float, check: str = "rows") -> Finding:
+    return Finding(entity=entity, check=check, severity="warning", summary="", since=DAY_0 + pb.DAY * load)
+
+
+DAY_0 = pb.T0 + 4 * 3600.0
+LOADS = whole.Loads(DAY_0, pb.DAY, 60, [50])
+ROWS = "dataset:flights/wh.EWR.AA"
+JOB = "job:flights/load.EWR.AA"
+
+
+def whole_score(faults: list[whole.Fault], *findings: Finding) -> whole.Result:
+    return whole.score({"EWR.AA": faults, "JFK.AA": []}, LOADS, findings)
+
+
+def test_a_fault_that_is_told_twice_is_found_once_and_not_told_once() -> None:
+    fault = whole.Fault("null_jump", 30, 32)
+    result = whole_score([fault], finding(ROWS, 31.2), finding(ROWS, 31.2, "columns"), finding(JOB, 31.3, "rows_out"))
+    dataset, job, together = (result.views[view] for view in whole.VIEWS)
+
+    assert (dataset["recall"], dataset["precision"], dataset["null_jump"]) == (1.0, 1.0, 1.0)
+    assert (dataset["per_fault"], dataset["once"], dataset["later"]) == (2.0, 0.0, 1.0)
+    assert (job["per_fault"], job["once"]) == (1.0, 1.0)
+    assert (together["per_fault"], together["once"]) == (1.0, 1.0)
+
+
+def test_each_finding_of_a_healthy_load_is_false_and_those_that_nobody_is_charged_are_not() -> None:
+    warm, storm, after = finding(ROWS, 3), finding(ROWS, 50), finding(ROWS, 35)
+    wrong = finding("dataset:flights/wh.JFK.AA", 30), finding(ROWS, 45, "columns"), finding(ROWS, 45)
+    result = whole_score([whole.Fault("drop", 34, 34)], warm, storm, after, *wrong)
+
+    # two pipelines of 60 loads, of which 20 are warm-up, one a storm, and of one four a fault or the edge of it
+    assert result.views["dataset"]["fa_per_1000"] == pytest.approx(1000 * 3 / (2 * 39 - 4))
+    assert (result.views["dataset"]["recall"], result.views["dataset"]["precision"]) == (0.0, 0.0)
+    assert result.views["together"]["fa_per_1000"] == pytest.approx(1000 * 2 / (2 * 39 - 4))
+    assert result.checks["dataset: columns"][whole.HEALTHY] == 1.0
+    assert result.checks["dataset: rows"] == {
+        whole.HEALTHY: 2.0,
+        whole.AFTER: 1.0,
+        whole.FREE: 2.0,
+        whole.FAULT: 0.0,
+        "per 1,000": pytest.approx(1000 * 2 / (2 * 39 - 4)),
+    }
+
+
+def test_a_finding_that_began_before_the_fault_has_not_found_it() -> None:
+    result = whole_score([whole.Fault("unit", 30, 31)], finding(ROWS, 29.9))
+
+    assert result.views["dataset"]["recall"] == 0.0
+    assert result.views["dataset"]["fa_per_1000"] > 0.0
+
+
+def test_the_program_judges_the_events_of_a_folder(tmp_path: Path) -> None:
+    events = []
+    for day in range(40):
+        rows = 20 if day == 34 else 10_000 + 100 * (day % 3)
+        facet = {"outputStatistics": {"rowCount": rows}}
+        event = {
+            "eventType": "COMPLETE",
+            "eventTime": datetime.fromtimestamp(DAY_0 + pb.DAY * day + 60, UTC).isoformat(),
+            "run": {"runId": str(UUID(int=day))},
+            "job": {"namespace": "flights", "name": "load.EWR.AA"},
+            "outputs": [{"namespace": "flights", "name": "wh.EWR.AA", "outputFacets": facet}],
+        }
+        events.append(json.dumps(event) + "\n")
+    (tmp_path / "events.jsonl").write_text("".join(events))
+    (tmp_path / "labels.json").write_text('{"EWR.AA": [["drop", 34, 34]]}')
+    (tmp_path / "loads.json").write_text(json.dumps({"start": DAY_0, "step": pb.DAY, "count": 40, "not_charged": []}))
+
+    views = whole.score_folder(str(tmp_path), whole.judged(str(tmp_path))).views
+
+    for view in whole.VIEWS:
+        assert (views[view]["drop"], views[view]["precision"], views[view]["per_fault"]) == (1.0, 1.0, 1.0)
+        assert views[view]["later"] == 0.0
+
+
+def test_the_whole_program_is_judged_by_real_rows_only() -> None:
+    assert options(["--whole", "--flights", "f.csv", "--seeds", "100"]).whole
+    with pytest.raises(SystemExit):
+        options(["--whole"])

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from bench.detection import pipebench as pb
-from bench.detection import regimes, telemetry_score, together
+from bench.detection import regimes, telemetry_score, together, whole
 from bench.pipebench_factory import Detector, factory, telemetry_factory
 
 Factory = Callable[[], Detector]
 Result = dict[str, float]
+Means = dict[str, Result]
 
 MOST_PROCESSES = 2
 THRESHOLD = 0.5  # where the engine alerts
@@ -69,6 +70,17 @@ REGIMES: Limits = {  # no limits were set beforehand
     **{k: (name, None, less) for k, (name, _, less) in PIPEBENCH.items() if k not in ("variance", "fa_per_1000_daily")},
     "unit": ("found: unit", None, False),
     "decorrelation": ("found: decorrelation", None, False),
+}
+WHOLE: Limits = {  # the limits of the models, of a series, are not those of all that is told of a pipeline
+    "f1": ("F1", None, False),
+    "precision": ("precision", None, False),
+    "recall": ("recall", None, False),
+    "fa_per_1000": ("false findings per 1,000 loads", None, True),
+    "per_fault": ("findings per fault found", None, True),
+    "once": ("faults told once, share", None, False),
+    "after": ("findings after a fault, per fault found", None, True),
+    "later": ("loads until it is found", None, True),
+    **{k: (name, None, less) for k, (name, _, less) in REALROWS.items() if name.startswith("found")},
 }
 TELEMETRY: Limits = {
     "standard": ("standard score", 72.0, False),
@@ -149,6 +161,15 @@ def telemetry(folder: str, name: str) -> Result:
     return {k: v["score"] for k, v in fixed.items()} | {"standard, best": best["standard"]["score"]}
 
 
+def whole_program(seeds: Sequence[int], source: str, pool: ProcessPoolExecutor) -> tuple[Means, Means]:
+    """The figures of the whole program by kind of entity, and by check: means of the seeds."""
+    results = list(pool.map(whole.measure, [source] * len(seeds), seeds))
+    views = {view: mean([r.views[view] for r in results]) for view in whole.VIEWS}
+    checks = sorted({check for r in results for check in r.checks})
+    none = dict.fromkeys(next(iter(results[0].checks.values()), {}), 0.0)
+    return views, {check: mean([r.checks.get(check, none) for r in results]) for check in checks}
+
+
 # ---------------------------------------------------------------- the table
 
 
@@ -158,7 +179,7 @@ def mean(results: Sequence[Result]) -> Result:
     return {key: float(np.mean([r[key] for r in results if key in r])) for key in keys}
 
 
-def table(title: str, limits: Limits, means: dict[str, Result]) -> str:
+def table(title: str, limits: Limits, means: Means) -> str:
     """One line a figure, one column a detector; `*` where the engine misses the limit."""
     lines = [title, f"{'':36s} {'limit':>8s} " + " ".join(f"{name:>12s}" for name in means)]
     for key, (name, limit, less) in limits.items():
@@ -172,18 +193,30 @@ def table(title: str, limits: Limits, means: dict[str, Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def counts(title: str, rows: Means) -> str:
+    """One line a check, one column for each thing that its findings were."""
+    columns = list(next(iter(rows.values()), {}))
+    lines = [title, f"{'':36s} " + " ".join(f"{column:>12s}" for column in columns)]
+    lines += [f"{name:36s} " + " ".join(f"{row[column]:12.1f}" for column in columns) for name, row in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser("make bench-detection ARGS=...", description=DESCRIPTION)
     parser.add_argument("--seeds", type=seeds_of, metavar="100-104", help="seeds, for pipebench also where others run")
     parser.add_argument("--flights", metavar="FILE", help="the flights, CSV or zipped: real rows")
+    parser.add_argument("--whole", action="store_true", help="with --flights: the whole program, and nothing else")
     parser.add_argument("--telemetry", metavar="FOLDER", help="folder with data/ and labels/ of the telemetry")
     parser.add_argument("--regimes", action="store_true", help="the second generator")
     parser.add_argument("--together", action="store_true", help="what no single series shows, beside half-space trees")
     parser.add_argument("--detectors", metavar="NAMES", help=f"of these only, with commas: {', '.join(NAMES)}")
     parser.add_argument("--processes", type=int, default=MOST_PROCESSES, choices=range(1, MOST_PROCESSES + 1))
     parser.add_argument("--json", action="store_true", help="the means as JSON")
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if parsed.whole and not parsed.flights:
+        parser.error("--whole needs --flights")
+    return parsed
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -192,6 +225,12 @@ def main(arguments: Sequence[str]) -> None:
     seeds = o.seeds or [100]
     if o.together:
         print(together.table(seeds))
+    if o.whole:
+        with ProcessPoolExecutor(o.processes) as pool:
+            views, checks = whole_program(seeds, o.flights, pool)
+        title = f"the whole program, means of seeds {', '.join(map(str, seeds))}"
+        print(json.dumps({"whole": views, "checks": checks}) if o.json else table(title, WHOLE, views))
+        print("" if o.json else counts("findings that begin", checks))
         return
     names = o.detectors.split(",") if o.detectors else list(NAMES)
     measures = [("regimes", REGIMES)] if o.regimes else []

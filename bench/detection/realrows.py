@@ -9,8 +9,8 @@ Detectors and scoring are pipebench's, and so is the definition of every figure.
 which over 6 % of all flights were cancelled (42 days: real anomalies that nobody injected), holidays, and metrics that a fault may move
 beside those it must move. Timetable changes (a carrier changes routes and seats) are real and unlabelled: an alert on one is charged, so
 absolute false-alarm figures have a floor; compare side by side.
---events writes the same year as OpenLineage events (START, COMPLETE with statistics, quality metrics, schema) and labels.json, for a run
-of the whole program.
+--events writes the same year as OpenLineage events (START, COMPLETE with statistics, quality metrics, schema), labels.json, and loads.json
+(when the first load was, how far apart and how many they are, and which are not charged), for a run of the whole program: see `whole`.
 """
 
 import argparse
@@ -175,7 +175,7 @@ def build(sets, skip, start, step, seed):
     return faulty, out, labels
 
 
-def write_events(faulty, labels, start, folder):
+def write_events(faulty, labels, start, folder, skip=()):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     producer, spec = "https://example.org/flights", "https://openlineage.io/spec/"
@@ -241,6 +241,13 @@ def write_events(faulty, labels, start, folder):
                     + "\n"
                 )
     (folder / "labels.json").write_text(json.dumps(labels))
+    loads = {
+        "start": start.timestamp(),
+        "step": pb.DAY,
+        "count": len(next(iter(faulty.values()))),
+        "not_charged": [int(i) for i in np.flatnonzero(skip)],
+    }
+    (folder / "loads.json").write_text(json.dumps(loads))
 
 
 def detectors(names):
@@ -277,7 +284,7 @@ def main():
     a = argparse.ArgumentParser()
     a.add_argument("source")
     a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--detectors", default="zscore30")
+    a.add_argument("--detectors", default="zscore30", help="with commas; empty: judge nothing")
     a.add_argument("--events")
     a.add_argument("--series", help="write the series to this file, pickled, and judge nothing")
     a.add_argument("--json", action="store_true")
@@ -288,8 +295,9 @@ def main():
         Path(o.series).write_bytes(pickle.dumps(series))
         return
     if o.events:
-        write_events(faulty, labels, start, o.events)
-    report(series, o.detectors.split(","), o.json)
+        write_events(faulty, labels, start, o.events, skip)
+    if o.detectors:
+        report(series, o.detectors.split(","), o.json)
 
 
 if __name__ == "__main__":

@@ -159,9 +159,10 @@ def shipped(stream: Stream) -> Judged:
     for i, at in enumerate(stream.at.tolist()):
         said: list[Emission] = []
         turn = Turn(entity, settings, rules, Place("bench", 0, i, at), at, at, said)
-        judged = observe(turn, names, stream.values[i], None)
+        judged = observe(turn, names, stream.values[i])
         alone[i] = bool(judged.findings)
-        judge_together(turn, judged.load, judged.findings, judged.metrics, "load", None)
+        judge_together(turn, judged.load, judged.findings, judged.metrics, "load")
+        turn.tell(None)
         together[i] = any(
             isinstance(e.data, Anomaly) and e.data.check == CHECK and e.data.phase != "ended" for e in said
         )

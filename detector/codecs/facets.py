@@ -48,7 +48,7 @@ class ColumnMetrics(msgspec.Struct, rename="camel", gc=False):
 
 
 class Metrics(Facet, gc=True):
-    """`dataQualityMetrics`, as a facet of a dataset and of an input alike."""
+    """`dataQualityMetrics`, as a facet of a dataset, of an input and of an output alike."""
 
     row_count: float | None = None
     bytes: float | None = None
@@ -109,7 +109,11 @@ class InputFacets(msgspec.Struct, rename="camel"):
 
 
 class OutputFacets(msgspec.Struct, rename="camel"):
+    """The specification has metrics and assertions at inputs and datasets; who profiles what it wrote has them here."""
+
     output_statistics: Statistics | None = None
+    data_quality_metrics: Metrics | None = None
+    data_quality_assertions: Assertions | None = None
 
 
 class Dataset(msgspec.Struct, rename="camel"):

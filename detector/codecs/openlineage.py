@@ -186,10 +186,12 @@ def _dataset(found: facets.Dataset, moved: facets.Statistics | None) -> Dataset:
             metrics = facets.live(of_dataset.data_quality_metrics)
         if of_dataset.data_quality_assertions is not None:
             assertions = _assertions(of_dataset.data_quality_assertions)
-    if (of_input := found.input_facets) is not None:
-        metrics = facets.live(of_input.data_quality_metrics) or metrics
-        if of_input.data_quality_assertions is not None:
-            assertions = _joined(assertions, _assertions(of_input.data_quality_assertions))
+    for of_run in (found.input_facets, found.output_facets):
+        if of_run is None:
+            continue
+        metrics = facets.live(of_run.data_quality_metrics) or metrics
+        if of_run.data_quality_assertions is not None:
+            assertions = _joined(assertions, _assertions(of_run.data_quality_assertions))
     if moved is None and metrics is None:
         return Dataset(namespace, name, None, None, None, schema, version, lifecycle, assertions)
     rows, size, files = _counts(facets.live(moved), metrics)

@@ -8,24 +8,32 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from detector.core import profiles, references
-from detector.core.emissions import SEVERITIES, Contributor
-from detector.core.judge import Finding, observe
+from detector.core import chance, profiles, references
+from detector.core.emissions import Contributor
+from detector.core.judge import Finding, contributor, observe
 from detector.core.models import kernel
 from detector.core.profiles import Columns, Fingerprint, Series
-from detector.core.references import ALPHA, DISTANCES, Categories, Load
+from detector.core.references import ALPHA, DISTANCES, MIN_QUANTILES, Categories, Load
 from detector.core.state import Loads, Measured, Run
-from detector.core.text import number, rounded
+from detector.core.text import number
 from detector.core.together import judge_together
-from detector.core.turn import INFO, WARNING, Turn
+from detector.core.turn import COLUMNS, INFO, KEEP_CONTRIBUTORS, SAME_DATA, WARNING, Calm, Part, Turn
 
 MAX_GRAINS = 4
 MAX_WATCHED = 900  # series of a grain
+FAR = 3.0  # widths of a column's usual range, beyond which an extreme is told by itself
 LEAST = 0.1  # of a distance, or of a ratio from 1: what is nearer has not changed
 REPEATED = kernel.CAUSES[kernel.STUCK]
-NAMED, KEEP_CONTRIBUTORS, LONGEST = 3, 20, 100
+NAMED, LONGEST = 3, 100
+GLOSSES = {  # what a number that nobody knows by its name says
+    "drift": " (how much of the rows changed place)",
+    "shift": " (how many of their usual spreads the values moved)",
+    "mix": " (how much of the mix of values changed)",
+    "distinct_ratio": " (times as many different values as usual)",
+}
 NO_LOADS = ("read", "table")
 TELLING, MIN_ROWS, COMPARED = 3, 10, 3
 RARE, USUAL = 0.08, 0.2  # share of loads that repeat the one before: less is news, more is how this dataset is
@@ -40,8 +48,8 @@ class Value(NamedTuple):
     order: int
 
 
-def judge_columns(turn: Turn, run: Run, run_id: str | None) -> int:
-    """Judge what was measured of a load, once; then forget it. Returns the worst severity."""
+def judge_columns(turn: Turn, run: Run) -> int:
+    """Judge what was measured of a load, once; then forget it. Returns the worst severity; `Turn.tell` says it."""
     measured, run.measured = run.measured, None
     if measured is None:
         return INFO
@@ -58,12 +66,12 @@ def judge_columns(turn: Turn, run: Run, run_id: str | None) -> int:
     at = run.ended or turn.at
     found = profiles.fingerprint(columns, at)
     repeats = rows == loads.rows and found.exact == loads.exact
-    again = _same_data(turn, loads, measured, found, rows, run_id)
+    again = _same_data(turn, loads, measured, found, rows)
     load = Load(columns, rows, at, profiles.fractions_of(measured.statistics), _shares(measured, columns, rows))
-    flagged, together = _moved(turn, loads, measured, load, run_id, repeats)
-    if max(again, together, run.severity) == INFO:
+    flagged, worst = _moved(turn, loads, measured, load, repeats)
+    if max(again, run.severity) == INFO:
         references.learn(loads, load, {value.column for value, _ in flagged})
-    return max([again, together, *(finding.severity for _, finding in flagged)])
+    return max(again, worst)
 
 
 def _shares(measured: Measured, columns: Columns, rows: float | None) -> dict[str, dict[str, float]]:
@@ -81,11 +89,9 @@ def _watched(turn: Turn, metric: str) -> bool:
 # ---------------------------------------------------------------- the same data again
 
 
-def _same_data(
-    turn: Turn, loads: Loads, measured: Measured, found: Fingerprint, rows: float | None, run_id: str | None
-) -> int:
+def _same_data(turn: Turn, loads: Loads, measured: Measured, found: Fingerprint, rows: float | None) -> int:
     """Whether this load is the one before once more. A dataset that often is so does not alarm."""
-    check = _named("same_data", measured.grain)
+    check = _named(SAME_DATA, measured.grain)
     before, again = loads.rows, bool(measured.of) and measured.of == loads.of
     comparable = rows is not None and min(rows, before) >= MIN_ROWS and min(found.telling, loads.telling) >= TELLING
     repeats = comparable and rows == before and found.exact == loads.exact
@@ -102,17 +108,21 @@ def _same_data(
         told = (
             f"the same rows twice: {number(rows or 0.0, 'rows')} are twice the {number(before, None)} of the last load"
         )
-        turn.find(check, WARNING, f"{told}, with the same means and extremes", run_id)
+        _again(turn, check, f"{told}, with the same means and extremes")
         return WARNING
     if repeats and news:
         told = f"this profile repeats the last one exactly in {found.telling} of {found.telling} statistics"
-        turn.find(check, WARNING, f"the same data again: {told}, and has as many rows", run_id)
+        _again(turn, check, f"the same data again: {told}, and has as many rows")
         return WARNING
     if not repeats:
-        turn.over(check, "other data came", run_id)
+        turn.calm[check] = Calm("other data came")
     elif loads.repeats >= USUAL:
-        turn.over(check, "this data is often loaded again, which is usual now", run_id)
+        turn.calm[check] = Calm("this data is often loaded again, which is usual now")
     return INFO
+
+
+def _again(turn: Turn, check: str, summary: str) -> None:
+    turn.parts.append(Part(check, WARNING, summary, "the same data again", (), {}))
 
 
 def _named(name: str, grain: str) -> str:
@@ -123,28 +133,31 @@ def _named(name: str, grain: str) -> str:
 
 
 def _moved(
-    turn: Turn, loads: Loads, measured: Measured, load: Load, run_id: str | None, repeats: bool
+    turn: Turn, loads: Loads, measured: Measured, load: Load, repeats: bool
 ) -> tuple[list[tuple[Value, Finding]], int]:
-    """Judge the series of a load, and tell what is unusual in it, the worst first. Also returns the severity of what
-    they show together.
+    """Judge the series of a load. Returns those that are told, the worst first, and how bad it is.
+
+    That is as bad as the worst that counts alone: what supports it may be single rows.
     """
     series = [*profiles.series(load.columns, load.rows, load.at), *references.series(loads, load)]
     if measured.bytes is not None and load.rows:
         whole = np.array([len(load.columns.names)])
-        series.append(Series("bytes_per_row", 1, whole, np.array([measured.bytes / load.rows])))
-    flagged, of, together = _observed(turn, series, load.columns.names, measured.grain, run_id)
+        series.append(Series("bytes_per_row", profiles.DISTRIBUTION, whole, np.array([measured.bytes / load.rows])))
+    flagged, of, together = _observed(turn, series, load.columns.names, measured.grain)
     if repeats:  # which is told, or not, of the whole load
         flagged = [(value, finding) for value, finding in flagged if finding.cause != REPEATED]
-    check = _named("columns", measured.grain)
-    if flagged:
-        _tell(turn, check, flagged, of, references.changes(loads, load), run_id)
-    else:
-        turn.over(check, "back to normal, or to a new normal", run_id)
-    return flagged, together
+    flagged = [found for found in flagged if not _by_chance(*found, loads, load)]
+    check = _named(COLUMNS, measured.grain)
+    alone = [found for found in flagged if _counts_alone(*found, loads, load)]
+    if not alone:
+        turn.calm[check] = Calm("back to normal, or to a new normal")
+        return [], together
+    _tell(turn, check, flagged, alone, of, references.changes(loads, load))
+    return flagged, max(together, alone[0][1].severity)
 
 
 def _observed(
-    turn: Turn, series: list[Series], names: list[str], grain: str, run_id: str | None
+    turn: Turn, series: list[Series], names: list[str], grain: str
 ) -> tuple[list[tuple[Value, Finding]], int, int]:
     """Judge all series, the ones that matter most first: those that are too many are not watched.
 
@@ -161,7 +174,7 @@ def _observed(
     watched = {f"{statistics[one]}{endings[column]}": place for place, one, column in found}
     if turn.settings.metrics is not None:
         watched = {metric: place for metric, place in watched.items() if _watched(turn, metric)}
-    judged = observe(turn, list(watched), values[list(watched.values())], run_id)
+    judged = observe(turn, list(watched), values[list(watched.values())])
     flagged = []
     for metric, finding in judged.findings.items():
         one, column = series[of[watched[metric]]], int(columns[watched[metric]])
@@ -170,7 +183,7 @@ def _observed(
             flagged.append((value, finding))
     flagged.sort(key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
     means = [metric for metric, place in watched.items() if statistics[of[place]] == "mean" or columns[place] == whole]
-    together = judge_together(turn, judged.load, judged.findings, means, grain, run_id)
+    together = judge_together(turn, judged.load, judged.findings, means, grain)
     return flagged, int(np.count_nonzero(np.isfinite(values))), together
 
 
@@ -183,31 +196,80 @@ def _harmless(value: Value, finding: Finding) -> bool:
     return value.statistic == "age" and finding.direction == "low"
 
 
+def _by_chance(value: Value, finding: Finding, loads: Loads, load: Load) -> bool:
+    """Whether so few rows show such a value though nothing has changed. What is not known of a column says no."""
+    name, rows = value.statistic, load.rows
+    if value.column and name != "null_share":
+        rows = float(profiles.values_in(load.columns, load.rows)[load.place(value.column)])
+    if not rows or rows != rows:
+        return False
+    if name.endswith("_share"):
+        return chance.share(value.value, finding.expected, rows)
+    if name in ("drift", "shift"):
+        apart = references.apart(loads, load, value.column)
+        return apart is not None and chance.distribution(apart, rows)
+    if name == "mix":
+        return chance.categories(value.value, references.kinds(loads, load, value.column), rows)
+    if name == "distinct_ratio":
+        distinct = float(load.columns.of("distinct")[load.place(value.column)])
+        return chance.distinct(distinct, distinct / max(value.value, 1e-3))
+    deviation = profiles.deviation_of(load.columns, load.place(value.column)) if name == "mean" else None
+    return deviation is not None and chance.mean(value.value, finding.expected, deviation, rows)
+
+
+def _counts_alone(value: Value, finding: Finding, loads: Loads, load: Load) -> bool:
+    """Whether this is unusual enough to be told where nothing else is: the others are told beside one that is.
+
+    Extremes are single rows, and quantiles of few rows jump between few values: what is new about them shows in the
+    distances, where there are any. A number that repeats is news of a mean, which has many digits.
+    """
+    if value.statistic in ("min", "max"):
+        return _far_out(value, loads)
+    if finding.cause == REPEATED:
+        return value.order in (profiles.MEAN, profiles.STATISTIC, profiles.OTHER)
+    if value.order == profiles.QUANTILE:
+        now = load.quantiles[load.place(value.column)]
+        return int((now == now).sum()) < MIN_QUANTILES
+    return True
+
+
+def _far_out(value: Value, loads: Loads) -> bool:
+    """Whether an extreme lies farther outside of what a column held of late than several times the width of that."""
+    usual = references.extremes(loads, value.column)
+    if usual is None:
+        return False
+    low, high = usual
+    far = FAR * (high - low)
+    return not low - far <= value.value <= high + far
+
+
 def _tell(
     turn: Turn,
     check: str,
     flagged: list[tuple[Value, Finding]],
+    alone: list[tuple[Value, Finding]],
     of: int,
     changed: Mapping[str, Categories],
-    run_id: str | None,
 ) -> None:
     named: dict[str, str] = {}
-    for value, finding in flagged:
+    for value, finding in [*alone, *flagged]:
         named.setdefault(value.column, _sentence(finding))
     worst = list(named.values())[:NAMED]
     more = f"; and {len(named) - len(worst)} more columns" if len(named) > len(worst) else ""
-    summary = f"{len(flagged)} of {of} series of columns are unusual: {'; '.join(worst)}{more}"
+    series = f"{len(flagged)} of {of} series of columns"
+    summary = f"{series} {'is' if len(flagged) == 1 else 'are'} unusual: {'; '.join(worst)}{more}"
     nothing = Categories({}, {})
     contributors = [
         _contributor(finding, changed.get(value.column, nothing) if value.statistic == "mix" else nothing)
         for value, finding in flagged[:KEEP_CONTRIBUTORS]
     ]
-    turn.find(check, flagged[0][1].severity, summary, run_id, contributors=contributors)
+    brief, evidence = f"{series} (as {worst[0]})", {"contributors": contributors}
+    turn.parts.append(Part(check, alone[0][1].severity, summary, brief, contributors, evidence))
 
 
 def _sentence(finding: Finding) -> str:
     lower, upper = _told(finding.lower), _told(finding.upper)
-    value = f"{finding.metric[:LONGEST]} {_told(finding.observed)}"
+    value = f"{finding.metric[:LONGEST]} {_told(finding.observed)}{GLOSSES.get(finding.metric.partition('(')[0], '')}"
     if finding.cause and finding.lower <= finding.observed <= finding.upper:
         return f"{value} ({finding.cause}; one value alone may be {lower} to {upper})"
     return f"{value}, expected {lower} to {upper}"
@@ -220,15 +282,5 @@ def _told(value: float | None) -> str:
 
 
 def _contributor(finding: Finding, categories: Categories) -> Contributor:
-    return Contributor(
-        metric=finding.metric,
-        severity=SEVERITIES[finding.severity],
-        observed=rounded(finding.observed),
-        expected=rounded(finding.expected),
-        lower=rounded(finding.lower),
-        upper=rounded(finding.upper),
-        score=rounded(finding.score),
-        direction=finding.direction,
-        new_values=categories.new,
-        vanished_values=categories.vanished,
-    )
+    told = contributor(finding)
+    return msgspec.structs.replace(told, new_values=categories.new, vanished_values=categories.vanished)

@@ -55,7 +55,8 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
     else:
         _judge_assertions(turn, run)  # a check that failed has failed, and the end may not speak of this dataset
         if seen.role == "input":
-            run.severity = max(run.severity, judge_columns(turn, run, _told_as(run)))
+            run.severity = max(run.severity, judge_columns(turn, run))
+            turn.tell(_told_as(run))
         if run.streaming and seen.state == "RUNNING":  # it may never end
             run.severity = max(run.severity, judge_schema(turn, run, "output", _told_as(run)))
     if run.severity > before:
@@ -123,9 +124,10 @@ def _judge_facts(turn: Turn, run: Run) -> None:
             if (watched is None or metric in watched) and metric not in run.judged and not is_explained(run, metric)
         }
         run.judged += new
-        run.severity = max([run.severity, *judge(turn, new, _told_as(run)).values()])
+        run.severity = max([run.severity, *judge(turn, new).values()])
     if run.state == "COMPLETE" and not run.streaming:
-        run.severity = max(run.severity, judge_columns(turn, run, _told_as(run)))
+        run.severity = max(run.severity, judge_columns(turn, run))
+    turn.tell(_told_as(run))
     if run.state == "COMPLETE":
         run.severity = max(run.severity, judge_schema(turn, run, "output", _told_as(run)))
     run.measured = run.schema = None

@@ -90,14 +90,15 @@ class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
-class OpenEpisode(msgspec.Struct, frozen=True, kw_only=True):
-    """An anomaly that goes on, as the breaker's record names it."""
+class OpenEpisode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An anomaly that goes on, as the breaker's record names it. `checks` are those that are unusual still."""
 
     id: str
     since: float
     severity: int
     count: int
     run_id: str | None
+    checks: list[str] = []
 
 
 class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):

@@ -179,7 +179,8 @@ def _judge_metrics(turn: Turn, run: Run) -> str:
         return "a good run"
     new = {metric: value for metric, value in _watched(turn, run).items() if metric not in run.judged}
     run.judged += new
-    bad = judge(turn, {} if run.incomplete else new, run.id)
+    bad = judge(turn, {} if run.incomplete else new)
+    turn.tell(run.id)
     run.severity = max([run.severity, *bad.values()])
     return f"unusual {', '.join(bad)} in run {run.id}" if bad else "a good run"
 
@@ -207,7 +208,8 @@ def _judge_window(turn: Turn, run: Run, seen: RunObserved) -> None:
     run.judged = [*run.judged[1 - KEEP_WINDOWS :], told]
     window = Run(run.id, run.hash, turn.now, streaming=True)
     _fold(turn, window, seen, False)
-    severity = max([INFO, *judge(turn, _watched(turn, window), run.id).values()])
+    severity = max([INFO, *judge(turn, _watched(turn, window)).values()])
+    turn.tell(run.id)
     turn.outcome(hash_of(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}", turn.at)
 
 

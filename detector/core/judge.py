@@ -10,14 +10,15 @@ import numpy as np
 
 from detector.core import sentences
 from detector.core.calendar import Moment
+from detector.core.emissions import SEVERITIES, Contributor
 from detector.core.models import Model, kernel
 from detector.core.models.baseline import Baseline, read
 from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
 from detector.core.rules import DAY
-from detector.core.text import rounded, unit_of
+from detector.core.text import number, rounded, unit_of
 from detector.core.together import CHECK, Load, judge_together
-from detector.core.turn import CRITICAL, WARNING, Turn
+from detector.core.turn import CRITICAL, WARNING, Calm, Part, Turn
 
 SEVERE = 2 / 3
 QUARTER = 91 * DAY
@@ -28,6 +29,8 @@ LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
 ALERT, LOWER, UPPER, Z = 1, 2, 4, 6  # where these are in what `kernel` says of a value
 MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
 DRIFT, ONLY_ZEROS, NEW_NORMAL = (kernel.CAUSES[n] for n in (kernel.DRIFT, kernel.ONLY_ZEROS, kernel.NEW_NORMAL))
+SLOW = (DRIFT, kernel.CAUSES[kernel.NOISE])  # found of many values: one calm one ends nothing
+HOLDS = 8
 
 
 class Finding(NamedTuple):
@@ -79,54 +82,73 @@ class Judged(NamedTuple):
         return self.load.z
 
 
-def judge(turn: Turn, values: Mapping[str, float], run_id: str | None) -> dict[str, int]:
-    """Judge values of metrics, learn them, say what is to be said. Returns the severities of the unusual ones.
+def judge(turn: Turn, values: Mapping[str, float]) -> dict[str, int]:
+    """Judge values of metrics and learn them. Returns the severities of the unusual ones; `Turn.tell` says them.
 
     A negative or infinite value, or none, is not a measurement: nothing is said or learned of it.
     """
     kept = {metric: value for metric, value in values.items() if value >= 0}
-    judged = observe(turn, list(kept), np.array(list(kept.values()), np.float64), run_id)
+    judged = observe(turn, list(kept), np.array(list(kept.values()), np.float64))
     for finding in judged.findings.values():
-        _tell(turn, finding, run_id)
+        turn.parts.append(_part(turn, finding))
     for metric, side in zip(judged.metrics, judged.side.tolist(), strict=True):
         turn.entity.series.keep(metric, values[metric], side, turn.at)
     severities = {metric: finding.severity for metric, finding in judged.findings.items()}
-    together = judge_together(turn, judged.load, judged.findings, judged.metrics, "", run_id)
+    together = judge_together(turn, judged.load, judged.findings, judged.metrics, "")
     return severities | {CHECK: together} if together else severities
 
 
-def _tell(turn: Turn, finding: Finding, run_id: str | None) -> None:
+def _part(turn: Turn, finding: Finding) -> Part:
     metric, unit, series = finding.metric, unit_of(finding.metric), turn.entity.series
     last = [*series.last.get(metric, ()), finding.observed]
-    turn.find(
+    evidence = {
+        "observed": rounded(finding.observed),
+        "expected": rounded(finding.expected),
+        "lower": rounded(finding.lower),
+        "upper": rounded(finding.upper),
+        "unit": unit,
+        "score": rounded(finding.score),
+        "direction": finding.direction,
+        "cause": finding.cause or None,
+        "seasons": sentences.seasons(finding.season),
+        "samples": finding.samples,
+        "warming_up": finding.warming_up,
+        "last_values": [float(f"{x:.6g}") for x in last[:-1]],
+    }
+    return Part(
         metric,
         finding.severity,
         sentences.of_value(finding, last, unit),
-        run_id,
+        f"{metric.replace('_', ' ')} ({number(finding.observed, unit)})",
+        [contributor(finding)],
+        evidence,
         sentences.since_when(finding, series.outside.get(metric, (0, 0))),
+        HOLDS if finding.cause in SLOW else 0,
+    )
+
+
+def contributor(finding: Finding) -> Contributor:
+    """A finding as one series of several that are told together."""
+    return Contributor(
+        metric=finding.metric,
+        severity=SEVERITIES[finding.severity],
         observed=rounded(finding.observed),
         expected=rounded(finding.expected),
         lower=rounded(finding.lower),
         upper=rounded(finding.upper),
-        unit=unit,
         score=rounded(finding.score),
         direction=finding.direction,
-        cause=finding.cause or None,
-        seasons=sentences.seasons(finding.season),
-        samples=finding.samples,
-        warming_up=finding.warming_up,
-        last_values=[float(f"{x:.6g}") for x in last[:-1]],
     )
 
 
-def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -> Judged:
+def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     """Judge one value of each of many metrics of an entity, and learn them: all that the baseline judges in one pass.
 
-    What is found is for the caller to tell; what is over is told here. A value that is not finite is not a measurement,
+    What is found is for the caller to tell; what may be over is noted. A value that is not finite is not a measurement,
     and series beyond `MAX_SERIES` are not watched. A metric comes once.
     """
     moment = turn.settings.calendar.at(turn.at)
-    table, usual, episodes = turn.entity.series, _usual(turn.settings.model), turn.entity.judgement.episodes
+    table, usual, unusual = turn.entity.series, _usual(turn.settings.model), turn.unusual()
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
     if not metrics:
@@ -148,15 +170,15 @@ def observe(turn: Turn, metrics: list[str], values: Array, run_id: str | None) -
         out[place, ALERT], out[place, Z] = alone[place].alert, alone[place].z
         out[place, LOWER], out[place, UPPER] = alone[place].lower, alone[place].upper
     findings: dict[str, Finding] = {}
-    for place in _worth_telling(out, metrics, episodes):
+    for place in _worth_telling(out, metrics, unusual):
         metric, value, reading = metrics[place], float(values[place]), said_of(place)
         if reading.alert:
             last = [*table.last.get(metric, ()), value]
             findings[metric] = _finding(metric, value, reading, int(samples[place]), last, turn.at, moment.wall)
         else:
-            _over(turn, metric, value, reading, int(samples[place]), run_id)
+            turn.calm[metric] = _calm(turn, metric, value, reading, int(samples[place]))
     side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
-    told = _within_budget(findings, len(metrics), allowance, episodes)
+    told = _within_budget(findings, len(metrics), allowance, unusual)
     return Judged(told, Load(metrics, values, out[:, Z], said_of), side)
 
 
@@ -279,18 +301,17 @@ def _direction(value: float, reading: Reading, last: list[float]) -> Literal["lo
     return "low" if value < reading.expected or reading.cause == ONLY_ZEROS else "high"
 
 
-def _over(turn: Turn, metric: str, value: float, reading: Reading, samples: int, run_id: str | None) -> None:
-    unit, episode = unit_of(metric), turn.entity.judgement.episodes[metric]
-    told_of = episode.cause if episode.count == 1 else ""
-    turn.over(
-        metric,
-        sentences.back(value, reading.expected, unit, told_of, reading.cause == NEW_NORMAL),
-        run_id,
-        observed=rounded(value),
-        expected=rounded(reading.expected),
-        lower=rounded(reading.lower),
-        upper=rounded(reading.upper),
-        unit=unit,
-        cause=reading.cause or None,
-        samples=samples,
-    )
+def _calm(turn: Turn, metric: str, value: float, reading: Reading, samples: int) -> Calm:
+    unit, episode = unit_of(metric), turn.entity.judgement.episodes.get(metric)
+    told_of = episode.cause if episode and episode.count == 1 else ""
+    evidence = {
+        "observed": rounded(value),
+        "expected": rounded(reading.expected),
+        "lower": rounded(reading.lower),
+        "upper": rounded(reading.upper),
+        "unit": unit,
+        "cause": reading.cause or None,
+        "samples": samples,
+    }
+    renewed = reading.cause == NEW_NORMAL
+    return Calm(sentences.back(value, reading.expected, unit, told_of, renewed), evidence, renewed)

@@ -21,6 +21,10 @@ COUNTS = frozenset({"count", "null_count", "distinct", "sum"})
 AMOUNTS = ("mean", "std", "min", "max")
 TIME_WORDS = ("_at", "_ts", "_time", "_date", "timestamp", "datetime", "eventtime", "updated", "created")
 UNITS_OF_TIME = (1.0, 1e3, 1e6, 1e9)  # in a second
+# The order in which series are watched; a distance from a reference has that of what it is about.
+NULLS, DISTRIBUTION, DISTINCT, MEAN, STATISTIC, OTHER, SHIFT, QUANTILE = range(8)
+NORMAL_QUARTILES = 1.349  # what lies between the quartiles of a normal distribution, in its deviations
+NORMAL_TWENTIETHS = 3.290  # and between its twentieths
 
 
 class Columns:
@@ -108,6 +112,17 @@ def means_of(columns: Columns, rows: float | None) -> Array:
         return np.where(np.isnan(mean), columns.of("sum") / values, mean)
 
 
+def deviation_of(columns: Columns, place: int) -> float | None:
+    """The standard deviation of a column, or a normal one's with the widest of its quantiles, if anything tells."""
+
+    def at(statistic: str) -> float:
+        return float(columns.of(statistic)[place])
+
+    inner = (("q0.25", "q0.75", NORMAL_QUARTILES), ("q0.05", "q0.95", NORMAL_TWENTIETHS))
+    told = [at("std")] if at("std") == at("std") else [(at(high) - at(low)) / by for low, high, by in inner]
+    return max((width for width in told if width == width), default=None)
+
+
 def fractions_of(statistics: Statistics) -> list[float]:
     """The fractions of the quantiles that a profile has, in their order, without the extremes."""
     found = {fraction for name in statistics.statistics if (fraction := _fraction(name)) is not None}
@@ -150,11 +165,11 @@ def series(columns: Columns, rows: float | None, at: float) -> Iterator[Series]:
     Of a column of times the age of the newest one is judged, and no amount: those move by themselves.
     """
     shares, units = _null_shares(columns, rows), units_of_time(columns, at)
-    yield _series("null_share", 0, shares)
+    yield _series("null_share", NULLS, shares)
     known = shares[shares == shares].tolist()
     if len(known) > 1:
-        yield Series("null_share", 0, np.array([len(columns.names)]), np.array([math.fsum(known) / len(known)]))
-    yield _series("age", 2, np.maximum(at - columns.of("max") / units, 0.0))
+        yield Series("null_share", NULLS, np.array([len(columns.names)]), np.array([math.fsum(known) / len(known)]))
+    yield _series("age", DISTINCT, np.maximum(at - columns.of("max") / units, 0.0))
     amounts = np.isnan(units)
     for statistic, order, values in _amounts(columns, rows):
         yield _series(statistic, order, np.where(amounts, values, math.nan))
@@ -171,18 +186,18 @@ def _null_shares(columns: Columns, rows: float | None) -> Array:
 
 
 def _amounts(columns: Columns, rows: float | None) -> Iterator[tuple[str, int, Array]]:
-    yield "mean", 3, means_of(columns, rows)
+    yield "mean", MEAN, means_of(columns, rows)
     for statistic in columns.statistics:
         if statistic in COUNTS or statistic == "mean":
             continue
         values = columns.of(statistic)
         if statistic.endswith("_count"):
             if rows:
-                yield f"{statistic[:-6]}_share", 4, np.minimum(values / rows, 1.0)
+                yield f"{statistic[:-6]}_share", STATISTIC, np.minimum(values / rows, 1.0)
         elif _fraction(statistic) is not None:
-            yield statistic, 7, values
+            yield statistic, QUANTILE, values
         else:
-            yield statistic, 4 if statistic in AMOUNTS else 5, values
+            yield statistic, STATISTIC if statistic in AMOUNTS else OTHER, values
 
 
 def shares_of(counts: Mapping[str, float], values: float) -> dict[str, float]:

@@ -45,6 +45,10 @@ class Load(NamedTuple):
             found[:, place] = self.columns.of(f"q{fraction:g}")
         return found
 
+    def place(self, name: str) -> int:
+        """Which row is a column's. Raises `ValueError` for one that is not there."""
+        return self.columns.names.index(name)
+
 
 class Categories(NamedTuple):
     """Hashes of values that came or went, with their shares."""
@@ -61,7 +65,7 @@ def series(loads: Loads, load: Load) -> Iterator[Series]:
     yield from _distances(known if load.fractions == loads.fractions else [_NONE] * len(known), ready, load)
     mixes = [place for place, name in enumerate(load.columns.names) if name in load.shares]
     far = [_mix(known[place], load.shares[load.columns.names[place]]) for place in mixes]
-    yield Series("mix", 1, np.array(mixes, np.intp), np.array(far, np.float64))
+    yield Series("mix", profiles.DISTRIBUTION, np.array(mixes, np.intp), np.array(far, np.float64))
 
 
 def _mix(reference: Reference, shares: Mapping[str, float]) -> float:
@@ -75,6 +79,32 @@ def changes(loads: Loads, load: Load) -> dict[str, Categories]:
     return {name: _categories(known[name], shares) for name, shares in load.shares.items()}
 
 
+def apart(loads: Loads, load: Load, name: str) -> float | None:
+    """How far the distribution of a column is from the usual one, as `distances.levy`; None where it cannot be told."""
+    reference = loads.references.get(name) or _NONE
+    if load.fractions != loads.fractions or not reference.quantiles:
+        return None
+    usual, now = _unpacked([reference.quantiles], len(load.fractions))[0], load.quantiles[load.place(name)]
+    both = np.flatnonzero((usual == usual) & (now == now))
+    if len(both) < MIN_QUANTILES:
+        return None
+    return float(distances.levy(np.array(load.fractions)[both], usual[both], now[both]))
+
+
+def kinds(loads: Loads, load: Load, name: str) -> int:
+    """How many frequent values of a column are known, of this load and usually."""
+    return len({*_shares(loads.references.get(name) or _NONE), *load.shares[name]})
+
+
+def extremes(loads: Loads, name: str) -> tuple[float, float] | None:
+    """Between which values a column has lain of late, if that is known."""
+    reference = loads.references.get(name) or _NONE
+    if reference.seen < READY or not reference.extremes:
+        return None
+    low, high = _unpacked([reference.extremes], 2)[0].tolist()
+    return (low, high) if low == low and high == high else None
+
+
 def _distances(known: Sequence[Reference], ready: Array, load: Load) -> Iterator[Series]:
     """How far the quantiles are from the reference; NaN while there is none."""
     now, amounts = load.quantiles, np.isnan(profiles.units_of_time(load.columns, load.at))
@@ -83,8 +113,8 @@ def _distances(known: Sequence[Reference], ready: Array, load: Load) -> Iterator
     usual[~ready] = math.nan
     far = np.empty((len(there), 2))
     distances.between(np.array(load.fractions), usual[there], now[there], MIN_QUANTILES, far)
-    yield Series("drift", 1, there, far[:, 0])
-    yield Series("shift", 6, there, far[:, 1])
+    yield Series("drift", profiles.DISTRIBUTION, there, far[:, 0])
+    yield Series("shift", profiles.SHIFT, there, far[:, 1])
 
 
 def _distinct(known: Sequence[Reference], ready: Array, load: Load) -> Iterator[Series]:
@@ -94,7 +124,7 @@ def _distinct(known: Sequence[Reference], ready: Array, load: Load) -> Iterator[
     _compare_distinct(distinct, values, _unpacked([reference.distinct for reference in known], 2), ready, told)
     for kind, statistic in enumerate(("distinct_share", "distinct", "distinct_ratio")):
         there = np.flatnonzero(told[:, 0] == kind)
-        yield Series(statistic, 2, there, told[there, 1])
+        yield Series(statistic, profiles.DISTINCT, there, told[there, 1])
 
 
 @compiled
@@ -159,7 +189,8 @@ def learn(loads: Loads, load: Load, flagged: set[str]) -> None:
     if len(loads.references) >= MAX_COLUMNS:
         here = set(names)
         loads.references = {name: known for name, known in loads.references.items() if name in here}
-    measured = ((now == now).any(axis=1) | (distinct == distinct)).tolist()
+    ends = _ends(load.columns)
+    measured = ((now == now).any(axis=1) | (distinct == distinct) | (ends == ends).any(axis=1)).tolist()
     places, references = [], []
     for place, name in enumerate(names):
         if name in flagged or not (measured[place] or name in load.shares):
@@ -175,12 +206,24 @@ def learn(loads: Loads, load: Load, flagged: set[str]) -> None:
     _measure_distinct(distinct[chosen], profiles.values_in(load.columns, load.rows)[chosen], measures)
     counts = _packed(_learned(_unpacked([one.distinct for one in references], 2), measures, alpha))
     told = (~np.isnan(measures[:, 0])).tolist()
-    for place, reference, own, count, known in zip(places, references, quantiles, counts, told, strict=True):
+    usual_ends = _unpacked([one.extremes for one in references], 2)
+    wider = _learned(usual_ends, ends[chosen], alpha)
+    wider[:, 0], wider[:, 1] = np.fmin(wider[:, 0], ends[chosen, 0]), np.fmax(wider[:, 1], ends[chosen, 1])
+    between, has_ends = _packed(wider), (wider == wider).any(axis=1).tolist()
+    rows = zip(places, references, quantiles, counts, told, between, has_ends, strict=True)
+    for place, reference, own, count, known, lies, has in rows:
         reference.quantiles = own
+        reference.extremes = lies if has else b""
         if reference.distinct or known:
             reference.distinct = count
         if names[place] in load.shares:
             _learn_shares(reference, load.shares[names[place]], max(ALPHA, 1 / reference.seen))
+
+
+def _ends(columns: Columns) -> Array:
+    """The smallest and the largest value of each column; where one is not told, the other."""
+    low, high = columns.of("min"), columns.of("max")
+    return np.stack([np.where(low == low, low, high), np.where(high == high, high, low)], axis=1)
 
 
 def _learned(usual: Array, now: Array, alpha: Array) -> Array:

@@ -27,6 +27,8 @@ NEVER = float("inf")
 class Episode(msgspec.Struct, array_like=True):
     """An anomaly that goes on: one check of one entity, from its first finding until it is over.
 
+    `checks` are those of a load that are unusual still, where it is of several; it is called by the first that led.
+    `holds` is how many calm values do not end it yet.
     `cause` is what the model found last, where it was one that judged.
     """
 
@@ -36,6 +38,8 @@ class Episode(msgspec.Struct, array_like=True):
     count: int = 1
     run_id: str | None = None
     cause: str = ""
+    checks: list[str] = []
+    holds: int = 0
 
 
 class Measured(msgspec.Struct, array_like=True):
@@ -131,7 +135,8 @@ class Reference(msgspec.Struct, array_like=True):
     """What is usual of the distribution of one column, slowly learned.
 
     `quantiles` are float32, `hashes` are of the most frequent values (8 bytes each), `shares` (float32) theirs.
-    `distinct` are two float32: the logarithms of the distinct values and of their share.
+    `distinct` are two float32: the logarithms of the distinct values and of their share. `extremes` are two as well:
+    between which values it lay, at once where that is wider, and slowly where it is narrower.
     """
 
     seen: int = 0
@@ -139,6 +144,7 @@ class Reference(msgspec.Struct, array_like=True):
     hashes: bytes = b""
     shares: bytes = b""
     distinct: bytes = b""
+    extremes: bytes = b""
 
 
 class Loads(msgspec.Struct, array_like=True):

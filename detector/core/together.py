@@ -20,11 +20,11 @@ from detector.core.models.reading import Reading
 from detector.core.models.relations import Pair
 from detector.core.models.together import UNIT, Crowd, Together, weight
 from detector.core.text import number, rounded, unit_of
-from detector.core.turn import INFO, WARNING, Turn
+from detector.core.turn import INFO, KEEP_CONTRIBUTORS, WARNING, Calm, Part, Turn
 
 CHECK = "together"
 APART = "\0"  # between the names of two metrics
-KEEP_CONTRIBUTORS, NAMED, LONGEST = 20, 3, 100
+NAMED, LONGEST = 3, 100
 OFF = 2.0  # deviations from which a series of a crowd is counted as off
 
 
@@ -49,10 +49,8 @@ class _Judged(NamedTuple):
         return self.of.reading
 
 
-def judge_together(
-    turn: Turn, load: Load, alone: Collection[str], related: Collection[str], crowd: str, run_id: str | None
-) -> int:
-    """Judge what the values of one load show together, learn it, and tell it. Returns its severity.
+def judge_together(turn: Turn, load: Load, alone: Collection[str], related: Collection[str], crowd: str) -> int:
+    """Judge what the values of one load show together, and learn it. Returns its severity; `Turn.tell` says it.
 
     `alone` are the metrics that are unusual by themselves: they are told, and nothing is learned of them. `related` are
     those that may go together in pairs. `crowd` names which series these are: those of each grain of a profile are a
@@ -61,7 +59,7 @@ def judge_together(
     if not load.metrics:
         return INFO
     if not turn.settings.together:
-        turn.over(CHECK, "it is not watched any more", run_id)
+        turn.calm[CHECK] = Calm("it is not watched any more")
         return INFO
     state = _state(turn)
     judged = _judge(state, turn.at, load, alone, related, crowd)
@@ -72,13 +70,15 @@ def judge_together(
     if bad:
         worst = max(bad, key=lambda one: (one.reading.score, one.name))
         if isinstance(worst.of, Pair):
-            _tell_pair(turn, state, load, worst.of, run_id)
+            turn.parts.append(_of_pair(state, load, worst.of))
         else:
-            _tell_crowd(turn, load, worst.of, run_id)
+            turn.parts.append(_of_crowd(load, worst.of))
         return WARNING
     if before and not state.open:
         renewed = any(one.reading.cause == CAUSES[NEW_NORMAL] for one in judged)
-        turn.over(CHECK, "how they go together now is the new normal" if renewed else "back to normal", run_id)
+        turn.calm[CHECK] = Calm(
+            "how they go together now is the new normal" if renewed else "back to normal", {}, renewed
+        )
     return INFO
 
 
@@ -108,7 +108,7 @@ def _judge(
 # ---------------------------------------------------------------- two that part
 
 
-def _tell_pair(turn: Turn, state: Together, load: Load, pair: Pair, run_id: str | None) -> None:
+def _of_pair(state: Together, load: Load, pair: Pair) -> Part:
     places = {metric: place for place, metric in enumerate(load.metrics)}
     signs = dict(
         zip(pair.metrics, (1.0, 1.0 if pair.positive else -1.0), strict=True)
@@ -120,23 +120,22 @@ def _tell_pair(turn: Turn, state: Together, load: Load, pair: Pair, run_id: str 
     value, beside = (float(load.values[places[one]]) for one in (metric, other))
     lower, expected, upper = pair.fits[first]
     how = "as closely as they did" if pair.reading.cause == CAUSES[NOISE] else "any more"
-    turn.find(
-        CHECK,
-        WARNING,
-        f"{_named(metric)} and {_named(other)} do not go together {how}: {_named(metric)} {_told(metric, value)}, where"
-        f" {_told(metric, lower)} to {_told(metric, upper)} fit {_named(other)} {_told(other, beside)}"
-        f" ({pair.samples} runs seen)",
-        run_id,
-        observed=rounded(value),
-        expected=rounded(expected),
-        lower=rounded(lower),
-        upper=rounded(upper),
-        unit=unit_of(metric),
-        score=rounded(pair.reading.score),
-        direction="low" if value < expected else "high",
-        samples=pair.samples,
-        contributors=_contributors(shares, load, places),
-    )
+    contributors = _contributors(shares, load, places)
+    evidence = {
+        "observed": rounded(value),
+        "expected": rounded(expected),
+        "lower": rounded(lower),
+        "upper": rounded(upper),
+        "unit": unit_of(metric),
+        "score": rounded(pair.reading.score),
+        "direction": "low" if value < expected else "high",
+        "samples": pair.samples,
+        "contributors": contributors,
+    }
+    brief = f"{_named(metric)} and {_named(other)} do not go together {how}"
+    told = f"{_told(metric, lower)} to {_told(metric, upper)} fit {_named(other)} {_told(other, beside)}"
+    summary = f"{brief}: {_named(metric)} {_told(metric, value)}, where {told} ({pair.samples} runs seen)"
+    return Part(CHECK, WARNING, summary, brief, contributors, evidence)
 
 
 def _shares(moved: Mapping[str, float]) -> dict[str, float]:
@@ -158,7 +157,7 @@ def _as_shares(parts: Mapping[str, float]) -> dict[str, float]:
 # ---------------------------------------------------------------- many that move a little
 
 
-def _tell_crowd(turn: Turn, load: Load, crowd: Crowd, run_id: str | None) -> None:
+def _of_crowd(load: Load, crowd: Crowd) -> Part:
     places = {metric: place for place, metric in enumerate(load.metrics) if load.z[place] != 0.0}
     shares = _as_shares({metric: weight(float(load.z[place])) for metric, place in places.items()})
     contributors = _contributors(shares, load, places)
@@ -167,20 +166,18 @@ def _tell_crowd(turn: Turn, load: Load, crowd: Crowd, run_id: str | None) -> Non
         f"{_named(one.metric)} {_told(one.metric, one.observed)} (expected {_told(one.metric, one.expected)})"
         for one in contributors[:NAMED]
     )
-    turn.find(
-        CHECK,
-        WARNING,
-        f"{off} of {len(places)} series are a little off, and none by enough to be unusual alone: {worst}, ..."
-        f" ({crowd.samples} loads seen)",
-        run_id,
-        observed=rounded(crowd.spread),
-        expected=rounded(crowd.reading.expected / UNIT),
-        upper=rounded(crowd.reading.upper / UNIT),
-        score=rounded(crowd.reading.score),
-        direction="high",
-        samples=crowd.samples,
-        contributors=contributors,
-    )
+    evidence = {
+        "observed": rounded(crowd.spread),
+        "expected": rounded(crowd.reading.expected / UNIT),
+        "upper": rounded(crowd.reading.upper / UNIT),
+        "score": rounded(crowd.reading.score),
+        "direction": "high",
+        "samples": crowd.samples,
+        "contributors": contributors,
+    }
+    brief = f"{off} of {len(places)} series are a little off"
+    summary = f"{brief}, and none by enough to be unusual alone: {worst}, ... ({crowd.samples} loads seen)"
+    return Part(CHECK, WARNING, summary, brief, contributors, evidence)
 
 
 def _contributors(shares: Mapping[str, float], load: Load, places: Mapping[str, int]) -> list[Contributor]:

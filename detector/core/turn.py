@@ -1,6 +1,8 @@
 """One entity's turn at one record: what it may read, and how it says things; episodes and breaker moves."""
 
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,6 +14,7 @@ from detector.core.emissions import (
     Anomaly,
     BreakerChange,
     BreakerValue,
+    Contributor,
     Data,
     Emission,
     OpenEpisode,
@@ -25,6 +28,10 @@ CRITICAL, WARNING, INFO = 2, 1, 0
 KEEP_OUTCOMES = 8
 WARM = 7  # outcomes after which an entity whose state was lost knows again what is normal
 CHECKS = frozenset({"failed", "aborted", "late", "hanging", "deadline", "assertion"})
+APART = CHECKS | {"schema"}  # checks that are told by themselves; all others of one load are parts of one anomaly
+SAME_DATA, COLUMNS, LOAD = "same_data", "columns", "load"
+LEADING = ("rows", "profile_rows", "rows_out", "rows_in", COLUMNS, "bytes", "profile_bytes", "bytes_out", "bytes_in")
+KEEP_CONTRIBUTORS = 20
 ANOMALY = {phase: f"io.detector.anomaly.{phase}.v1" for phase in ("started", "updated", "ended")}
 BREAKER_CHANGED = "io.detector.breaker.state_changed.v1"
 BREAKER = "io.detector.breaker.v1"
@@ -39,11 +46,38 @@ class Place(msgspec.Struct, frozen=True):
     appended: float
 
 
+class Part(NamedTuple):
+    """One thing that is unusual about a load. `brief` is what is said of it where another one leads; `also` are its
+    series, the worst first; `note` is said at the beginning. `holds` says how many calm values do not end it yet.
+    """
+
+    check: str
+    severity: int
+    summary: str
+    brief: str
+    also: Sequence[Contributor]
+    evidence: Mapping[str, Any]
+    note: str = ""
+    holds: int = 0
+
+
+class Calm(NamedTuple):
+    """Why what was unusual about a load may be over; at once, if what it is now is the new normal (`renewed`)."""
+
+    why: str
+    evidence: Mapping[str, Any] = MappingProxyType({})
+    renewed: bool = False
+
+
+ALL_CALM = Calm("all that was unusual is back to normal")
+
+
 class Turn(msgspec.Struct):
     """`now` is the partition's clock, `at` the time of what happened (both seconds since 1970).
 
     Emissions of all turns at one record are in one list, so that their ordinals are unique. `worst` is the severity and
-    the summary of the worst that was found in this turn: people are told that as the reason of a trip.
+    the summary of the worst that was found in this turn: people are told that as the reason of a trip. `parts` are
+    unusual and not told yet, `calm` says of checks with an open episode why that may be over.
     """
 
     entity: Entity
@@ -55,6 +89,8 @@ class Turn(msgspec.Struct):
     emissions: list[Emission]
     unpublished: bool = False
     worst: tuple[int, str] = (0, "")
+    parts: list[Part] = msgspec.field(default_factory=list)
+    calm: dict[str, Calm] = msgspec.field(default_factory=dict)
 
     def believed(self, event_time: float) -> float:
         """A time that a producer told, or the latest that can be true: its clock must not run ours into the future."""
@@ -112,6 +148,75 @@ class Turn(msgspec.Struct):
         good, run = self.entity.runs.good, self._run(run_id)
         changed = sentences.code_changed(good.code_version, run.code_version) if good and run else ""
         return [changed, sentences.who_is_next(self.entity.key, sorted(self.entity.runs.neighbours))]
+
+    def grain(self, check: str) -> str:
+        """What a check looks at: the runs of a job; the loads of a dataset, or what is profiled at another grain."""
+        return LOAD if self.entity.key.startswith("job:") else check.partition(":")[2] or LOAD
+
+    def goes_on(self, grain: str) -> str | None:
+        """The check by which the open anomaly of a grain is called, if there is one."""
+        names = (check for check in self.entity.judgement.episodes if check not in APART)
+        return next((check for check in names if self.grain(check) == grain), None)
+
+    def unusual(self) -> set[str]:
+        """The checks that open anomalies are of, whatever these are called by."""
+        episodes = self.entity.judgement.episodes
+        return {check for name, episode in episodes.items() for check in (name, *episode.checks)}
+
+    def tell(self, run_id: str | None) -> None:
+        """Tell what was found unusual of one load since the last call: one anomaly for all of it, or that it is over.
+
+        A fault that takes half of the rows takes half of the bytes and moves the means of columns: people are told
+        once. An anomaly keeps the name that it began with, and is over when each check that was unusual is calm again:
+        what is told of one load in parts, and in any order, comes to the same.
+        """
+        parts, self.parts, calm, self.calm = self.parts, [], self.calm, {}
+        grains: dict[str, list[Part]] = {}
+        for part in parts:
+            grains.setdefault(self.grain(part.check), []).append(part)
+        for check in calm:
+            self._is_calm(check, calm, grains, run_id)
+        for grain, unusual in grains.items():
+            self._join(self.goes_on(grain), sorted(unusual, key=_rank), run_id)
+
+    def _is_calm(self, check: str, calm: Mapping[str, Calm], unusual: Collection[str], run_id: str | None) -> None:
+        grain = self.grain(check)
+        name = self.goes_on(grain)
+        if name is None:
+            return
+        episode = self.entity.judgement.episodes[name]
+        if episode.holds > 0 and grain not in unusual and not calm[check].renewed:
+            episode.holds -= check == name
+            return
+        if check in episode.checks:
+            episode.checks.remove(check)
+            self.unpublished = True
+        if not episode.checks and grain not in unusual:
+            why = calm.get(name) or ALL_CALM
+            self.over(name, why.why, run_id, **why.evidence)
+
+    def _join(self, goes_on: str | None, parts: list[Part], run_id: str | None) -> None:
+        lead, worst = parts[0], max(part.severity for part in parts)
+        if goes_on and self._is_another(goes_on, lead, worst):
+            self.over(goes_on, "something else is wrong now", run_id)
+            goes_on = None
+        name = goes_on or lead.check
+        summary, evidence = lead.summary, lead.evidence
+        if len(parts) > 1:
+            summary += f"; also unusual: {', '.join(part.brief for part in parts[1:])}"
+        if len(parts) > 1 or name != lead.check:
+            evidence = {**evidence, "contributors": [one for part in parts for one in part.also][:KEEP_CONTRIBUTORS]}
+        self.find(name, worst, summary, run_id, lead.note, **evidence)
+        episode = self.entity.judgement.episodes[name]
+        checks = sorted({*episode.checks, *(part.check for part in parts)})
+        self.unpublished = self.unpublished or checks != episode.checks
+        episode.checks = checks
+        episode.holds = max(episode.holds, *(part.holds for part in parts))
+
+    def _is_another(self, goes_on: str, lead: Part, worst: int) -> bool:
+        """Whether what is found now is news beside a slow anomaly, which holds on for long."""
+        episode = self.entity.judgement.episodes[goes_on]
+        return episode.holds > 0 and (worst > episode.severity or lead.check.startswith(SAME_DATA))
 
     def _anomaly(
         self, phase: Any, check: str, episode: Episode, severity: int, summary: str, run_id: str | None, evidence: Any
@@ -234,7 +339,18 @@ class Turn(msgspec.Struct):
         self.unpublished = True
 
 
+def _rank(part: Part) -> tuple[bool, int, int]:
+    """That the same data came again explains all else of a load; else the worst leads, and rows before what they do."""
+    name = part.check.partition(":")[0]
+    return name != SAME_DATA, -part.severity, LEADING.index(name) if name in LEADING else len(LEADING)
+
+
 def _published(episode: Episode) -> OpenEpisode:
     return OpenEpisode(
-        id=episode.id, since=episode.since, severity=episode.severity, count=episode.count, run_id=episode.run_id
+        id=episode.id,
+        since=episode.since,
+        severity=episode.severity,
+        count=episode.count,
+        run_id=episode.run_id,
+        checks=list(episode.checks),
     )

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 
-from detector.core.events import Assertion, Dataset, DatasetEvent, DeadLetter, Field, JobEvent, RunEvent
+from detector.core.events import Assertion, Dataset, DatasetEvent, DeadLetter, Field, JobEvent, RunEvent, Statistics
 from tests.codecs.records import (
     AT,
     decode,
@@ -478,6 +479,17 @@ def test_a_dataset_that_is_there_twice_is_merged_without_adding_up() -> None:
 
     expected = Dataset("pg", "orders", 5.0, None, None, (Field("id"),), "7", None, (Assertion("unique", True),))
     assert event(document).outputs == (expected,)
+
+
+def test_what_was_measured_of_an_output_is_read_at_the_output_too() -> None:
+    measured = {"rowCount": 7, "bytes": 70, "columnMetrics": {"a": {"count": 7, "nullCount": 2}}}
+    failed = {"assertion": "not_null", "success": False, "column": "a"}
+    here = {"dataQualityMetrics": measured, "dataQualityAssertions": {"assertions": [failed]}}
+    found = event(with_output(outputFacets={"outputStatistics": {"rowCount": 5}, **here})).outputs[0]
+
+    assert (found.rows, found.bytes) == (5.0, 70.0)
+    assert found.profile == Statistics(("a",), ("count", "null_count"), np.array([7.0, 2.0]).tobytes())
+    assert found.assertions == (Assertion("not_null", False, "a"),)
 
 
 def test_an_assertion_keeps_its_severity_and_drops_its_values() -> None:

@@ -12,14 +12,24 @@ Verdict = tuple[str, str, str | None, str]
 
 
 def verdicts(world: World) -> set[Verdict]:
-    """What was found: (entity, check, run, severity)."""
-    return {(a.entity, a.check, a.run_id, a.severity) for a in anomalies(world.said) if a.phase != "ended"}
+    """What was found: (entity, check, run, severity). An anomaly of several checks is found in each of them: by which
+    of them it is called depends on what came first.
+    """
+    return {
+        (a.entity, check, a.run_id, severity)
+        for a in anomalies(world.said)
+        if a.phase != "ended"
+        for check, severity in [(c.metric, c.severity) for c in a.contributors] or [(a.check, a.severity)]
+    }
 
 
 def states(world: World) -> dict[str, tuple[str, set[str]]]:
-    """The breakers and the episodes that are open at the end."""
+    """The breakers, and the checks whose episodes are open at the end."""
     return {
-        key: (entity.judgement.breaker.state.value, set(entity.judgement.episodes))
+        key: (
+            entity.judgement.breaker.state.value,
+            {check for name, episode in entity.judgement.episodes.items() for check in episode.checks or [name]},
+        )
         for key, entity in world.entities.items()
     }
 
@@ -53,6 +63,7 @@ def test_the_streams_have_in_them_what_the_promise_is_about() -> None:
             Shape("FAIL"),
             Shape(),
             Shape(rows=20.0),
+            Shape(),
             Shape(takes=700.0),
             Shape(passes=False),
             Shape(skipped=True),

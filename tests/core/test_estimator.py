@@ -153,7 +153,8 @@ class Watched:
             self.count += 1
             at = float(self.count)
             turn = Turn(self.entity, Settings(model=model), Rules(), Place("t", 0, self.count, at), at, at, said)
-            judge(turn, {"rows": value}, f"r{self.count}")
+            judge(turn, {"rows": value})
+            turn.tell(f"r{self.count}")
         self.entity = load(dump(self.entity))
         return said
 

@@ -32,7 +32,8 @@ class Series:
             self.count += 1
             at = MONDAY + self.count * self.step
             turn = Turn(self.entity, self.settings, Rules(), Place("t", 0, self.count, at), at, at, said)
-            judge(turn, {self.metric: value}, f"r{self.count}")
+            judge(turn, {self.metric: value})
+            turn.tell(f"r{self.count}")
         self.said += said
         return said
 

@@ -37,7 +37,9 @@ class Table:
         """Judge these loads. Returns what was said of them."""
         said: list[Emission] = []
         for values in loads:
-            judge(self._turn(said), values, f"r{self.count}")
+            turn = self._turn(said)
+            judge(turn, values)
+            turn.tell(f"r{self.count}")
         self.said += said
         return anomalies(said)
 
@@ -45,8 +47,9 @@ class Table:
         """Judge the columns of a load. Returns what is unusual alone, and what was said of all together."""
         said: list[Emission] = []
         turn, names = self._turn(said), list(values)
-        judged = observe(turn, names, np.array(list(values.values())), f"r{self.count}")
-        judge_together(turn, judged.load, judged.findings, names, "load", f"r{self.count}")
+        judged = observe(turn, names, np.array(list(values.values())))
+        judge_together(turn, judged.load, judged.findings, names, "load")
+        turn.tell(f"r{self.count}")
         return judged.findings, [anomaly for anomaly in anomalies(said) if anomaly.check == CHECK]
 
     def _turn(self, said: list[Emission]) -> Turn:

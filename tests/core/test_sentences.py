@@ -222,7 +222,9 @@ def watch(values: list[float]) -> list[Anomaly]:
     entity, said = Entity(TABLE), list[Emission]()
     for number, value in enumerate(values, 1):
         at = MONDAY + number * DAY
-        judge(Turn(entity, Settings(), Rules(), Place("t", 0, number, at), at, at, said), {"rows": value}, f"r{number}")
+        turn = Turn(entity, Settings(), Rules(), Place("t", 0, number, at), at, at, said)
+        judge(turn, {"rows": value})
+        turn.tell(f"r{number}")
     return anomalies(said)
 
 
@@ -386,7 +388,9 @@ def test_a_series_remembers_when_it_was_last_outside_through_its_bytes() -> None
     entity, said = Entity(TABLE), list[Emission]()
     for n, x in enumerate([*rows(random, 56), 412.0, *rows(random, 30), 400.0, 9_990.0, 30_000.0]):
         at = MONDAY + n * DAY
-        judge(Turn(entity, Settings(), Rules(), Place("t", 0, n, at), at, at, said), {"rows": x}, f"r{n}")
+        turn = Turn(entity, Settings(), Rules(), Place("t", 0, n, at), at, at, said)
+        judge(turn, {"rows": x})
+        turn.tell(f"r{n}")
         entity = load(dump(entity))
     begun = [event.summary for event in anomalies(said) if event.phase == "started"]
 
@@ -502,7 +506,7 @@ def test_a_new_normal_says_what_was_before_and_its_numbers_are_in_the_event() ->
 
 def test_the_end_of_a_drift_does_not_claim_that_all_is_as_before() -> None:
     random = Random(5)
-    falling = [float(round(x * 0.98**n)) for n, x in enumerate(rows(random, 40))]
+    falling = [float(round(x * 0.98**n)) for n, x in enumerate(rows(random, 60))]
     said = watch(rows(random, 60) + falling)
     after = said[[event.cause for event in said].index("drift") + 1]
 

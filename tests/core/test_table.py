@@ -137,7 +137,7 @@ def test_anomalies_are_among_what_was_compared() -> None:
 def seen_by(entity: Entity, settings: Settings, number: int, values: dict[str, float]) -> Judged:
     at = MONDAY + number * HOUR
     turn = Turn(entity, settings, Rules(), Place("t", 0, number, at), at, at, [])
-    return observe(turn, list(values), np.array(list(values.values())), None)
+    return observe(turn, list(values), np.array(list(values.values())))
 
 
 def test_series_that_may_become_dense_streams_are_objects_beside_the_columns_in_the_arrays() -> None:

@@ -687,7 +687,7 @@ def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
     if m.drifting:
         side = -1.0 if h.down > h.up else 1.0
         if abs(m.slow_residual) > m.drift_least and h.quiet == 0 and not _is_wrong_way(p, side):
-            m.alert, m.cause = True, DRIFT
+            m.alert, m.cause = True, m.cause if m.alert else DRIFT
             m.strictness = max(m.strictness, p[STRICTNESS] * drift / limit)
             h.quiet = QUIET_AFTER_DRIFT
         h.up = h.down = 0.0
@@ -704,7 +704,9 @@ def _noise(h, m, p) -> None:  # type: ignore[no-untyped-def]
     h.spread = max(0.0, h.spread + square - NOISE_SLACK)
     if h.spread > NOISE_LIMIT * p[STRICTNESS] and h.learned > 40:
         if h.quiet == 0:
-            m.alert, m.cause = True, DRIFT if m.drifting else NOISE
+            if not m.alert:
+                m.cause = DRIFT if m.drifting else NOISE
+            m.alert = True
             m.strictness = max(m.strictness, h.spread / NOISE_LIMIT)
             h.quiet = QUIET_AFTER_NOISE
         h.spread = 0.0
