@@ -16,6 +16,7 @@ from bench.detection import pipebench as pb
 from bench.detection import regimes, telemetry_score, whole
 from bench.detection.__main__ import PIPEBENCH, mean, options, seeds_of, table
 from bench.detection.budget import Kept
+from bench.detection.budget import table as table_of
 from detector.findings import Finding
 
 Generate = Callable[..., list[pb.Series]]
@@ -156,6 +157,13 @@ def test_the_table_marks_what_the_engine_misses() -> None:
 
 def test_the_ratio_is_of_the_budget() -> None:
     assert Kept("regimes", 0.5, 1.0, 2.0, 3, 0.1).ratio == 2.0
+
+
+def test_an_entity_with_many_columns_keeps_the_budget_that_its_loads_would_break_by_far() -> None:
+    generous, kept = (table_of(200, pb.DAY, budget, seed=1, loads=150) for budget in (1_000.0, 1.0))
+
+    assert generous.of_a_quarter > 2.0
+    assert kept.of_a_quarter <= 0.5
 
 
 # ---------------------------------------------------------------- the whole program

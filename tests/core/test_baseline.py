@@ -169,6 +169,15 @@ def test_a_value_that_no_32_bits_hold_does_not_blind_a_series_for_ever(values: l
     assert model.judge_one(MONDAY + 102 * DAY, 0.0).alert
 
 
+@pytest.mark.parametrize(("x", "expected"), [(-999_999.0, [(60, "outlier")]), (-1.0, [])], ids=["absurd", "near"])
+def test_the_first_value_below_zero_is_held_against_what_there_was_before(
+    x: float, expected: list[tuple[int, str]]
+) -> None:
+    usual = drawn(63, lambda random: random.uniform(2.0, 12.0))
+
+    assert judged([*usual[:60], x, *usual[60:]]) == expected
+
+
 def test_what_is_expected_of_a_share_is_a_share() -> None:
     *_, first, second = read(Baseline(), [*drawn(30, lambda random: random.uniform(0.9, 0.95)), 300.5, 300.5])
 

@@ -1,15 +1,18 @@
 """How one value is judged: scored, then learned; held back when it is strange; taken when it is the new normal."""
 
+import math
 import re
 from collections.abc import Callable
 from functools import partial
 from random import Random
 
+import numpy as np
 import pytest
 
 from detector.core.emissions import Emission
-from detector.core.judge import MAX_SERIES, judge, model_of
+from detector.core.judge import MAX_SERIES, judge, model_of, observe
 from detector.core.models.band import Band
+from detector.core.models.kernel import Array
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
 from detector.core.text import unit_of
@@ -315,3 +318,47 @@ def test_what_is_no_measurement_is_not_learned_by_the_default_model_either(value
 
     assert series.see(value) == []
     assert dump(series.entity) == before
+
+
+# ---------------------------------------------------------------- the budget of an entity
+
+
+class Table:
+    """A healthy table of so many columns, a load a day, which keeps a budget of false alarms a quarter."""
+
+    def __init__(self, columns: int, budget: float = 1.0) -> None:
+        self.random, self.settings = np.random.default_rng(3), Settings(budget=budget)
+        self.entity, self.loads = Entity("dataset:db/wide"), 0
+        self.names = [f"mean(c{column})" for column in range(columns)]
+        for _ in range(60):
+            self.load()
+
+    def load(self, off: Callable[[Array], Array] = lambda values: values) -> set[str]:
+        """Judge one more load, of which `off` may change values. Returns what is told of it."""
+        self.loads += 1
+        at = MONDAY + self.loads * DAY
+        turn = Turn(self.entity, self.settings, Rules(), Place("t", 0, self.loads, at), at, at, [])
+        values = off(100.0 * np.exp(0.1 * self.random.normal(size=len(self.names))))
+        return set(observe(turn, self.names, values).findings)
+
+
+def nine_deviations(columns: int) -> Callable[[Array], Array]:
+    """Some columns are off by so much that each alone would be told of a table with few."""
+    return lambda values: np.where(np.arange(len(values)) < columns, 100.0 * math.exp(0.9), values)
+
+
+def test_what_is_told_of_one_column_of_few_is_noise_of_one_of_many_unless_many_show_it() -> None:
+    assert Table(3).load(nine_deviations(1)) == {"mean(c0)"}
+    assert Table(300).load(nine_deviations(1)) == set()
+    assert len(Table(300).load(nine_deviations(60))) >= 50
+
+
+def test_what_no_noise_can_be_is_told_of_one_column_of_many() -> None:
+    def gone(values: Array) -> Array:
+        return np.where(np.arange(len(values)) == 7, 0.01, values)
+
+    assert Table(300).load(gone) == {"mean(c7)"}
+
+
+def test_a_larger_budget_tells_what_a_smaller_one_keeps_for_itself() -> None:
+    assert Table(300, budget=1_000.0).load(nine_deviations(1)) == {"mean(c0)"}

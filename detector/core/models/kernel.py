@@ -165,7 +165,7 @@ SIGMA = 1.2533  # a standard deviation, in mean absolute ones of a normal distri
 
 # Repeats
 STUCK_LIMIT = 5.0  # decades of improbability
-STUCK_ACCEPTED = 12  # repeats after which a value is what the series is now
+STUCK_ACCEPTED = 20  # repeats after which a value is what the series is now
 
 FIRST_FACTOR = 8.0  # times all that a series of zeros has shown
 
@@ -317,11 +317,14 @@ def _scale_of(h, zero_share: float) -> int:  # type: ignore[no-untyped-def]
 
 @compiled
 def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-untyped-def]
-    """Go over to another scale: between counts and logarithms with what is known, else from the start."""
+    """Go over to another scale with what is known, but where shares or many zeros made it: there from the start.
+
+    So the first value below zero is held against what there was before.
+    """
     down = h.scale == LOG and scale == COUNT
     if (h.scale == COUNT and scale == LOG and h.mean < 300 and zero_share < 0.3) or (down and h.mean > 20):
         return  # not to and fro at the border
-    if (h.scale == COUNT and scale == LOG and zero_share < 0.3) or down:
+    if h.scale != SHARE and scale != SHARE and (zero_share < 0.3 or down):
         center = _restore(h.scale, h.level, h.mean)
         step = max(center * 0.01, 1e-9)
         before = _transform(h.scale, center + step, h.mean) - _transform(h.scale, center, h.mean)
