@@ -20,7 +20,7 @@ STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #4a5260; }
 .paper { fill: #ffffff; } .title { font-size: 16px; font-weight: 600; fill: #16191f; }
 .grid { stroke: #e3e6eb; } .axis { stroke: #9aa2af; } .band { fill: #a9c8f5; fill-opacity: .55; }
-.expected { stroke: #3b78c9; stroke-dasharray: 4 3; }
+.expected { stroke: #3b78c9; stroke-dasharray: 4 3; } .note { stroke: #9aa2af; stroke-dasharray: 1 3; }
 .value { stroke: #2b303a; stroke-width: 1.2; stroke-linecap: round; }
 path, line { fill: none; stroke-width: 1; }
 .alert { fill: #d92d20; stroke: #ffffff; }
@@ -28,7 +28,7 @@ path, line { fill: none; stroke-width: 1; }
 @media (prefers-color-scheme: dark) {
 text { fill: #aab2c0; } .paper { fill: #14171c; } .title { fill: #f1f3f6; }
 .grid { stroke: #2a2f38; } .axis { stroke: #6b7482; } .band { fill: #2d5c9e; }
-.expected { stroke: #7fb0f5; } .value { stroke: #dfe3ea; }
+.expected { stroke: #7fb0f5; } .value { stroke: #dfe3ea; } .note { stroke: #6b7482; }
 .alert { fill: #ff6b5e; stroke: #14171c; }
 .critical { fill: #ff6b5e; } .warning { fill: #f2ab3c; } .info { fill: #82a9f7; }
 }"""

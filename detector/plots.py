@@ -31,8 +31,11 @@ NAMES, LETTERS = 380, 46  # where the names of entities and checks end, and how 
 # ---------------------------------------------------------------- a series
 
 
-def series(judged: Sequence[Judged], title: str) -> str:
-    """The values as a line, what was expected as a band behind it, alerts as dots."""
+def series(judged: Sequence[Judged], title: str, notes: Sequence[tuple[float, str]] = ()) -> str:
+    """The values as a line, what was expected as a band behind it, alerts as dots.
+
+    `notes` are words above the plot, each at a time (seconds since 1970), with a line down from them.
+    """
     told = sorted((one for one in judged if one.row.x is not None), key=lambda one: one.row.at)
     if not told:
         return picture(title, [text(LEFT, TOP + 20, "no values")], HEIGHT)
@@ -43,10 +46,11 @@ def series(judged: Sequence[Judged], title: str) -> str:
     return picture(
         title,
         [
-            *_legend(len(told), len(judged) - len(told), len(alerts)),
+            *_legend(len(told), len(judged) - len(told), len(alerts), any(_known(columns))),
             f'<clipPath id="plot"><rect {_frame()}/></clipPath>',
             *heights_axis(y),
             *times_axis(x, HEIGHT),
+            *(_note(x(at), words) for at, words in notes),
             '<g clip-path="url(#plot)">',
             *(_band(part, y) for part in _known(columns)),
             *(_expected(part, y) for part in _known(columns)),
@@ -55,6 +59,12 @@ def series(judged: Sequence[Judged], title: str) -> str:
             *(f'<circle class="alert" cx="{x(a.row.at)}" cy="{y(_x(a))}" r="3.5"/>' for a in alerts),
         ],
         HEIGHT,
+    )
+
+
+def _note(at: float, words: str) -> str:
+    return f'<line class="note" x1="{at}" y1="{TOP}" x2="{at}" y2="{HEIGHT - BOTTOM}"/>' + text(
+        at, TOP - 5, words, "middle"
     )
 
 
@@ -138,12 +148,15 @@ def _values(columns: Sequence[_Column], y: Scale) -> str:
     return f'<path class="value" d="M{" ".join(points if len(points) > 1 else points * 2)}"/>'
 
 
-def _legend(values: int, missing: int, alerts: int) -> Iterator[str]:
+def _legend(values: int, missing: int, alerts: int, band: bool) -> Iterator[str]:
     at = 24
     yield f'<line class="value" x1="{at}" y1="50" x2="{at + 22}" y2="50"/>' + text(at + 28, 54, _many(values, "value"))
-    yield f'<rect class="band" x="{at + 150}" y="44" width="22" height="12"/>'
-    yield f'<line class="expected" x1="{at + 150}" y1="50" x2="{at + 172}" y2="50"/>'
-    yield text(at + 178, 54, "expected")
+    if band:
+        yield f'<rect class="band" x="{at + 150}" y="44" width="22" height="12"/>'
+        yield f'<line class="expected" x1="{at + 150}" y1="50" x2="{at + 172}" y2="50"/>'
+        yield text(at + 178, 54, "expected")
+    else:
+        yield text(at + 150, 54, "no band known")
     yield f'<circle class="alert" cx="{at + 271}" cy="50" r="4"/>' + text(at + 281, 54, _many(alerts, "alert"))
     if missing:
         yield text(at + 390, 54, f"{missing:,} missing")

@@ -10,7 +10,7 @@ import pytest
 from detector.core.models.reading import Reading
 from detector.errors import DetectorError
 from detector.findings import Finding
-from detector.paper import save
+from detector.paper import LEFT, RIGHT, WIDTH, save
 from detector.plots import MOST_LINES, series, timeline
 from detector.series import NOTHING, Judged, Row
 
@@ -53,6 +53,14 @@ def test_a_series_has_its_line_its_band_and_a_dot_for_each_alert() -> None:
     ]
 
 
+def test_notes_stand_above_the_plot_at_their_times() -> None:
+    svg = series(judged(*[100.0] * 5), "t", [(MONDAY + HOUR, "a spike"), (MONDAY + 3 * HOUR, "a <drop>")])
+    lines = [float(one.attrib["x1"]) for one in drawn(svg, "line", "note")]
+
+    assert {"a spike", "a <drop>"} <= set(words(svg))
+    assert [round((x - LEFT) / (WIDTH - LEFT - RIGHT), 2) for x in lines] == [0.25, 0.75]
+
+
 def test_a_picture_needs_nothing_else_and_is_made_for_light_and_dark() -> None:
     svg = series(judged(1.0, 2.0), "t")
 
@@ -66,6 +74,8 @@ def test_where_nothing_is_expected_yet_there_is_no_band() -> None:
     svg = series([Judged(Row("", "", MONDAY + at, 5.0), young) for at in range(9)], "t")
 
     assert drawn(svg, "polygon") == drawn(svg, "path", "expected") == []
+    assert "no band known" in words(svg)
+    assert "expected" not in words(svg)
 
 
 def test_a_long_series_makes_no_large_picture_and_loses_no_extreme() -> None:
