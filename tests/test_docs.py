@@ -109,10 +109,11 @@ def test_no_page_names_a_path_of_somebodys_machine(page: Path) -> None:
 
 
 def test_every_page_is_in_the_index_of_its_folder() -> None:
-    for folder in (DOCS, DOCS / "decisions"):
-        index = {target.partition("#")[0] for target in links(folder / "README.md")}
+    for folder, index in ((DOCS, "README.md"), (DOCS / "decisions", "README.md"), (DOCS / "models", "../models.md")):
+        page = (folder / index).resolve()
+        linked = {(page.parent / target.partition("#")[0]).resolve() for target in links(page)}
 
-        assert {page.name for page in folder.glob("*.md")} - {"README.md"} - index == set()
+        assert set(folder.glob("*.md")) - {page} - linked == set()
 
 
 def test_pages_with_commands_were_found() -> None:
