@@ -425,3 +425,11 @@ def test_what_is_written_can_be_read_by_the_list() -> None:
 
         assert type(river_bytes.load(written, 1)) is type(model._made)
         assert io.BytesIO(written).getbuffer().nbytes < 200_000
+
+
+def test_a_variance_that_river_rounds_below_zero_is_no_score() -> None:
+    model = Estimator("anomaly.GaussianScorer")
+    readings = [model.judge_one(86_400.0 * n, x) for n, x in enumerate([0.0] * 5 + [0.1] * 70)]
+
+    assert all(0 <= reading.score <= 1 for reading in readings)
+    assert model.samples == 75

@@ -140,14 +140,16 @@ class Estimator:
         return max(-clip, min(clip, self._counts.deviations(x)))
 
     def _raw(self, made: Any, value: float) -> tuple[float, float]:
-        """River's score, and where an alert begins. River has no score where it has not seen enough: 0."""
+        """River's score, and where an alert begins. River has no score where it has not seen enough: 0. Nor where its
+        rolling variance is rounded to below 0, and its deviation is a complex number (a `TypeError`).
+        """
         shape = self._choice.setting.shape
         if shape == "drift":
             return (1.0 if made.drift_detected else 0.0), self._limit
         try:
             shown = ({}, value) if shape == "target" else (features(value, self._choice.setting),)
             raw = float(made.score_one(*shown))
-        except (ArithmeticError, LookupError):
+        except (ArithmeticError, LookupError, TypeError):
             return 0.0, self._limit
         if self._choice.name == "anomaly.QuantileFilter":
             return (raw if math.isfinite(raw) else 0.0), made.quantile.get() or math.inf
