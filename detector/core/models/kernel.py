@@ -10,7 +10,8 @@ The parts, in the order in which a value meets them:
 3. *Scale* (`_scale_of`): shares are judged as arcsin(sqrt(x)), small counts as 2 sqrt(x + 3/8) (Anscombe), other values
    that are never negative by their logarithm, the rest as they are.
 4. *Expectation*: a slow level, plus the effects of the hour of day and of the day of the week as far as they have
-   earned it, plus what the last residuals say of the next one (an autoregression on their exponential mean). A metric
+   earned it, plus what the last residuals say of the next one (an autoregression on their exponential mean). Quiet
+   hours have noise of their own, and are held against that. A metric
    that moves at the turn of the month is compared with what it did at the last ones.
 5. *Tests*: one residual against a limit that has a given tail probability by the series' own exceedances
    (peaks over threshold with a Pareto tail); two or three residuals on one side; a two-sided CUSUM on the residual to
@@ -326,7 +327,7 @@ def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-un
         return  # not to and fro at the border
     if h.scale != SHARE and scale != SHARE and (zero_share < 0.3 or down):
         center = _restore(h.scale, h.level, h.mean)
-        step = max(center * 0.01, 1e-9)
+        step = max(center * 0.01, 1e-6 * h.mean, 1e-9)
         before = _transform(h.scale, center + step, h.mean) - _transform(h.scale, center, h.mean)
         level = _transform(scale, center, h.mean)
         factor = (_transform(scale, center + step, h.mean) - level) / before
