@@ -166,9 +166,10 @@ SIGMA = 1.2533  # a standard deviation, in mean absolute ones of a normal distri
 
 # Repeats
 STUCK_LIMIT = 5.0  # decades of improbability
-STUCK_ACCEPTED = 20  # repeats after which a value is what the series is now
+STUCK_ACCEPTED = 20  # repeats after which a value is what the series is now: earlier, and faults would count as habits
 
-FIRST_FACTOR = 8.0  # times all that a series of zeros has shown
+# The first value of a series of zeros
+FIRST_FACTOR = 8.0  # times all that it has shown
 
 # The least deviation that is believed, and the least effect that is told: natural logarithms, arcsin(sqrt(share)),
 # 2 sqrt(count + 3/8), shares of the mean
@@ -178,7 +179,7 @@ FLOOR_COUNT = 0.37
 EFFECT = 0.25
 EFFECT_FRACTIONS = 0.8  # seconds and means: heavy upper tails are their nature
 EFFECT_SHARE = 0.056
-EFFECT_FIRST_SHARE = 0.25  # of a share that was always 0: about 4 %
+EFFECT_FIRST_SHARE = 0.25  # of a share that was always 0: about 6 %
 EFFECT_STEPS = 0.45  # shares that take few values: of few rows
 EFFECT_PLAIN = 1.2
 
@@ -243,7 +244,7 @@ BUDGETS = (2.6e-4, 3.8e-4, 6.4e-4, 1.06e-3, 1.85e-3, 2.64e-3, 4.2e-3)
 STRICTNESSES = (1.4, 1.2, 1.0, 0.85, 0.7, 0.6, 0.5)
 EXCEEDANCE = 6e-05  # that the tails are asked for at strictness 1
 DECAY = -math.log(EXCEEDANCE)
-STRICTEST = 2.5  # what is beyond twice its limit is no noise, however small the budget
+STRICTEST = 2.5  # what is so many times beyond its limit is no noise, however small the budget
 
 
 @compiled
