@@ -394,8 +394,8 @@ def _clip(x: float, limit: float) -> float:
 
 
 @compiled
-def _judge(h, s, m, x: float, p, out) -> None:  # type: ignore[no-untyped-def]
-    """Score a value, then learn it. `p` is what `parameters` makes, `out` takes the reading; `m` is scratch."""
+def _judge(h, s, m, x: float, p, out, i: int) -> None:  # type: ignore[no-untyped-def]
+    """Score a value, then learn it. `p` is what `parameters` makes, row `i` of `out` takes the reading."""
     m.lower, m.upper = -math.inf, math.inf
     m.score, m.alert, m.cause, m.z, m.season, m.strictness = 0.0, False, 0, 0.0, 0, 0.0
     m.x = _clip(x, LARGEST)
@@ -424,8 +424,14 @@ def _judge(h, s, m, x: float, p, out) -> None:  # type: ignore[no-untyped-def]
         m.score = max(m.score, 0.5) if m.alert else min(m.score, 0.499)
         if not _turn_of_month(h, m):
             _learn(h, s, m)
-    out[0], out[1], out[2], out[3], out[4] = m.score, (1.0 if m.alert else 0.0), m.lower, m.usual, m.upper
-    out[5], out[6], out[7], out[8] = float(m.cause), m.z, float(m.season), m.strictness if m.alert else 0.0
+    out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = (
+        m.score,
+        (1.0 if m.alert else 0.0),
+        m.lower,
+        m.usual,
+        m.upper,
+    )
+    out[i, 5], out[i, 6], out[i, 7], out[i, 8] = float(m.cause), m.z, float(m.season), m.strictness if m.alert else 0.0
 
 
 @compiled
@@ -872,7 +878,7 @@ def judge_many(heads, seasons, rows, at: float, values, parameters, out) -> None
     m.hour = int(math.floor(at / 3600.0 + 0.5)) % 24
     m.month_turns = _at_turn_of_month(at)
     for i in range(len(rows)):
-        _judge(heads[rows[i]], seasons[rows[i]], m, values[i], parameters, out[i])
+        _judge(heads[rows[i]], seasons[rows[i]], m, values[i], parameters, out, i)
 
 
 def strictness_of(budget: float) -> float:
