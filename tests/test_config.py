@@ -395,6 +395,17 @@ def test_a_secret_reaches_the_client_and_nobody_else(text: str, env: dict[str, s
     assert WORD not in f"{config} {config!r} {show(config)} {config.redis.password} {config.redis.url}"
 
 
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
+        ("rediss://me:hunter2@redis:6380/2", "rediss://redis:6380/2"),
+    ],
+)
+def test_an_address_is_what_was_written_without_the_name_and_the_password(url: str, kept: str) -> None:
+    assert load(f"redis: {{url: '{url}'}}").redis.url == kept
+
+
 def test_secrets_of_librdkafka_are_secrets_too() -> None:
     text = "kafka: {secret_options: {ssl.key.password: hunter2, ssl.keystore.password_file: word}}"
 

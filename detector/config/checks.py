@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -84,7 +84,8 @@ def _apart(url: str, table: Redis | Registry, path: str) -> dict[str, object]:
         raise ConfigError(f"{path}.url: with more than one address, put the password into {path}.password")
     if "@" in parts.path + parts.query + parts.fragment:
         raise ConfigError(f"{path}.url: put the password into {path}.password: it has a character that ends an address")
-    changes: dict[str, object] = {"url": urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))}
+    # Not put together of its parts again: that takes the two slashes out of unix:///path.
+    changes: dict[str, object] = {"url": url.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)}
     if name and table.username is None:
         changes["username"] = unquote(name)
     if word and table.password is None:
