@@ -280,8 +280,8 @@ class Member:
             group = self._consumer.consumer_group_metadata()
 
             def end() -> None:
-                self._insist(lambda: producer.send_offsets_to_transaction(offsets, group, ANSWER))
-                self._insist(lambda: producer.commit_transaction(ANSWER))
+                insist(lambda: producer.send_offsets_to_transaction(offsets, group, ANSWER), self._timeout)
+                insist(lambda: producer.commit_transaction(ANSWER), self._timeout)
 
             self._bounded(end)
         except KafkaException as error:
@@ -304,17 +304,6 @@ class Member:
                     break
                 except BufferError:
                     producer.poll(0.05)
-
-    def _insist(self, call: Callable[[], None]) -> None:
-        """Repeat a call whose outcome is unknown until it is known, for as long as a transaction may last."""
-        deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                call()
-                return
-            except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > deadline:
-                    raise
 
     def _bounded(self, call: Callable[[], None]) -> None:
         """Make a call that may never return: librdkafka's calls on transactions can lose sight of a coordinator that
@@ -344,7 +333,7 @@ class Member:
         failed: KafkaError = error.args[0]
         if failed.txn_requires_abort():
             try:
-                self._bounded(lambda: self._insist(lambda: producer.abort_transaction(ANSWER)))
+                self._bounded(lambda: insist(lambda: producer.abort_transaction(ANSWER), self._timeout))
                 raise CommitAborted(failed.str()) from None
             except KafkaException as second:
                 failed = second.args[0]
@@ -388,7 +377,7 @@ class Member:
         producer = self._starting = self._starting or self._new_producer()
         if not self._embedded:
             try:
-                self._insist(lambda: producer.init_transactions(ANSWER))
+                insist(lambda: producer.init_transactions(ANSWER), self._timeout)
             except KafkaException as error:
                 if not error.args[0].retriable():
                     self._starting = None
@@ -460,6 +449,18 @@ class KafkaLog:
     def commit(self, sends: Sequence[Send], positions: Mapping[Place, Committed]) -> None:
         """See `seams.Transactions`."""
         self._member.commit(sends, positions)
+
+
+def insist(call: Callable[[], None], within: float) -> None:
+    """Repeat a call whose outcome is unknown until it is known, for as many seconds as a transaction may last."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            call()
+            return
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise
 
 
 def record_of(message: Message) -> Record:

@@ -9,7 +9,6 @@ A history of topics ends where ingest begins. Where ingest has not begun yet, it
 its position is part of the transaction: so no event is learned as history and judged as news, and none is neither.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 
 from detector.backtest import decoded_lines, replayed, tell
-from detector.broker import ANSWER, CONSUMER, PRODUCER, TRANSACTIONAL, Place, Settings, record_of
+from detector.broker import ANSWER, CONSUMER, PRODUCER, TRANSACTIONAL, Place, Settings, insist, record_of
 from detector.codecs import Decoder
 from detector.core.emissions import Emission
 from detector.core.events import DeadLetter, Event, RunEvent, encode, observations
@@ -150,7 +149,7 @@ class Topics:
         if any(at.offset >= 0 for at in self._consumer.committed(list(self._positions), timeout=ANSWER)):
             raise DetectorError(BEGUN)
         metadata = self._consumer.consumer_group_metadata()
-        _insist(lambda: producer.send_offsets_to_transaction(self._positions, metadata, ANSWER))
+        insist(lambda: producer.send_offsets_to_transaction(self._positions, metadata, ANSWER), TRANSACTION)
         self._refuse_members()
 
     def _refuse_members(self) -> None:
@@ -303,7 +302,7 @@ class Writer:
                 self._produce(producer, send)
                 tell("written", done + 1, len(sends))
             also(producer)
-            _insist(lambda: producer.commit_transaction(ANSWER))
+            insist(lambda: producer.commit_transaction(ANSWER), TRANSACTION)
         except DetectorError:
             _abort(producer)
             raise
@@ -326,15 +325,3 @@ def _abort(producer: Producer) -> None:
     """Take everything back; if Kafka cannot be asked to, it will by itself after `TRANSACTION`."""
     with suppress(KafkaException):
         producer.abort_transaction(ANSWER)
-
-
-def _insist(call: Callable[[], None]) -> None:
-    """Repeat a call of which nobody knows whether it was heard, for as long as the transaction may last."""
-    deadline = time.monotonic() + TRANSACTION
-    while True:
-        try:
-            call()
-            return
-        except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > deadline:
-                raise

@@ -97,6 +97,11 @@ def readable(path: Path) -> Path:
     return path
 
 
+def all_readable(files: list[Path] | None) -> list[Path]:
+    """The same for several, or for none."""
+    return [readable(file) for file in files or ()]
+
+
 def coloured() -> bool:
     """Whether standard output is a terminal of somebody who wants colours."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -13,6 +13,7 @@ from detector.commands.common import (
     INTERRUPTED,
     AsJson,
     ConfigPath,
+    all_readable,
     configuration,
     console,
     readable,
@@ -77,10 +78,6 @@ class _Stop:
         self.event.set()
 
 
-def _all_readable(files: list[Path] | None) -> list[Path]:
-    return [readable(file) for file in files or ()]
-
-
 def _readable(file: Path | None) -> Path | None:
     return None if file is None else readable(file)
 
@@ -89,7 +86,7 @@ def backtest(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            callback=_all_readable, metavar="FILE...", show_default=False, help="A line an event; - is a pipe."
+            callback=all_readable, metavar="FILE...", show_default=False, help="A line an event; - is a pipe."
         ),
     ] = None,
     config: ConfigPath = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detector.commands.common import FAILED, AsJson, ConfigPath, configuration, kafka_of, readable, write_line
+from detector.commands.common import FAILED, AsJson, ConfigPath, all_readable, configuration, kafka_of, write_line
 from detector.commands.histories import counted
 
 if TYPE_CHECKING:
@@ -20,15 +20,11 @@ AGO = re.compile(r"(\d+)([dh])")
 SECONDS = {"d": 86_400.0, "h": 3_600.0}
 
 
-def _all_readable(files: list[Path] | None) -> list[Path]:
-    return [readable(file) for file in files or ()]
-
-
 def seed(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            callback=_all_readable, metavar="FILE...", show_default=False, help="A line an event; - is a pipe."
+            callback=all_readable, metavar="FILE...", show_default=False, help="A line an event; - is a pipe."
         ),
     ] = None,
     config: ConfigPath = None,

@@ -364,6 +364,34 @@ def test_a_value_that_is_stuck_is_told_and_accepted_in_the_end(values: list[floa
     assert [number for number, _ in found] == list(range(found[0][0], found[-1][0] + 1))
 
 
+def test_what_was_stuck_for_long_does_not_excuse_the_next_time() -> None:
+    usual = rows(160)
+    found = judged([*usual[:80], *[usual[79]] * 19, *usual[80:160], *[usual[159]] * 8])
+
+    assert [number for number, _ in found if number > 100] == list(range(180, 187))
+
+
+def test_quiet_hours_have_noise_of_their_own() -> None:
+    """Nights with ten times the noise of the day: these tell little, and a loss at noon is told."""
+    for seed in range(4):
+        random, model = Random(seed), Baseline()
+        nights = [hour % 24 < 6 for hour in range(40 * 24)]
+        values = [(400 if night else 10_000) * math.exp(random.gauss(0, 0.4 if night else 0.04)) for night in nights]
+        found = told(read(model, [float(round(x)) for x in values], step=HOUR))
+
+        assert sum(number >= 240 for number, _ in found) <= 4
+        assert model.judge_one(MONDAY + (40 * 24 + 12) * HOUR, 3_000.0).alert
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_storms_of_the_past_excuse_that_half_is_missing(seed: int) -> None:
+    random, model = Random(seed), Baseline()
+    storms = [random.uniform(0.05, 0.3) if random.random() < 0.3 else random.uniform(0, 0.01) for _ in range(200)]
+    read(model, [round(x, 3) for x in storms])
+
+    assert model.judge_one(MONDAY + 200 * DAY, 0.5).alert
+
+
 def test_values_that_repeat_by_nature_are_not_stuck() -> None:
     assert judged(drawn(300, lambda random: float(random.randrange(2)) + 5)) == []
 
