@@ -88,6 +88,8 @@ def statistics(random: Random, columns: list[str]) -> Statistics:
     return table(found)
 
 
+PLENTY = 10_000.0  # the budget of an entity binds what is judged in one pass, and is no matter here
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["run", "run", "profile", "profile", "profile", "restart", *PAIRS]),
@@ -103,7 +105,11 @@ STEPS = st.lists(
 def test_what_is_said_and_learned_is_that_of_one_object_for_each_series(
     steps: list[tuple[str, list[int]]], seed: int, every: float
 ) -> None:
-    arrays, objects, random = ready(Rules(Settings(model=Baseline))), ready(Rules(Settings(model=Alone))), Random(seed)
+    arrays, objects, random = (
+        ready(Rules(Settings(model=Baseline, budget=PLENTY))),
+        ready(Rules(Settings(model=Alone, budget=PLENTY))),
+        Random(seed),
+    )
     at = MONDAY
     for what, chosen in steps:
         at += every * random.choice((1, 1, 1, 3))
@@ -165,7 +171,7 @@ def test_what_the_baseline_has_learned_stays_when_a_series_is_no_longer_packed_a
     entity, random = Entity(TABLE), Random(9)
     for number, model in enumerate([Baseline] * 20 + [partial(Baseline, dense_below=1.0)] * 5 + [Baseline] * 5):
         entity = load(dump(entity))
-        seen_by(entity, Settings(model=model), number, {"rows": random.gauss(100, 3), "bytes": 5.0})
+        seen_by(entity, Settings(model=model, budget=PLENTY), number, {"rows": random.gauss(100, 3), "bytes": 5.0})
 
     assert entity.series.baseline("rows", Baseline()).samples == 30
     assert sorted(entity.series) == ["bytes", "rows"]
