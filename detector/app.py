@@ -33,9 +33,9 @@ from detector.core.events import DeadLetter
 from detector.deadletters import send_of
 from detector.errors import Unreachable
 from detector.follower import Follower, RedisView
-from detector.ingest import Ingest
+from detector.ingest import Destination, Ingest
 from detector.pace import Pace
-from detector.seams import Send
+from detector.seams import Compacted, Send
 from detector.settings import kafka_settings, redis_client, registry_of, rules_of
 from detector.sinks import cloudevents
 from detector.store import RedisStore
@@ -173,7 +173,12 @@ def _worker(
         worker.transaction_timeout,
         embedded,
     )
-    log = KafkaLog(member, names.log, topic_id, partitions, {"breakers": names.breakers, "snapshots": names.snapshots})
+    compacted: dict[Compacted, str] = {
+        "breakers": names.breakers,
+        "incidents": names.incidents,
+        "snapshots": names.snapshots,
+    }
+    log = KafkaLog(member, names.log, topic_id, partitions, compacted)
 
     def encode(emission: Emission) -> Send:
         return cloudevents.encode(emission, SOURCE, names)
@@ -191,7 +196,7 @@ def _worker(
     loop = Worker(member, checkpoint, Pace(worker.commit_min, worker.commit_max), worker.snapshot_interval, telemetry)
     author = TickAuthor(
         quiet,
-        names.inputs,
+        names.outside,
         group_of("ingest", config),
         names.log,
         lambda: sorted(checkpoint.held),
@@ -216,14 +221,16 @@ def _ingest(
     member = Member(
         settings,
         group_of("ingest", config),
-        names.inputs,
+        names.outside,
         f"{group_of('ingest', config)}-{slot}",
         worker.transaction_timeout,
         embedded,
     )
     decoder = Decoder(registry)
     pace = Pace(worker.commit_min, worker.commit_max)
-    return Ingest(member, decoder, names.log, names.dead_letters, f"ingest-{slot}", pace, telemetry)
+    _, partitions = topic_identity(quietly(settings), names.log, embedded)
+    log = Destination(names.log, partitions, names.commands)
+    return Ingest(member, decoder, log, names.dead_letters, f"ingest-{slot}", pace, telemetry)
 
 
 def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:
@@ -242,7 +249,7 @@ def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:
             done.append(f"{log}/{partition}: the snapshot is discarded")
     done += _reset_offsets(settings, group_of("worker", config), [TopicPartition(log, p) for p in chosen], topic_id)
     known = AdminClient(dict(settings)).list_topics(timeout=ANSWER).topics
-    places = [TopicPartition(t, p) for t in config.topics.inputs if t in known for p in known[t].partitions]
+    places = [TopicPartition(t, p) for t in config.topics.outside if t in known for p in known[t].partitions]
     return done + _reset_offsets(settings, group_of("ingest", config), places)
 
 

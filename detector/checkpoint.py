@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from detector.core.breaker import State
+from detector.core.commands import Commanded
 from detector.core.emissions import BreakerValue, Emission, digest
 from detector.core.events import DeadLetter, Envelope, Record, Tick, decode
 from detector.core.partition import partition_of
@@ -140,8 +142,12 @@ class Checkpoint:
         return any(h.position > h.committed for h in self._held.values())
 
     def pressing(self) -> bool:
-        """Whether a breaker changed, which must not wait for the interval."""
-        return any(e.topic == "breakers" and e.partition is None for h in self._held.values() for e in h.said)
+        """Whether a breaker changed, or a neighbour must hear of it, which must not wait for the interval."""
+        return any(
+            e.topic == "log" or (e.topic == "breakers" and e.partition is None)
+            for h in self._held.values()
+            for e in h.said
+        )
 
     def full(self) -> bool:
         """Whether a snapshot is due because of its size, or because a replay should not be needed twice."""
@@ -248,7 +254,7 @@ class Checkpoint:
             envelope = decode(record.value or b"")
         except msgspec.DecodeError:
             return self._aside(record, "not_an_observation", "the value is no envelope of this log")
-        if isinstance(envelope.body, Tick):
+        if isinstance(envelope.body, Tick) or (record.key is None and isinstance(envelope.body, Commanded)):
             return envelope
         try:
             key = (record.key or b"").decode()
@@ -453,7 +459,7 @@ class Checkpoint:
 
     def _head(self, held: Held) -> Head:
         p = held.partition
-        state = PartitionHead(p.clock, p.grace_until, p.heartbeat_at, p.ignored_ticks, p.rules)
+        state = PartitionHead(p.clock, p.grace_until, p.heartbeat_at, p.ignored_ticks, p.rules, p.windows)
         return Head(
             held.position, self._log.topic_id, self._log.partitions, self._rules.fingerprint, held.digest, state
         )
@@ -531,6 +537,7 @@ class Checkpoint:
             state.heartbeat_at,
         )
         partition.ignored_ticks, partition.rules, partition.due = state.ignored_ticks, state.rules, due
+        partition.windows = list(state.windows)
         rebuild(partition)
         return Held(number, head.at, upto, head.at, upto, partition, expected, head.digest)
 
@@ -563,10 +570,14 @@ class Checkpoint:
             judgement = entity.judgement
             judgement.announced = ""
             judgement.breaker, judgement.episodes = type(judgement)().breaker, {}
+            judgement.override, judgement.probe, judgement.holds = None, None, {}
             if value is not None:
                 told = _breaker_value.decode(value)
                 judgement.breaker = told.breaker()
                 judgement.announced = f"{told.mode}/{told.on_unknown}"
+                judgement.override, judgement.probe = told.override, told.probe
+                judgement.holds = {held.root: held.held() for held in told.held_by}
+                entity.lineage.holding = told.own is not None and told.own.state is not State.CLOSED
                 judgement.episodes = {
                     check: Episode(e.id, e.since, e.severity, e.count, e.run_id, checks=e.checks)
                     for check, e in told.episodes.items()

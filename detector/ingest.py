@@ -7,9 +7,11 @@ nothing is skipped, and no tick passes (see `ticks`) until what waits is in the 
 import time
 from collections.abc import Sequence
 from threading import Event
+from typing import NamedTuple
 
 from detector.broker import Member, Place
-from detector.codecs import Decoder
+from detector.codecs import Decoder, commands
+from detector.core.commands import Commanded, receivers
 from detector.core.events import DeadLetter, Record, encode, observations
 from detector.deadletters import send_of
 from detector.errors import CommitAborted, LogMoved, Unreachable
@@ -24,6 +26,14 @@ MOST_SENDS = 20_000
 LARGE = 64 << 10  # bytes; what is smaller becomes nothing that is too large
 
 
+class Destination(NamedTuple):
+    """The log, and how many partitions it has; what comes on the topic `commands` is a command, and nothing else is."""
+
+    log: str
+    partitions: int
+    commands: str
+
+
 class Ingest:
     """One member of the ingest group. `task` names this process in dead letters."""
 
@@ -31,14 +41,14 @@ class Ingest:
         self,
         member: Member,
         decoder: Decoder,
-        log: str,
+        destination: Destination,
         dead_letters: str,
         task: str,
         pace: Pace,
         signals: Signals,
     ) -> None:
         self._member, self._decoder, self._pace, self._signals = member, decoder, pace, signals
-        self._log, self._dead_letters, self._task = log, dead_letters, task
+        self._to, self._dead_letters, self._task = destination, dead_letters, task
         self._sends: list[Send] = []
         self._positions: dict[Place, int] = {}
         self._committed: dict[Place, int] = {}
@@ -95,17 +105,31 @@ class Ingest:
 
     def _read(self, record: Record) -> str:
         """One outside record into what it becomes. Returns the name of its kind, to count by."""
+        if record.topic == self._to.commands:
+            return self._command(record)
         event = self._decoder.decode(record)
         if isinstance(event, DeadLetter):
             return self._aside(event)
         sends = [
-            Send(self._log, key.encode(), encode(observation))
+            Send(self._to.log, key.encode(), encode(observation))
             for key, observation in observations(event, record.timestamp)
         ]
         if len(record.value or b"") > LARGE and any(send.size > LARGEST for send in sends):
             return self._aside(DeadLetter(record, "size", f"what it becomes in the log is larger than {LARGEST} bytes"))
         self._sends += sends
         return type(event).__name__
+
+    def _command(self, record: Record) -> str:
+        command = commands.decode(record)
+        if isinstance(command, DeadLetter):
+            return self._aside(command)
+        value = encode(Commanded(command))
+        for key in receivers(command):
+            if key is None:
+                self._sends += [Send(self._to.log, None, value, partition=p) for p in range(self._to.partitions)]
+            else:
+                self._sends.append(Send(self._to.log, key.encode(), value))
+        return type(command).__name__
 
     def _aside(self, letter: DeadLetter) -> str:
         self._sends.append(send_of(letter, self._dead_letters, self._task))

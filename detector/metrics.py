@@ -231,6 +231,22 @@ class Metrics:
             "Entities that were given a history to learn; `taken` is false where they knew enough by themselves.",
             "taken",
         )
+        self.holds = self._counter(
+            "detector_breaker_holds",
+            "Entities that were held, or released, because of something upstream.",
+            "change",
+            "mode",
+        )
+        self.incidents = self._counter(
+            "detector_incidents",
+            "Incidents that were opened, updated, resolved, reopened or merged.",
+            "phase",
+            "severity",
+        )
+        self.commands = self._counter(
+            "detector_commands", "Commands of people; `outcome` is done or refused.", "command", "outcome"
+        )
+        self.feedback = self._counter("detector_feedback", "Verdicts of people on anomalies.", "verdict")
         self.breakers = Breakers(valid)
         self.registry.register(self.breakers)
         self.rows.append(Row(Breakers.NAME, "gauge", Breakers.LABELS, Breakers.ABOUT))

@@ -9,7 +9,7 @@ import msgspec
 from detector.core.events import Headers, Record
 from detector.core.state import PartitionHead
 
-Compacted = Literal["breakers", "snapshots"]
+Compacted = Literal["breakers", "incidents", "snapshots"]
 LARGEST = 8 << 20  # bytes of a record that our topics and producers take: what comes in may be large, and grows here
 FRAMING = 1 << 10  # bytes that Kafka may add to a record
 

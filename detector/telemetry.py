@@ -18,8 +18,20 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from structlog.typing import FilteringBoundLogger
 
 from detector import __version__
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Emission, Heartbeat, Quarantined, Seeded
+from detector.core.emissions import (
+    Anomaly,
+    BreakerChange,
+    BreakerValue,
+    CommandDone,
+    Emission,
+    Heartbeat,
+    HoldChange,
+    Quarantined,
+    Seeded,
+)
 from detector.core.events import DeadLetter
+from detector.core.incidents import Incident
+from detector.core.recovery import RecoveryPlan
 from detector.health import GAP, Health
 from detector.logs import Repeats, silent
 from detector.metrics import Metrics, Words
@@ -99,7 +111,15 @@ class Telemetry:
                 self._quarantined(emission.data)
             case Seeded():
                 self._seeded(emission.data)
-            case None:
+            case HoldChange():
+                self._held(emission.data)
+            case Incident() if emission.topic == "control":
+                self._incident(emission.type, emission.data)
+            case RecoveryPlan():
+                self._log.info("recovery_plan", root=emission.data.root, summary=emission.data.summary)
+            case CommandDone():
+                self._command_done(emission.data)
+            case None if emission.topic == "breakers":
                 self._expired(emission.key)
 
     def breaker_is(self, value: BreakerValue) -> None:
@@ -117,6 +137,22 @@ class Telemetry:
             self._log.info("anomaly_ended", **told, summary=anomaly.summary)
         else:
             self._log.debug("anomaly_updated", **told, count=anomaly.count, summary=anomaly.summary)
+
+    def _held(self, change: HoldChange) -> None:
+        self.metrics.holds.labels("held" if change.held else "released", change.mode).inc()
+        self._log.info("held" if change.held else "released", entity=change.entity, root=change.root)
+
+    def _incident(self, type_: str, incident: Incident) -> None:
+        phase = type_.rsplit(".", 2)[-2]
+        self.metrics.incidents.labels(phase, incident.severity).inc()
+        write = self._log.warning if incident.pages else self._log.info
+        write(f"incident_{phase}", incident=incident.id, severity=incident.severity, summary=incident.summary)
+
+    def _command_done(self, done: CommandDone) -> None:
+        self.metrics.commands.labels(done.command, "done" if done.done else "refused").inc()
+        if done.verdict is not None:
+            self.metrics.feedback.labels(done.verdict).inc()
+        self._log.info("command", command=done.command, by=done.by, done=done.done, effect=done.effect)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
         self.metrics.transitions.labels(change.from_state, change.to_state, change.mode).inc()

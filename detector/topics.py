@@ -146,6 +146,8 @@ def specs(config: Config) -> tuple[Spec, ...]:
         ours("log", log, _LOG),
         ours("control", events, _EVENTS),
         ours("breakers", {**latest, "max.compaction.lag.ms": str(10 * MINUTE)}, _LATEST, as_log=True),
+        ours("incidents", {**latest, "max.compaction.lag.ms": str(HOUR)}, _LATEST, as_log=True),
+        ours("commands", events, _EVENTS),
         ours("snapshots", {**latest, "max.compaction.lag.ms": str(HOUR)}, _LATEST, as_log=True),
         ours("dead_letters", {**events, **aside}, _LETTERS),
         *(

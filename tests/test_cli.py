@@ -135,6 +135,8 @@ class Site:
 class Names:
     control = "detector.control"
     breakers = "detector.breakers"
+    incidents = "detector.incidents"
+    log = "detector.observations"
 
 
 def closed(entity: str, now: float) -> BreakerValue:

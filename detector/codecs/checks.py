@@ -35,6 +35,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 Reason = Literal[
     "avro",
     "bug",
+    "command",
     "empty",
     "envelope",
     "format",

@@ -123,6 +123,12 @@ class Topics(Table, frozen=True, kw_only=True):
         "detector.control"
     )
     breakers: Annotated[TopicName, about("The whole value of every breaker, compacted.")] = "detector.breakers"
+    incidents: Annotated[TopicName, about("The whole value of every incident of late, compacted.")] = (
+        "detector.incidents"
+    )
+    commands: Annotated[
+        TopicName, about("What people say: feedback, overrides, mutes. Who may write to it, may let bad data pass.")
+    ] = "detector.commands"
     snapshots: Annotated[TopicName, about("States, compacted: what is left when Redis is lost.")] = "detector.snapshots"
     dead_letters: Annotated[TopicName, about("Records that cannot be used, with the reason in the headers.")] = (
         "detector.dead-letters"
@@ -137,6 +143,11 @@ class Topics(Table, frozen=True, kw_only=True):
     create: Annotated[bool, about("Whether topics that are missing are created. What is there is checked always.")] = (
         True
     )
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """All topics that ingest reads: what is watched, and what people say."""
+        return (*self.inputs, self.commands)
 
 
 class Registry(Table, frozen=True, kw_only=True):

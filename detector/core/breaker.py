@@ -6,8 +6,12 @@
 
 `enforce`, `shadow` and `off` are modes and not states: a shadow breaker moves just the same, and says that nobody
 need obey. While open, a run that comes all the same (a repair by hand, say) is a probe.
+
+What a reader is told, the `Signal`, is the breaker's state unless a person has overruled it, or an entity upstream
+holds this one: neither changes the state itself, so that both end without a trace.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
@@ -63,7 +67,7 @@ class Breaker(msgspec.Struct, frozen=True, array_like=True):
 
     `since` is when it came into this state, `retry_at` when an open one admits a probe (both seconds since 1970),
     `trips` how often it tripped without a recovery between, `cause` the id of the anomaly that tripped it, `sequence`
-    counts its changes.
+    counts its changes. `scope` says what of a dataset is bad (`column:<name>`, `partition:<name>`); nothing: all of it.
     """
 
     state: State = State.CLOSED
@@ -74,6 +78,70 @@ class Breaker(msgspec.Struct, frozen=True, array_like=True):
     cause: str | None = None
     sequence: int = 0
     warming_up: bool = False
+    scope: tuple[str, ...] = ()
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """A hold by `root`, an entity upstream, that came along `path`.
+
+    `epoch` is the newest that `root` said; once it has let go (`active` is false) that is kept until `until`, since an
+    older message may still be under way. `since` is when the bad data began to be written, `held_at` when it came.
+    """
+
+    epoch: int
+    active: bool
+    path: tuple[str, ...]
+    since: float
+    until: float
+    held_at: float
+    reason: str = ""
+    scope: tuple[str, ...] = ()
+    episode: str = ""
+
+
+class Override(msgspec.Struct, frozen=True):
+    """A person has decided, whatever the breaker says: until `until` (seconds since 1970), with a name and a reason."""
+
+    state: Literal["force_open", "force_closed"]
+    owner: str
+    reason: str
+    until: float
+    since: float
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """Who may run while the breaker is half-open: one only, until its run is judged or `until` has come."""
+
+    holder: str
+    until: float
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """What a reader is told to obey, since when, and why. `scope` says what of a dataset is meant; nothing: all."""
+
+    state: State
+    since: float
+    reason: str
+    scope: tuple[str, ...] = ()
+
+
+def signal(breaker: Breaker, override: Override | None, holds: Mapping[str, Held]) -> Signal:
+    """What counts: a person's word, then the breaker if it stops by itself, then who holds it, the longest first.
+
+    One that is half-open and held stays shut: its probe would read bad data.
+    """
+    if override is not None:
+        state = State.OPEN if override.state == "force_open" else State.CLOSED
+        return Signal(state, override.since, f"{override.owner} has said so: {override.reason}")
+    if breaker.state is State.OPEN:
+        return Signal(State.OPEN, breaker.since, breaker.reason, breaker.scope)
+    active = sorted((held.held_at, root) for root, held in holds.items() if held.active)
+    if active:
+        held_at, root = active[0]
+        held = holds[root]
+        more = f" (and {len(active) - 1} more)" if len(active) > 1 else ""
+        return Signal(State.OPEN, held_at, f"held: {root} is bad upstream{more}: {held.reason}", held.scope)
+    return Signal(breaker.state, breaker.since, breaker.reason, breaker.scope)
 
 
 def move(breaker: Breaker, to: State, at: float, reason: str, **change: object) -> Breaker:
@@ -89,7 +157,15 @@ def wait_of(trips: int, wait: float, max_wait: float) -> float:
     return float(min(wait * 2 ** min(trips - 1, MAX_DOUBLINGS), max_wait))
 
 
-def trip(breaker: Breaker, at: float, wait: float, max_wait: float, reason: str, cause: str | None) -> list[Breaker]:
+def trip(
+    breaker: Breaker,
+    at: float,
+    wait: float,
+    max_wait: float,
+    reason: str,
+    cause: str | None,
+    scope: tuple[str, ...] = (),
+) -> list[Breaker]:
     """The values that the breaker takes when its policy says trip: none if it is open already and stays so."""
     moves: list[Breaker] = []
     if breaker.state in (State.OPEN, State.UNKNOWN):
@@ -97,7 +173,7 @@ def trip(breaker: Breaker, at: float, wait: float, max_wait: float, reason: str,
         breaker = moves[0]
     trips = breaker.trips + 1
     retry_at = at + wait_of(trips, wait, max_wait)
-    return [*moves, move(breaker, State.OPEN, at, reason, trips=trips, retry_at=retry_at, cause=cause)]
+    return [*moves, move(breaker, State.OPEN, at, reason, trips=trips, retry_at=retry_at, cause=cause, scope=scope)]
 
 
 def recover(breaker: Breaker, at: float, reason: str) -> list[Breaker]:
@@ -108,7 +184,7 @@ def recover(breaker: Breaker, at: float, reason: str) -> list[Breaker]:
     if breaker.state in (State.OPEN, State.UNKNOWN):
         moves.append(move(breaker, State.HALF_OPEN, at, "a run came"))
         breaker = moves[0]
-    return [*moves, move(breaker, State.CLOSED, at, reason, trips=0, cause=None)]
+    return [*moves, move(breaker, State.CLOSED, at, reason, trips=0, cause=None, scope=())]
 
 
 def on_time(breaker: Breaker, at: float) -> list[Breaker]:

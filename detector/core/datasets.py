@@ -1,8 +1,8 @@
 """What a dataset's entity does with what runs write to it, with the checks of others, and with profiles."""
 
+from detector.core import lineage
 from detector.core.columns import judge_columns
 from detector.core.events import TERMINAL, Assertion, DatasetObserved, Profiled
-from detector.core.jobs import keep_newest
 from detector.core.judge import judge
 from detector.core.ledger import close, find_run, hash_of, is_new_profile, note_time
 from detector.core.schema_changes import CHECK, explain, is_explained, judge_schema, kept, lifecycle_of
@@ -20,8 +20,9 @@ FORGET_FAILING = 7 * 86_400.0
 
 def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
     """Fold what one event says of the dataset; judge what a run wrote when that run is over."""
-    if seen.role == "input" and seen.job is not None:
-        _read_by(turn, seen.job, seen.event_time)
+    if seen.job is not None:
+        side = {"down" if seen.role == "input" else "up": (seen.job,)}
+        lineage.meet(turn, **side, at=turn.believed(seen.event_time))
     if seen.role == "described":
         outcomes: dict[str, bool] = {}
         _fold_assertions(outcomes, seen.dataset.assertions)
@@ -33,18 +34,16 @@ def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
         _on_write(turn, seen, seen.run_id if seen.role == "output" else f"{seen.run_id}{READER}{seen.job}")
 
 
-def _read_by(turn: Turn, job: str, at: float) -> None:
-    readers = turn.entity.runs.neighbours
-    readers[job] = max(at, readers.get(job, 0.0))
-    keep_newest(readers)
-
-
 def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
     runs = turn.entity.runs
     run = find_run(runs, run_id, seen.state, seen.event_time, turn.now)
     if run is None:
         return
     over, before = run.id in runs.closed, run.severity
+    if seen.role == "output":
+        run.job = seen.job
+        if run.state == "RUNNING" and not over:
+            turn.probes(run.id)
     _fold(run, seen, over)
     if run.ended is not None and not over:
         close(runs, run, turn.believed(NEVER))
@@ -205,6 +204,7 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
         return
     run_id = profile.run_id or name
     load = runs.open.get(run_id) or runs.closed.get(run_id)
+    turn.subset = profile.partition
     run = Run(run_id, hash_of(run_id), turn.now, load.began if load else None, version=profile.version)
     run.explained = load.explained if load else None
     note_time(run, "COMPLETE", profile.event_time)

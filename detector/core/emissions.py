@@ -1,11 +1,18 @@
-"""What `step` says to the outside: control events, whole breaker values, heartbeats. Each has a deterministic id."""
+"""What `step` says: control events, whole breaker values and incidents, heartbeats; messages to other entities.
+
+Each has a deterministic id.
+"""
 
 from hashlib import blake2b
 from typing import Literal
 
 import msgspec
 
-from detector.core.breaker import Breaker, Mode, State
+from detector.core.breaker import Breaker, Held, Mode, Override, Probe, State
+from detector.core.commands import Commanded, Verdict
+from detector.core.incidents import Incident
+from detector.core.messages import Message
+from detector.core.recovery import RecoveryPlan
 from detector.core.schemas import Change, Compatibility
 
 Phase = Literal["started", "updated", "ended"]
@@ -90,6 +97,91 @@ class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
+class HeldBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who holds an entity: `root` is bad, and `path` leads from there to here. A lease that ends at `until`."""
+
+    root: str
+    path: list[str]
+    since: float
+    until: float
+    reason: str
+    bad_since: float
+    epoch: int
+    scope: list[str] = []
+    episode: str = ""
+
+    @classmethod
+    def of(cls, root: str, held: Held) -> "HeldBy":
+        """What is published of a hold."""
+        return cls(
+            root=root,
+            path=list(held.path),
+            since=held.held_at,
+            until=held.until,
+            reason=held.reason,
+            bad_since=held.since,
+            epoch=held.epoch,
+            scope=list(held.scope),
+            episode=held.episode,
+        )
+
+    def held(self) -> Held:
+        """The hold that this was published of."""
+        path, scope = tuple(self.path), tuple(self.scope)
+        return Held(self.epoch, True, path, self.bad_since, self.until, self.since, self.reason, scope, self.episode)
+
+
+class LastGood(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The last run that had nothing wrong with it: to compare with, and to go back to."""
+
+    run_id: str
+    at: float
+    version: str | None = None
+    code_version: str | None = None
+
+
+class HoldChange(msgspec.Struct, frozen=True, kw_only=True):
+    """An entity is held, since `root` is bad upstream, or is no more. `path` leads from there to here."""
+
+    entity: str
+    root: str
+    held: bool
+    path: list[str]
+    scope: list[str]
+    mode: Mode
+    reason: str
+    until: float | None
+    summary: str
+
+
+class CommandDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of a command: `done`, or why not. What the command said is in it, for whoever audits."""
+
+    id: str
+    command: str
+    by: str
+    done: bool
+    effect: str
+    entity: str | None = None
+    incident: str | None = None
+    check: str | None = None
+    episode: str | None = None
+    verdict: Verdict | None = None
+    comment: str = ""
+    sent_at: float | None = None
+
+
+class Rollback(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset's breaker has opened, and this is what it can be put back to."""
+
+    entity: str
+    run_id: str
+    version: str | None
+    at: float
+    cause: str | None
+    summary: str
+
+
 class OpenEpisode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An anomaly that goes on, as the breaker's record names it. `checks` are those that are unusual still."""
 
@@ -101,10 +193,22 @@ class OpenEpisode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     checks: list[str] = []
 
 
+class OwnBreaker(msgspec.Struct, frozen=True, kw_only=True):
+    """What a breaker would say if nobody had overruled it, and nothing upstream held it."""
+
+    state: State
+    since: float
+    reason: str
+    scope: list[str] = []
+
+
 class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):
     """The whole value of a breaker, and the anomalies that go on, as `detector.breakers` keeps them.
 
-    Valid while the heartbeat of `partition` is fresh.
+    Valid while the heartbeat of `partition` is fresh. `state`, `since`, `reason` and `scope` are what a reader obeys;
+    `own` is what the breaker found itself, `override` who has overruled it, `held_by` what is bad upstream. `scope`
+    says what of a dataset is meant (`column:<name>`, `partition:<name>`); nothing: all of it. `up` and `down` are the
+    neighbours in the lineage: who writes it and reads it, or what it reads and writes.
     """
 
     entity: str
@@ -120,11 +224,29 @@ class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):
     warming_up: bool
     partition: int
     episodes: dict[str, OpenEpisode] = {}
+    scope: list[str] = []
+    own: OwnBreaker | None = None
+    held_by: list[HeldBy] = []
+    override: Override | None = None
+    probe: Probe | None = None
+    last_good: LastGood | None = None
+    up: list[str] = []
+    down: list[str] = []
+    parent: str | None = None
 
     def breaker(self) -> Breaker:
         """The breaker that this value was published of."""
+        own = self.own or OwnBreaker(state=self.state, since=self.since, reason=self.reason, scope=self.scope)
         return Breaker(
-            self.state, self.since, self.retry_at, self.trips, self.reason, self.cause, self.sequence, self.warming_up
+            own.state,
+            own.since,
+            self.retry_at,
+            self.trips,
+            own.reason,
+            self.cause,
+            self.sequence,
+            self.warming_up,
+            tuple(own.scope),
         )
 
 
@@ -161,18 +283,30 @@ class Seeded(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
-Data = Anomaly | BreakerChange | BreakerValue | Heartbeat | Quarantined | Seeded
+Data = (
+    Anomaly
+    | BreakerChange
+    | BreakerValue
+    | CommandDone
+    | Heartbeat
+    | HoldChange
+    | Incident
+    | Quarantined
+    | RecoveryPlan
+    | Rollback
+    | Seeded
+)
 
 
 class Emission(msgspec.Struct, frozen=True):
     """One thing to say. `data` is None for a tombstone; `partition` is set where the place is not the key's."""
 
     id: str
-    topic: Literal["control", "breakers"]
+    topic: Literal["control", "breakers", "incidents", "log"]
     key: str
     type: str
     time: float
-    data: Data | None
+    data: Data | Message | Commanded | None
     partition: int | None = None
 
 

@@ -11,6 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from detector.core.commands import Commanded
+from detector.core.messages import Message
+
 RunState = Literal["START", "RUNNING", "COMPLETE", "FAIL", "ABORT", "OTHER"]
 Headers = tuple[tuple[str, bytes | None], ...]
 Role = Literal["input", "output", "described"]
@@ -234,27 +237,23 @@ class Seed(msgspec.Struct, array_like=True, tag="seed"):
     until: float
 
 
-class Neighbour(msgspec.Struct, array_like=True, tag="neighbour"):
-    """A message of one entity to another, its neighbour in the lineage: what happened, and the path so far."""
+class AliasTold(msgspec.Struct, array_like=True, tag="alias"):
+    """A dataset's entity: `of` is another name of it, as an event at `at` says."""
 
-    sender: str
-    what: str
-    path: tuple[str, ...]
+    of: str
     at: float
 
 
-Observation = RunObserved | JobObserved | DatasetObserved | Profiled | Tick | Seed | Neighbour
+Observation = RunObserved | JobObserved | DatasetObserved | Profiled | Tick | Seed | AliasTold | Commanded | Message
 
-ENVELOPE_VERSION = 1
+ENVELOPE_VERSION = 2
 
 
 class Envelope(msgspec.Struct, array_like=True):
-    """What is around each record of the log. `(root, epoch)` name the cause that a message between entities follows."""
+    """What is around each record of the log."""
 
     body: Observation
     version: int = ENVELOPE_VERSION
-    root: str = ""
-    epoch: int = 0
 
 
 def job_key(namespace: str, name: str) -> str:
@@ -328,9 +327,9 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Envelope)
 
 
-def encode(body: Observation, root: str = "", epoch: int = 0) -> bytes:
+def encode(body: Observation) -> bytes:
     """The bytes of one record of the log (MessagePack of `Envelope`)."""
-    return _encoder.encode(Envelope(body, ENVELOPE_VERSION, root, epoch))
+    return _encoder.encode(Envelope(body, ENVELOPE_VERSION))
 
 
 def decode(value: bytes) -> Envelope:

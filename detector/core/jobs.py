@@ -1,7 +1,6 @@
 """What a job's entity does with the events of its runs, and with time that passes without them."""
 
-from collections.abc import Iterable
-
+from detector.core import lineage, recovery
 from detector.core.events import JobObserved, RunObserved
 from detector.core.judge import MAX_SERIES, judge, model_of
 from detector.core.ledger import close, find_run, hash_of, note_time
@@ -12,7 +11,6 @@ from detector.core.turn import CHECKS, CRITICAL, INFO, WARNING, Turn
 
 SETTLE = 10.0
 ABANDON = 7 * 86_400.0
-MAX_NEIGHBOURS = 100
 MAX_DATASETS = 1_000  # on one side of a run; of a run with so many, sums of rows and bytes are no series
 KEEP_WINDOWS = 16
 UNKNOWN = (None, None)
@@ -25,10 +23,13 @@ def on_run(turn: Turn, seen: RunObserved) -> None:
     if run is None:
         return
     over = run.id in runs.closed
-    _remember(turn, seen.outputs, turn.believed(seen.event_time))
+    lineage.meet(turn, up=seen.inputs, down=seen.outputs, at=turn.believed(seen.event_time))
+    turn.entity.lineage.parent = seen.parent or turn.entity.lineage.parent
     _fold(turn, run, seen, over)
     runs.streaming = runs.streaming or run.streaming
     runs.sends_start = runs.sends_start or seen.state == "START"
+    if run.state == "RUNNING" and not over:
+        turn.probes(run.id)
     if run.state != "OTHER" and not runs.streaming:
         _began(turn, run, seen)
     if over:
@@ -40,23 +41,8 @@ def on_run(turn: Turn, seen: RunObserved) -> None:
 
 
 def on_job(turn: Turn, seen: JobObserved) -> None:
-    """Remember what a job writes, told outside any run."""
-    _remember(turn, seen.outputs, seen.event_time)
-
-
-def _remember(turn: Turn, datasets: Iterable[str], at: float) -> None:
-    neighbours = turn.entity.runs.neighbours
-    for key in datasets:
-        neighbours[key] = max(at, neighbours.get(key, 0.0))
-    keep_newest(neighbours)
-
-
-def keep_newest(neighbours: dict[str, float]) -> None:
-    """Drop the neighbours that were not heard of for longest, where they are too many."""
-    surplus = len(neighbours) - MAX_NEIGHBOURS
-    if surplus > 0:
-        for key in sorted(neighbours, key=lambda key: (neighbours[key], key))[:surplus]:
-            del neighbours[key]
+    """Remember what a job reads and writes, told outside any run."""
+    lineage.meet(turn, up=seen.inputs, down=seen.outputs, at=turn.believed(seen.event_time))
 
 
 def _fold(turn: Turn, run: Run, seen: RunObserved, over: bool) -> None:
@@ -148,7 +134,10 @@ def _judge_run(turn: Turn, run: Run) -> None:
         run.severity, reason = WARNING, _failed(turn, run, "aborted", WARNING)
     else:
         reason = _completed(turn, run)
+    if run.state == "COMPLETE":
+        lineage.reads(turn, run.inputs, turn.believed(run.began))
     turn.outcome(run.hash, run.severity, reason, run.began, mends=run.not_before > 0)
+    recovery.on_run(turn, run)
 
 
 def _failed(turn: Turn, run: Run, check: str, severity: int) -> str:
@@ -210,6 +199,8 @@ def _judge_window(turn: Turn, run: Run, seen: RunObserved) -> None:
     _fold(turn, window, seen, False)
     severity = max([INFO, *judge(turn, _watched(turn, window)).values()])
     turn.tell(run.id)
+    for check in ("failed", "aborted"):
+        turn.over(check, f"run {run.id} has written a window", run.id)
     turn.outcome(hash_of(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}", turn.at)
 
 
@@ -323,7 +314,9 @@ def _late_at(turn: Turn) -> float:
     # The last run still goes on, and may keep the next one away. An older one does not: others have begun since.
     last = runs.schedule.starts[-1]
     goes_on = any(run.scheduled is not None and run.scheduled >= last for run in runs.open.values())
-    return NEVER if goes_on else max(late_at, runs.ended_last + turn.settings.late.floor)
+    if goes_on or turn.is_held():
+        return NEVER
+    return max(late_at, max(runs.ended_last, turn.entity.lineage.released_at) + turn.settings.late.floor)
 
 
 def _late(turn: Turn) -> None:

@@ -7,17 +7,20 @@ release has learned of a history raises `SnapshotTooNew`.
 """
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
+from typing import get_args
 
+from detector.core import board, datasets, jobs, lineage, people, recovery, seeding
 from detector.core import breaker as breakers
-from detector.core import datasets, jobs, seeding
 from detector.core.breaker import State
+from detector.core.commands import AddWindow, Commanded, EndWindow
 from detector.core.emissions import Emission, Heartbeat, Quarantined
 from detector.core.events import (
+    AliasTold,
     DatasetObserved,
     JobObserved,
-    Neighbour,
     Observation,
     Profiled,
     Record,
@@ -25,17 +28,22 @@ from detector.core.events import (
     Seed,
     Tick,
 )
+from detector.core.messages import BOARD, Blame, BoardMessage, Hold, Release
 from detector.core.partition import partition_of
 from detector.core.rules import DAY, Rules
 from detector.core.state import NEVER, Entity, Partition
 from detector.core.turn import BREAKER, Place, Turn
+from detector.core.windows import Window, active, next_change
 from detector.errors import SnapshotTooNew
 
 MAX_DUE = 2_000
+MAX_WINDOWS = 1_000
+WINDOWS = "windows:all"
 POISON_LIMIT = 3
 POISON_REST = 3_600.0
 HEARTBEAT = "io.detector.heartbeat.v1"
 QUARANTINED = "io.detector.entity.quarantined.v1"
+BOARD_MESSAGES = get_args(BoardMessage)
 NO_POISON: Mapping[str, str] = MappingProxyType({})
 
 
@@ -54,6 +62,8 @@ def wanted(partition: Partition, record: Record, body: Observation, rules: Rules
     May be asked again before `step`: the answer is the same. After a change of the configuration a tick concerns every
     entity of the partition, some at a time, so that each breaker is told of anew under the new rules.
     """
+    if record.key is None and isinstance(body, Commanded):
+        return []
     if not isinstance(body, Tick):
         return [(record.key or b"").decode()]
     if not accepted(partition, record, body, rules):
@@ -84,10 +94,12 @@ def step(
     place = Place(topic_id, partition.number, record.offset, record.timestamp)
     if isinstance(body, Tick):
         _advance(partition, record, body, rules, place, emissions)
+    elif isinstance(body, Commanded) and not keys:
+        _rule(partition, body, place, rules, emissions)
     now = partition.clock or record.timestamp
     at = _time_of(body, now)
     for key in keys:
-        turn = Turn(entities[key], rules.of(key), rules, place, now, at, emissions)
+        turn = Turn(entities[key], rules.of(key), rules, place, now, at, emissions, windows=partition.windows)
         if key in poisoned:
             _quarantine(turn, poisoned[key], partition, isinstance(body, Tick))
         else:
@@ -99,23 +111,46 @@ def step(
 def _take(turn: Turn, partition: Partition, record: Record, body: Observation) -> None:
     entity = turn.entity
     try:
-        turn.announce()
-        if isinstance(body, Tick):
-            _on_time(turn, partition)
+        if entity.key == BOARD:
+            _take_board(turn, partition, body)
         else:
-            _observe(turn, body)
-            entity.seen = max(entity.seen, record.timestamp)
-            entity.judgement.poisoned = 0
-        entity.seen = entity.seen or turn.now  # a state that was made of a published breaker has not seen anything
-        if isinstance(body, Tick) and turn.now >= _expires_at(turn):
-            _expire(turn, partition)
-        else:
-            turn.publish()
-            schedule(partition, entity.key, _due(turn, partition))
+            _take_entity(turn, partition, record, body)
     except (MemoryError, SnapshotTooNew):
         raise
     except Exception as error:
         raise StepFailed(entity.key) from error
+
+
+def _take_board(turn: Turn, partition: Partition, body: Observation) -> None:
+    if isinstance(body, Tick):
+        board.on_time(turn)
+    elif isinstance(body, Commanded):
+        if people.once(turn, body.command):
+            done = board.on_command(turn, body.command)
+            people.answer(turn, body.command, done is not None, done or "nothing of that name is open")
+    elif isinstance(body, BOARD_MESSAGES):
+        board.on_message(turn, body)
+    schedule(partition, BOARD, board.due(turn))
+
+
+def _take_entity(turn: Turn, partition: Partition, record: Record, body: Observation) -> None:
+    entity = turn.entity
+    maintenance = active(_maintenance(turn), entity.key, turn.now, turn.rules.zones)
+    turn.quiet = maintenance.reason or "maintenance" if maintenance else ""
+    turn.announce()
+    if isinstance(body, Tick):
+        _on_time(turn, partition)
+    else:
+        _observe(turn, body)
+        entity.seen = max(entity.seen, record.timestamp)
+        entity.judgement.poisoned = 0
+    lineage.settle(turn)
+    entity.seen = entity.seen or turn.now  # a state that was made of a published breaker has not seen anything
+    if isinstance(body, Tick) and turn.now >= _expires_at(turn):
+        _expire(turn, partition)
+    else:
+        turn.publish()
+        schedule(partition, entity.key, _due(turn, partition))
 
 
 def _observe(turn: Turn, body: Observation) -> None:
@@ -130,6 +165,17 @@ def _observe(turn: Turn, body: Observation) -> None:
             jobs.on_job(turn, body)
         case Seed():
             seeding.on_seed(turn, body)
+        case AliasTold():
+            lineage.meet(turn, up=(body.of,), down=(body.of,), at=turn.believed(body.at))
+        case Hold():
+            lineage.on_hold(turn, body)
+        case Release():
+            lineage.on_release(turn, body)
+        case Blame():
+            recovery.on_blame(turn, body)
+        case Commanded():
+            if people.once(turn, body.command):
+                people.on_command(turn, body.command)
 
 
 def _time_of(body: Observation, now: float) -> float:
@@ -138,9 +184,7 @@ def _time_of(body: Observation, now: float) -> float:
             return body.event_time
         case Profiled():
             return body.profile.event_time
-        case Neighbour():
-            return body.at
-        case Tick() | Seed():
+        case _:
             return now
 
 
@@ -170,19 +214,56 @@ def _advance(
         emissions.append(Emission(turn_id, "breakers", key, HEARTBEAT, tick.at, beat, partition.number))
 
 
+def _rule(partition: Partition, body: Commanded, place: Place, rules: Rules, emissions: list[Emission]) -> None:
+    """A mute or maintenance begins or ends, for all entities of the partition. One partition answers for all."""
+    command, windows = body.command, partition.windows
+    known = {window.id for window in windows}
+    if isinstance(command, AddWindow):
+        new, clock = command.window, partition.clock
+        kept = [w for w in windows if w.id != new.id and next_change([w], clock, rules.zones) < NEVER]
+        partition.windows = sorted([*kept, new], key=lambda w: (w.start, w.id))[:MAX_WINDOWS]
+        done, effect = True, f"{new.kind} of {new.match}"
+    elif isinstance(command, EndWindow):
+        partition.windows = [window for window in windows if window.id != command.window]
+        done = command.window in known
+        effect = "it is over" if done else f"no mute or maintenance is called {command.window}"
+    else:
+        return
+    for key in sorted(partition.due):
+        if key == BOARD or any(fnmatchcase(key, w.match) for w in (*windows, *partition.windows)):
+            schedule(partition, key, 0.0)  # what was quiet may have to be told now
+    if place.partition == 0:
+        nobody = Turn(Entity(WINDOWS), rules.default, rules, place, partition.clock, place.appended, emissions)
+        people.answer(nobody, command, done, effect)
+
+
+def _maintenance(turn: Turn) -> list[Window]:
+    return [window for window in turn.windows if window.kind == "maintenance"]
+
+
+def _grace(turn: Turn, partition: Partition) -> float:
+    """Until when nothing is called late: after an outage of ours, and in maintenance."""
+    if not turn.quiet:
+        return partition.grace_until
+    return max(partition.grace_until, next_change(_maintenance(turn), turn.now, turn.rules.zones) + turn.rules.grace)
+
+
 def _on_time(turn: Turn, partition: Partition) -> None:
     turn.moves(breakers.on_time(turn.entity.judgement.breaker, turn.now))
+    people.on_time(turn)
+    lineage.on_time(turn, partition.grace_until)
+    recovery.on_time(turn)
     if turn.entity.key.startswith("job:"):
-        jobs.on_time(turn, partition.grace_until)
+        jobs.on_time(turn, _grace(turn, partition))
 
 
 def _due(turn: Turn, partition: Partition) -> float:
     breaker = turn.entity.judgement.breaker
-    times = [_expires_at(turn)]
+    times = [_expires_at(turn), people.due(turn), lineage.due(turn, partition.grace_until)]
     if breaker.state is State.OPEN and breaker.retry_at is not None:
         times.append(breaker.retry_at)
     if turn.entity.key.startswith("job:"):
-        times.append(jobs.due(turn, partition.grace_until))
+        times.append(jobs.due(turn, _grace(turn, partition)))
     return min(times)
 
 
@@ -271,7 +352,7 @@ def _quarantine(turn: Turn, error: str, partition: Partition, tick: bool) -> Non
             summary=f"{turn.entity.key}: a record could not be judged ({error}); it was set aside",
         ),
     )
-    if judgement.poisoned >= POISON_LIMIT and turn.settings.mode != "off":
+    if judgement.poisoned >= POISON_LIMIT and turn.settings.mode != "off" and turn.entity.key != BOARD:
         turn.moves(
             breakers.lose(judgement.breaker, turn.now, f"{judgement.poisoned} records in a row could not be judged")
         )

@@ -1,7 +1,8 @@
 """What the configuration says of an entity, in the form that the core reads: plain values, looked up by key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -48,6 +49,8 @@ class Settings:
     wait: float = 600.0
     max_wait: float = DAY
     on_unknown: Literal["allow", "block"] = "allow"
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
 
     announced: str = field(init=False, default="")
 
@@ -63,7 +66,9 @@ class Rules:
     `overrides` are (glob over the entity's key, changed settings); the first that names a setting wins. `fingerprint`
     stands for all of it (code included). A tick more than `ahead` seconds after its append time is ignored; ticks that
     stay away for longer than `gap` mean an outage, after which lateness waits for `grace`; a partition's heartbeat is
-    sent every `heartbeat` seconds; an entity that is silent for `expire_after` is forgotten.
+    sent every `heartbeat` seconds; an entity that is silent for `expire_after` is forgotten. A neighbour in the lineage
+    that was not heard of for `forget_lineage` is one no more; nobody is called for an incident before `incident_wait`.
+    `zones` are time zones by name, for mutes and maintenance.
     """
 
     default: Settings = field(default_factory=Settings)
@@ -74,6 +79,9 @@ class Rules:
     grace: float = 300.0
     heartbeat: float = 15.0
     expire_after: float = 90 * DAY
+    forget_lineage: float = 30 * DAY
+    incident_wait: float = 10.0
+    zones: Mapping[str, tzinfo] = field(default_factory=dict)
     declared: tuple[str, ...] = field(init=False)
     _known: dict[str, Settings] = field(default_factory=dict, repr=False)
 

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from detector.core.emissions import Seeded
 from detector.core.events import Seed
-from detector.core.jobs import keep_newest
 from detector.core.judge import model_of
+from detector.core.lineage import Lineage
 from detector.core.state import Entity, Runs, Shape, dump, load
 from detector.core.text import moment
 from detector.core.turn import Turn
@@ -35,12 +35,12 @@ def learned(entity: Entity, since: float, until: float) -> Seed | None:
         good=past.good,
         streaming=past.streaming,
         sends_start=past.sends_start,
-        neighbours=past.neighbours,
         profiled=past.profiled,
         profiled_before=past.profiled_before,
         ended_last=past.ended_last,
     )
-    kept = Entity(entity.key, runs=runs, series=entity.series, loads=entity.loads, shape=entity.shape)
+    around = Lineage(up=entity.lineage.up, down=entity.lineage.down, parent=entity.lineage.parent)
+    kept = Entity(entity.key, runs=runs, series=entity.series, loads=entity.loads, shape=entity.shape, lineage=around)
     return Seed(dump(kept), since, until)
 
 
@@ -103,7 +103,4 @@ def _learn_runs(runs: Runs, past: Runs) -> None:
     runs.good = runs.good or past.good
     runs.streaming = runs.streaming or past.streaming
     runs.sends_start = runs.sends_start or past.sends_start
-    for name, at in past.neighbours.items():
-        runs.neighbours[name] = max(at, runs.neighbours.get(name, 0.0))
-    keep_newest(runs.neighbours)
     runs.schedule.precede(past.schedule)

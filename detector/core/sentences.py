@@ -12,11 +12,12 @@ from detector.core.models import kernel
 from detector.core.text import DAY, HOUR, MINUTE, WEEKDAYS_IN_FULL, day, duration, moment, number
 
 if TYPE_CHECKING:
+    from detector.core.incidents import Incident
     from detector.core.judge import Finding
 
 LONGEST = 300  # characters of a sentence about a value; what stands at its end is left out when there is no room
 LONGEST_NAME, LONGEST_NEIGHBOUR, LONGEST_VERSION, NAMED = 60, 40, 20, 3
-MANY = 100  # as many neighbours as are kept: there may be more
+MANY = 1_000  # as many neighbours as are kept: there may be more
 FAR = 1e6  # times what is usual; more is no longer told
 RECENT = 7 * DAY
 SEASONS = {kernel.WEEKDAY: "weekday", kernel.HOUR: "hour", kernel.TURN: "turn_of_month"}
@@ -352,3 +353,38 @@ def back(value: float, expected: float, unit: str | None, told_of: str, is_new_n
     if told_of in DRIFTED:
         return f"{told} is within what is expected by now (the change is told once)"
     return f"back to normal with {told}"
+
+
+# ---------------------------------------------------------------- of an incident
+
+
+def what_to_do(incident: "Incident") -> list[str]:
+    """The next steps, for who was called and has not seen this before; the first is the first to do."""
+    told = [_look_at(incident)]
+    if incident.last_good_run is not None:
+        version = f" (version {_version(incident.last_good_version)})" if incident.last_good_version else ""
+        when = f" of {moment(incident.last_good_at)}" if incident.last_good_at else ""
+        told.append(f"the last good state is that{when}: run {incident.last_good_run}{version}")
+    if incident.affected:
+        told.append(
+            f"{held_of(incident.affected)} wait, and go on without you once {incident.root} is good again;"
+            f" to let them go on now: detector breaker override {incident.root} --force-closed --until 2h --reason ..."
+        )
+    told.append(
+        f"it is no fault? detector feedback --incident {incident.id} expected_once, new_normal or false_positive"
+    )
+    return told
+
+
+def held_of(keys: Sequence[str]) -> str:
+    """How many of what: `40 jobs and 41 datasets`."""
+    jobs = sum(key.startswith("job:") for key in keys)
+    counts = ((jobs, "job"), (len(keys) - jobs, "dataset"))
+    return " and ".join(f"{count} {kind}{'s' if count != 1 else ''}" for count, kind in counts if count)
+
+
+def _look_at(incident: "Incident") -> str:
+    mine = [m for m in incident.findings if m.entity == incident.root]
+    run = next((m.run_id for m in reversed(mine) if m.run_id), None)
+    of_run = f", run {run}" if run else ""
+    return f"look at {incident.root}{of_run}: {incident.title}"

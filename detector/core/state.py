@@ -1,9 +1,9 @@
 """The state of one entity and of one partition, and their bytes.
 
 A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`, `schema`,
-`together`), each with a version of its own, so that a new engine of one section does not wipe the others. A section
-that is newer than this release knows refuses the partition (`SnapshotTooNew`): dropping it would lose what a later
-release needs.
+`together`, `lineage`, `recovery`, `board`), each with a version of its own, so that a new engine of one section does
+not wipe the others. A section that is newer than this release knows refuses the partition (`SnapshotTooNew`): dropping
+it would lose what a later release needs.
 """
 
 from struct import Struct
@@ -12,11 +12,15 @@ from zlib import crc32
 
 import msgspec
 
-from detector.core.breaker import Breaker, Outcome
+from detector.core.breaker import Breaker, Held, Outcome, Override, Probe
 from detector.core.events import Field, Statistics
+from detector.core.incidents import Board
+from detector.core.lineage import Lineage
 from detector.core.models.together import Together
+from detector.core.recovery import Collected
 from detector.core.schedule import Schedule
 from detector.core.table import SeriesTable, Stored
+from detector.core.windows import Window
 from detector.errors import SnapshotTooNew
 
 FORMAT = 1
@@ -28,7 +32,8 @@ class Episode(msgspec.Struct, array_like=True):
     """An anomaly that goes on: one check of one entity, from its first finding until it is over.
 
     `checks` are those of a load that are unusual still, where it is of several; it is called by the first that led.
-    `holds` is how many calm values do not end it yet.
+    `holds` is how many calm values do not end it yet. `columns` are those of a dataset that it is about, if it is about
+    nothing else.
     `cause` is what the model found last, where it was one that judged.
     """
 
@@ -40,6 +45,7 @@ class Episode(msgspec.Struct, array_like=True):
     cause: str = ""
     checks: list[str] = []
     holds: int = 0
+    columns: list[str] = []
 
 
 class Measured(msgspec.Struct, array_like=True):
@@ -60,7 +66,8 @@ class Run(msgspec.Struct, array_like=True):
     `judged` names the metrics that were judged already, so that a fact that comes late is judged once. `newest` is the
     time of the newest event: what an older one says does not replace it. `scheduled` is the begin that the schedule has
     learned. `schema` waits for the end of the run; `lifecycle` is what it did to the whole
-    dataset, and `explained` what of that explains how much it wrote (empty: nothing does).
+    dataset, and `explained` what of that explains how much it wrote (empty: nothing does). `job` is whose run it is,
+    where a dataset knows it.
     """
 
     id: str
@@ -89,6 +96,7 @@ class Run(msgspec.Struct, array_like=True):
     schema: tuple[Field, ...] | None = None
     lifecycle: str | None = None
     explained: str | None = None
+    job: str | None = None
 
     @property
     def began(self) -> float:
@@ -124,7 +132,6 @@ class Runs(msgspec.Struct, array_like=True):
     good: Good | None = None
     streaming: bool = False
     sends_start: bool = False
-    neighbours: dict[str, float] = {}
     profiled: dict[int, float] = {}
     profiled_before: float = 0.0
     failing: dict[str, float] = {}
@@ -186,19 +193,27 @@ class Shape(msgspec.Struct, array_like=True):
 
 
 class Judgement(msgspec.Struct, array_like=True):
-    """What the breaker section holds: the breaker, the outcomes that its policy sees, and the open episodes."""
+    """What the breaker section holds: the breaker, the outcomes that its policy sees, and the open episodes.
+
+    `holds` are by entities upstream. `commands` are hashes of the last commands: one that comes twice is done once.
+    """
 
     breaker: Breaker = msgspec.field(default_factory=Breaker)
     outcomes: list[Outcome] = []
     episodes: dict[str, Episode] = {}
     poisoned: int = 0
     announced: str = ""
+    holds: dict[str, Held] = {}
+    override: Override | None = None
+    probe: Probe | None = None
+    commands: list[int] = []
 
 
 class Entity(msgspec.Struct):
     """The whole state of one entity. `at` is the offset of the log that it is true for; `seen` when it last spoke.
 
-    `watch` is what `together` holds, once it is in use: `dump` takes its snapshot.
+    `watch` is what `together` holds, once it is in use: `dump` takes its snapshot. `board` is that of incidents, of the
+    one entity that has it.
     """
 
     key: str
@@ -211,6 +226,9 @@ class Entity(msgspec.Struct):
     shape: Shape = msgspec.field(default_factory=Shape)
     together: bytes = b""
     watch: Together | None = None
+    lineage: Lineage = msgspec.field(default_factory=Lineage)
+    recovery: dict[str, Collected] = msgspec.field(default_factory=dict)
+    board: Board | None = None
 
 
 class _Section(msgspec.Struct, array_like=True):
@@ -233,11 +251,17 @@ _SECTIONS: dict[str, tuple[int, Any]] = {
     "profile": (1, msgspec.msgpack.Decoder(dict[str, Loads])),
     "schema": (1, msgspec.msgpack.Decoder(Shape)),
     "together": (1, msgspec.msgpack.Decoder(bytes)),
+    "lineage": (1, msgspec.msgpack.Decoder(Lineage)),
+    "recovery": (1, msgspec.msgpack.Decoder(dict[str, Collected])),
+    "board": (1, msgspec.msgpack.Decoder(Board | None)),
 }
 _LATER: dict[str, Any] = {
     "profile": dict,
     "schema": Shape,
     "together": bytes,
+    "lineage": Lineage,
+    "recovery": dict,
+    "board": type(None),
 }  # sections that older releases did not write, and what they begin as
 _encoder = msgspec.msgpack.Encoder()
 _sections = msgspec.msgpack.Decoder(list[_Section])
@@ -255,6 +279,9 @@ def dump(entity: Entity) -> bytes:
         "profile": entity.loads,
         "schema": entity.shape,
         "together": entity.together,
+        "lineage": entity.lineage,
+        "recovery": entity.recovery,
+        "board": entity.board,
     }
     sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
     body = _encoder.encode(sections)
@@ -289,6 +316,10 @@ def load(snapshot: bytes) -> Entity:
         found["profile"],
         found["schema"],
         found["together"],
+        None,
+        found["lineage"],
+        found["recovery"],
+        found["board"],
     )
 
 
@@ -305,7 +336,7 @@ class Partition(msgspec.Struct):
     `clock` is the highest accepted tick (0 before the first), `grace_until` holds lateness back after an outage, and
     `due` has every entity of the partition, `NEVER` for those that wait for nothing; `queue` is a heap over it, in
     which what is out of date is passed over. `changed` names the entities whose due time is not in the snapshot yet.
-    `rules` names the configuration that all its entities have seen.
+    `rules` names the configuration that all its entities have seen. `windows` are mutes and maintenance.
     """
 
     number: int
@@ -317,6 +348,7 @@ class Partition(msgspec.Struct):
     rules: str = ""
     due: dict[str, float] = msgspec.field(default_factory=dict)
     queue: list[tuple[float, str]] = msgspec.field(default_factory=list)
+    windows: list[Window] = msgspec.field(default_factory=list)
     changed: set[str] = msgspec.field(default_factory=set)
 
 
@@ -328,3 +360,4 @@ class PartitionHead(msgspec.Struct, array_like=True):
     heartbeat_at: float
     ignored_ticks: int
     rules: str
+    windows: list[Window] = []

@@ -1,14 +1,16 @@
 """One entity's turn at one record: what it may read, and how it says things; episodes and breaker moves."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from detector.core import breaker as breakers
 from detector.core import sentences
-from detector.core.breaker import Breaker, Outcome, State, Verdict
+from detector.core.breaker import Breaker, Outcome, Probe, Signal, State, Verdict
+from detector.core.commands import Commanded
 from detector.core.emissions import (
     SEVERITIES,
     Anomaly,
@@ -17,12 +19,19 @@ from detector.core.emissions import (
     Contributor,
     Data,
     Emission,
+    HeldBy,
+    LastGood,
     OpenEpisode,
+    OwnBreaker,
+    Rollback,
     emission_id,
 )
+from detector.core.incidents import Incident
+from detector.core.messages import BOARD, COLUMN, PARTITION, BoardMessage, FindingTold, Message
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, Episode, Run
 from detector.core.text import moment
+from detector.core.windows import Window
 
 CRITICAL, WARNING, INFO = 2, 1, 0
 KEEP_OUTCOMES = 8
@@ -32,9 +41,15 @@ APART = CHECKS | {"schema"}  # checks that are told by themselves; all others of
 SAME_DATA, COLUMNS, LOAD = "same_data", "columns", "load"
 LEADING = ("rows", "profile_rows", "rows_out", "rows_in", COLUMNS, "bytes", "profile_bytes", "bytes_out", "bytes_in")
 KEEP_CONTRIBUTORS = 20
+KEEP_COLUMNS = 50
+NAMED_DOWNSTREAM = 100
+PROBE = 3_600.0  # seconds that a run which probes has, to be judged
 ANOMALY = {phase: f"io.detector.anomaly.{phase}.v1" for phase in ("started", "updated", "ended")}
 BREAKER_CHANGED = "io.detector.breaker.state_changed.v1"
 BREAKER = "io.detector.breaker.v1"
+ROLLBACK = "io.detector.rollback.recommended.v1"
+MESSAGE = "message"
+_COLUMN_OF = re.compile(r"\((.*)\)(:.*)?$", re.DOTALL)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -78,6 +93,10 @@ class Turn(msgspec.Struct):
     Emissions of all turns at one record are in one list, so that their ordinals are unique. `worst` is the severity and
     the summary of the worst that was found in this turn: people are told that as the reason of a trip. `parts` are
     unusual and not told yet, `calm` says of checks with an open episode why that may be over.
+
+    `met` are neighbours below that were not known before. `windows` are the mutes and the maintenance of the partition;
+    `quiet` is the maintenance that the entity is in, or empty.
+    `subset` is the partition of a dataset that this turn speaks of.
     """
 
     entity: Entity
@@ -91,6 +110,10 @@ class Turn(msgspec.Struct):
     worst: tuple[int, str] = (0, "")
     parts: list[Part] = msgspec.field(default_factory=list)
     calm: dict[str, Calm] = msgspec.field(default_factory=dict)
+    met: list[str] = msgspec.field(default_factory=list)
+    windows: Sequence[Window] = ()
+    quiet: str = ""
+    subset: str | None = None
 
     def believed(self, event_time: float) -> float:
         """A time that a producer told, or the latest that can be true: its clock must not run ours into the future."""
@@ -100,9 +123,37 @@ class Turn(msgspec.Struct):
         """The id that the next emission will have."""
         return emission_id(self.place.topic_id, self.place.partition, self.place.offset, len(self.emissions))
 
-    def say(self, type_: str, data: Data) -> None:
-        """Add an event for the control topic."""
-        self.emissions.append(Emission(self.next_id(), "control", self.entity.key, type_, self.at, data))
+    def say(self, type_: str, data: Data, key: str = "") -> None:
+        """Add an event for the control topic, about the entity if nothing else is said."""
+        self.emissions.append(Emission(self.next_id(), "control", key or self.entity.key, type_, self.at, data))
+
+    def keep(self, key: str, type_: str, incident: Incident | None) -> None:
+        """Put the whole value of an incident on its compacted topic, in this partition; None takes it off."""
+        self.emissions.append(
+            Emission(self.next_id(), "incidents", key, type_, self.at, incident, self.place.partition)
+        )
+
+    def send(self, key: str, message: Message | Commanded) -> None:
+        """Tell another entity something, through the log."""
+        self.emissions.append(Emission(self.next_id(), "log", key, MESSAGE, self.at, message))
+
+    def report(self, message: BoardMessage) -> None:
+        """Tell the board of incidents something."""
+        self.send(BOARD, message)
+
+    def signal(self) -> Signal:
+        """What a reader of the entity's breaker is told now."""
+        judgement = self.entity.judgement
+        return breakers.signal(judgement.breaker, judgement.override, judgement.holds)
+
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the entity: those that its producers told, and those of the configuration."""
+        return tuple(sorted({*self.entity.lineage.tags, *self.settings.tags}))
+
+    def owner(self) -> str | None:
+        """Who looks after the entity, by the configuration, or else by its producers."""
+        owners = self.entity.lineage.owners
+        return self.settings.owner or (owners[0] if owners else None)
 
     # ------------------------------------------------------------ episodes
 
@@ -123,13 +174,16 @@ class Turn(msgspec.Struct):
             self.unpublished = True
             told = sentences.with_notes(summary, [note, *self._notes(run_id)])
             self._anomaly("started", check, episode, severity, told, run_id, evidence)
+            self._report("started", check, episode, told)
             return
         episode.count += 1
-        episode.severity = max(episode.severity, severity)
+        is_worse, episode.severity = severity > episode.severity, max(episode.severity, severity)
         episode.run_id = run_id
         episode.cause = evidence.get("cause") or ""
         told = sentences.goes_on(summary, episode.count, self.at - episode.since)
         self._anomaly("updated", check, episode, severity, told, run_id, evidence)
+        if is_worse:
+            self._report("worse", check, episode, told)
 
     def over(self, check: str, why: str, run_id: str | None = None, **evidence: Any) -> None:
         """End the open episode of this check, if there is one."""
@@ -138,16 +192,38 @@ class Turn(msgspec.Struct):
             self.unpublished = True
             told = sentences.over(check, why, episode.count, self.at - episode.since)
             self._anomaly("ended", check, episode, INFO, told, run_id, evidence)
+            self._report("ended", check, episode, told)
 
-    def _run(self, run_id: str | None) -> Run | None:
+    def _report(self, phase: Literal["started", "worse", "ended"], check: str, episode: Episode, told: str) -> None:
+        lineage = self.entity.lineage
+        self.report(
+            FindingTold(
+                self.entity.key,
+                phase,
+                episode.id,
+                check,
+                episode.severity,
+                self.at,
+                told,
+                episode.run_id,
+                tuple(sorted(lineage.up)),
+                tuple(sorted(lineage.down)),
+                lineage.parent,
+                self.owner(),
+                self.tags(),
+            )
+        )
+
+    def run_of(self, run_id: str | None) -> Run | None:
+        """A run that goes on or ended lately."""
         runs = self.entity.runs
         return None if run_id is None else runs.open.get(run_id) or runs.closed.get(run_id)
 
     def _notes(self, run_id: str | None) -> list[str]:
         """What a person wants to know next: whether the code changed, and who gets what went wrong."""
-        good, run = self.entity.runs.good, self._run(run_id)
+        good, run = self.entity.runs.good, self.run_of(run_id)
         changed = sentences.code_changed(good.code_version, run.code_version) if good and run else ""
-        return [changed, sentences.who_is_next(self.entity.key, sorted(self.entity.runs.neighbours))]
+        return [changed, sentences.who_is_next(self.entity.key, sorted(self.entity.lineage.down))]
 
     def grain(self, check: str) -> str:
         """What a check looks at: the runs of a job; the loads of a dataset, or what is profiled at another grain."""
@@ -211,6 +287,7 @@ class Turn(msgspec.Struct):
         checks = sorted({*episode.checks, *(part.check for part in parts)})
         self.unpublished = self.unpublished or checks != episode.checks
         episode.checks = checks
+        episode.columns = _columns_of(parts)
         episode.holds = max(episode.holds, *(part.holds for part in parts))
 
     def _is_another(self, goes_on: str, lead: Part, worst: int) -> bool:
@@ -221,7 +298,7 @@ class Turn(msgspec.Struct):
     def _anomaly(
         self, phase: Any, check: str, episode: Episode, severity: int, summary: str, run_id: str | None, evidence: Any
     ) -> None:
-        good, run = self.entity.runs.good, self._run(run_id)
+        good, run = self.entity.runs.good, self.run_of(run_id)
         data = Anomaly(
             phase=phase,
             episode=episode.id,
@@ -237,7 +314,7 @@ class Turn(msgspec.Struct):
             nominal_time=run.nominal_time if run else None,
             code_version=run.code_version if run else None,
             previous_code_version=good.code_version if good else None,
-            downstream=sorted(self.entity.runs.neighbours),
+            downstream=sorted(self.entity.lineage.down)[:NAMED_DOWNSTREAM],
             **evidence,
         )
         self.say(ANOMALY[phase], data)
@@ -250,6 +327,8 @@ class Turn(msgspec.Struct):
         What is told of one run more than once, by its end, late facts, or a profile, counts once, as the worst of it;
         a new attempt of a run `mends` what the old one did. A run that began before the breaker opened is no probe,
         and a bad one at the same tick is none: of many in parallel that fail for one reason, the first opens it.
+
+        What a run does while something upstream holds the entity, or in maintenance, says nothing of the entity itself.
         """
         judgement = self.entity.judgement
         known = next((outcome.severity for outcome in judgement.outcomes if outcome.run == run), -1)
@@ -260,7 +339,7 @@ class Turn(msgspec.Struct):
         if judgement.breaker.warming_up and len(judgement.outcomes) >= WARM:
             judgement.breaker = msgspec.structs.replace(judgement.breaker, warming_up=False)
             self.unpublished = True
-        if self.settings.mode == "off":
+        if self.settings.mode == "off" or self.quiet or (severity > 0 and self.is_held()):
             return
         breaker = judgement.breaker
         if breaker.state is State.OPEN and (began < breaker.since or (severity > 0 and breaker.since == self.now)):
@@ -269,8 +348,21 @@ class Turn(msgspec.Struct):
         verdict = self.settings.policy.verdict(judgement.outcomes)
         if verdict is Verdict.TRIP or (probing and severity > 0):
             self._trip(self.worst[1] or reason)
-        elif verdict is Verdict.RECOVER and severity == 0:
+        elif verdict is Verdict.RECOVER and severity == 0 and self._is_mended():
             self.moves(breakers.recover(breaker, self.now, "a good run"))
+
+    def is_held(self) -> bool:
+        """Whether something upstream keeps the entity from running."""
+        return self.settings.mode == "enforce" and any(held.active for held in self.entity.judgement.holds.values())
+
+    def _is_mended(self) -> bool:
+        """Whether what opened the breaker is over: a run that was not judged for that mends nothing. But not for ever:
+        after as many good runs as were kept, nobody will judge it any more.
+        """
+        judgement = self.entity.judgement
+        if all(episode.id != judgement.breaker.cause for episode in judgement.episodes.values()):
+            return True
+        return len(judgement.outcomes) == KEEP_OUTCOMES and not any(o.severity for o in judgement.outcomes)
 
     def _trip(self, reason: str) -> None:
         episodes = self.entity.judgement.episodes.values()
@@ -280,13 +372,56 @@ class Turn(msgspec.Struct):
         if breaker.state is State.OPEN:
             # The run that came was the probe, and it failed: what is published must say so, with the longer wait.
             reason = f"again: {reason}"
-        self.moves(breakers.trip(breaker, self.now, self.settings.wait, self.settings.max_wait, reason, cause))
+        waits = self.settings.wait, self.settings.max_wait
+        self.moves(breakers.trip(breaker, self.now, *waits, reason, cause, self._scope()))
+        self._recommend_rollback(breaker.state)
+
+    def _scope(self) -> tuple[str, ...]:
+        """What of a dataset is bad: some columns, some partitions; nothing is all of it."""
+        judgement = self.entity.judgement
+        before = judgement.breaker.scope if judgement.breaker.state is not State.CLOSED else None
+        if before == () or not self.entity.key.startswith("dataset:"):
+            return ()
+        bad = [episode for episode in judgement.episodes.values() if episode.severity > 0]
+        scope = {f"{PARTITION}{self.subset}"} if self.subset else {f"{COLUMN}{c}" for e in bad for c in e.columns}
+        if not bad or not scope or (not self.subset and not all(episode.columns for episode in bad)):
+            return ()
+        kept = {name for name in before or () if name.startswith(PARTITION) == bool(self.subset)}
+        return tuple(sorted({*kept, *scope})) if len(kept) == len(before or ()) else ()
+
+    def _recommend_rollback(self, before: State) -> None:
+        """A dataset has opened: to which version it can be put back, if any is known."""
+        good = self.entity.runs.good
+        if good is None or before is not State.CLOSED or not self.entity.key.startswith("dataset:"):
+            return
+        version = f" (version {good.version})" if good.version else ""
+        left = f"what run {good.run_id} left at {moment(good.at)}{version}"
+        self.say(
+            ROLLBACK,
+            Rollback(
+                entity=self.entity.key,
+                run_id=good.run_id,
+                version=good.version,
+                at=good.at,
+                cause=self.entity.judgement.breaker.cause,
+                summary=f"{self.entity.key} can be put back to {left}",
+            ),
+        )
+
+    def probes(self, run_id: str) -> None:
+        """A run has begun: of a half-open breaker the first one probes, unless somebody has asked to."""
+        judgement = self.entity.judgement
+        if judgement.breaker.state is State.HALF_OPEN and judgement.probe is None and self.settings.mode != "off":
+            judgement.probe = Probe(holder=run_id, until=self.now + PROBE)
+            self.unpublished = True
 
     def moves(self, values: list[Breaker]) -> None:
         """Let the breaker take these values one after the other; each is a control event."""
         judgement = self.entity.judgement
         for value in values:
             before, judgement.breaker = judgement.breaker, value
+            if value.state is not State.HALF_OPEN:
+                judgement.probe = None
             self.say(BREAKER_CHANGED, self._change(before, value))
             self.unpublished = True
 
@@ -310,21 +445,33 @@ class Turn(msgspec.Struct):
         """At the end of a turn: put the whole breaker on `detector.breakers`, if there is anything new to read."""
         if not self.unpublished:
             return
-        entity, breaker = self.entity, self.entity.judgement.breaker
+        entity, judgement = self.entity, self.entity.judgement
+        breaker, told, good = judgement.breaker, self.signal(), entity.runs.good
         value = BreakerValue(
             entity=entity.key,
-            state=breaker.state,
+            state=told.state,
             mode=self.settings.mode,
             on_unknown=self.settings.on_unknown,
-            since=breaker.since,
+            since=told.since,
             retry_at=breaker.retry_at,
-            reason=breaker.reason,
+            reason=told.reason,
             cause=breaker.cause,
             trips=breaker.trips,
             sequence=breaker.sequence,
             warming_up=breaker.warming_up,
             partition=self.place.partition,
-            episodes={check: _published(e) for check, e in sorted(entity.judgement.episodes.items())},
+            episodes={check: _published(e) for check, e in sorted(judgement.episodes.items())},
+            scope=list(told.scope),
+            own=OwnBreaker(state=breaker.state, since=breaker.since, reason=breaker.reason, scope=list(breaker.scope)),
+            held_by=[HeldBy.of(root, held) for root, held in sorted(judgement.holds.items()) if held.active],
+            override=judgement.override,
+            probe=judgement.probe,
+            last_good=LastGood(run_id=good.run_id, at=good.at, version=good.version, code_version=good.code_version)
+            if good
+            else None,
+            up=sorted(entity.lineage.up),
+            down=sorted(entity.lineage.down),
+            parent=entity.lineage.parent,
         )
         entity.judgement.announced = self.settings.announced
         self.emissions.append(Emission(self.next_id(), "breakers", entity.key, BREAKER, self.at, value))
@@ -343,6 +490,18 @@ def _rank(part: Part) -> tuple[bool, int, int]:
     """That the same data came again explains all else of a load; else the worst leads, and rows before what they do."""
     name = part.check.partition(":")[0]
     return name != SAME_DATA, -part.severity, LEADING.index(name) if name in LEADING else len(LEADING)
+
+
+def _columns_of(parts: Sequence[Part]) -> list[str]:
+    """The columns that an anomaly is about, if it is about nothing else, and about a few."""
+    found: dict[str, None] = {}
+    for part in parts:
+        for one in part.also or (None,):
+            named = _COLUMN_OF.search(one.metric) if one is not None else None
+            if named is None:
+                return []
+            found[named.group(1)] = None
+    return sorted(found) if len(found) <= KEEP_COLUMNS else []
 
 
 def _published(episode: Episode) -> OpenEpisode:

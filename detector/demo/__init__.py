@@ -37,7 +37,8 @@ def main(seconds: float | None, seed: int, as_json: bool, console: Console) -> i
     with EmbeddedBroker() as broker, EmbeddedRedis() as server:
         config = configuration(broker.bootstrap, server.url)
         names = config.topics
-        for name in (*names.inputs, names.log, names.control, names.breakers, names.snapshots, names.dead_letters):
+        ours = (names.log, names.control, names.breakers, names.incidents, names.snapshots, names.dead_letters)
+        for name in (*names.outside, *ours):
             broker.create_topic(name, PARTITIONS)
         with redis_client(config) as client, opened(told) as screen:
 

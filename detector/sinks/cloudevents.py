@@ -11,6 +11,7 @@ import msgspec
 
 from detector.core.emissions import Emission
 from detector.core.events import Headers, Record
+from detector.core.events import encode as encode_message
 from detector.seams import Send
 
 SPECVERSION = "1.0"
@@ -30,19 +31,32 @@ class Topics(Protocol):
     def breakers(self) -> str:
         """The compacted topic of breakers and heartbeats."""
 
+    @property
+    def incidents(self) -> str:
+        """The compacted topic of incidents."""
+
+    @property
+    def log(self) -> str:
+        """The log, for messages from one entity to another."""
+
 
 class NotCloudEvent(ValueError):
     """The record holds no CloudEvent; the message says what is missing."""
 
 
 def encode(emission: Emission, source: str, topics: Topics) -> Send:
-    """The record that says `emission`. `source` names this installation (`/detector/prod`)."""
+    """The record that says `emission`. `source` names this installation (`/detector/prod`).
+
+    A message between entities is no event for others, and goes into the log as all records of it are.
+    """
+    if emission.topic == "log":
+        return Send(topics.log, emission.key.encode(), encode_message(emission.data))  # type: ignore[arg-type]
     headers = [(f"ce_{name}", value.encode()) for name, value in attributes(emission, source).items()]
     data = None
     if emission.data is not None:
         data = msgspec.json.encode(emission.data)
         headers.append(("content-type", JSON.encode()))
-    topic = topics.control if emission.topic == "control" else topics.breakers
+    topic: str = getattr(topics, emission.topic)
     return Send(topic, emission.key.encode(), data, tuple(headers), emission.partition)
 
 

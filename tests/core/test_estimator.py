@@ -156,7 +156,7 @@ class Watched:
             judge(turn, {"rows": value})
             turn.tell(f"r{self.count}")
         self.entity = load(dump(self.entity))
-        return said
+        return [emission for emission in said if emission.topic == "control"]
 
 
 def test_the_state_of_an_entity_carries_it() -> None:

@@ -5,8 +5,10 @@ import math
 import pytest
 
 from detector.core.events import Dataset, RunEvent
-from detector.core.jobs import MAX_DATASETS, MAX_NEIGHBOURS, metrics_of
+from detector.core.jobs import MAX_DATASETS, metrics_of
 from detector.core.judge import MAX_SERIES
+from detector.core.lineage import MAX_NEIGHBOURS
+from detector.core.messages import BOARD
 from detector.core.rules import Rules, Settings
 from detector.core.state import Run
 from tests.core.world import HOUR, JOB, MONDAY, TABLE, World, anomalies, event, ready, started
@@ -145,7 +147,7 @@ def test_a_thousand_outputs_keep_the_neighbours_that_were_heard_of_last() -> Non
     world = ready()
     world.tell(event("COMPLETE", MONDAY, "r0", outputs=tuple(orders(1, name=f"old{n}") for n in range(1_000))))
     world.tell(event("COMPLETE", MONDAY + 60, "r1", outputs=(orders(1, name="new"),)))
-    neighbours = world.entities[JOB].runs.neighbours
+    neighbours = world.entities[JOB].lineage.down
 
     assert len(neighbours) == MAX_NEIGHBOURS
     assert "dataset:db/new" in neighbours
@@ -169,7 +171,7 @@ def test_names_may_be_empty() -> None:
     world.tell(RunEvent("", "", "", "START", MONDAY, outputs=(Dataset("", ""),)))
     world.tell(RunEvent("", "", "", "FAIL", MONDAY + 1, outputs=(Dataset("", ""),), error=""))
 
-    assert set(world.entities) == {"job:/", "dataset:/"}
+    assert set(world.entities) == {"job:/", "dataset:/", BOARD}
 
 
 @pytest.mark.parametrize("rows", [1e300, 1.7e308, 5e-324])

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from detector.core.breaker import Breaker, Outcome, State
+from detector.core.breaker import Breaker, Held, Outcome, Override, Probe, State
+from detector.core.incidents import Board, Incident, Past
+from detector.core.lineage import Lineage
+from detector.core.messages import Redo
 from detector.core.models.baseline import Baseline
+from detector.core.recovery import Collected
 from detector.core.schedule import Schedule
 from detector.core.state import FORMAT, Entity, Episode, Good, Judgement, Run, Runs, dump, load
 from detector.core.table import SeriesTable, Stored
@@ -41,6 +45,12 @@ runs = st.builds(
     severity=st.integers(0, 2),
     scheduled=maybe,
 )
+holds = st.builds(Held, small, st.booleans(), st.lists(text, max_size=2).map(tuple), number, number, number, text)
+redos = st.builds(Redo, why=st.sampled_from(["bad", "failed"]), run_id=st.none() | text, nominal_time=maybe)
+past = st.builds(
+    Past, id=text, root=text, checks=st.lists(text, max_size=2), title=text, opened=number, resolved=number
+)
+incidents = st.dictionaries(text, st.builds(Incident, id=text, title=text, opened=number), max_size=2)
 
 
 def tabled(values: dict[str, list[float]], models: dict[str, bytes], last: dict[str, list[float]]) -> SeriesTable:
@@ -67,6 +77,10 @@ entities = st.builds(
         st.dictionaries(text, st.builds(Episode, text, number, st.integers(0, 2), small, st.none() | text), max_size=3),
         small,
         text,
+        st.dictionaries(text, holds, max_size=2),
+        st.none() | st.builds(Override, st.just("force_open"), text, text, number, number),
+        st.none() | st.builds(Probe, text, number),
+        st.lists(small, max_size=3),
     ),
     st.builds(
         Runs,
@@ -77,7 +91,6 @@ entities = st.builds(
         schedule=st.builds(Schedule, st.lists(number, max_size=3), st.lists(number, max_size=3), maybe, maybe),
         good=st.none() | st.builds(Good, text, number, st.none() | text),
         streaming=st.booleans(),
-        neighbours=numbers,
         profiled=hashes,
         failing=numbers,
     ),
@@ -87,6 +100,9 @@ entities = st.builds(
         st.dictionaries(text, st.binary(max_size=21), max_size=3),
         st.dictionaries(text, st.lists(number, max_size=3), max_size=3),
     ),
+    lineage=st.builds(Lineage, numbers, numbers, st.none() | text, told=st.lists(number, max_size=3)),
+    recovery=st.dictionaries(text, st.builds(Collected, number, st.lists(redos, max_size=2)), max_size=2),
+    board=st.none() | st.builds(Board, incidents, waits=numbers, past=st.lists(past, max_size=2)),
 )
 
 

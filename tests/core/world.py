@@ -1,6 +1,7 @@
 """One partition of the log, fed by hand. Time is a number that the test moves; nothing here is a stand-in."""
 
 from collections.abc import Iterable
+from typing import cast
 
 from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Emission, Heartbeat, Quarantined, digest
 from detector.core.events import (
@@ -41,6 +42,7 @@ class World:
         self.partition = Partition(partition, count, rules=self.rules.fingerprint)
         self.entities: dict[str, Entity] = {}
         self.said: list[Emission] = []
+        self.messages: list[Emission] = []
         self.digest = b""
         self.offset = 0
 
@@ -56,10 +58,15 @@ class World:
         keys = wanted(self.partition, record, body, self.rules)
         for wanted_key in keys:
             self.entities.setdefault(wanted_key, Entity(wanted_key))
-        said = step(self.partition, self.entities, keys, record, body, self.rules, "topic", poisoned or {})
+        emitted = step(self.partition, self.entities, keys, record, body, self.rules, "topic", poisoned or {})
         self.entities = {k: e for k, e in self.entities.items() if k in self.partition.due}
+        self.digest = digest(self.digest, emitted)
+        said = [emission for emission in emitted if emission.topic != "log"]
         self.said += said
-        self.digest = digest(self.digest, said)
+        for emission in emitted:
+            if emission.topic == "log":
+                self.messages.append(emission)
+                said = said + self.put(emission.key, cast(Observation, emission.data), arrived)
         return said
 
     def restart(self) -> None:

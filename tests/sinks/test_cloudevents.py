@@ -20,6 +20,8 @@ AT = 1_787_371_391.512
 class Topics:
     control: str = "detector.control"
     breakers: str = "detector.breakers"
+    incidents: str = "detector.incidents"
+    log: str = "detector.observations"
 
 
 def anomaly(**change: object) -> Emission:

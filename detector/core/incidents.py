@@ -1,0 +1,225 @@
+"""What an incident is: the findings of one cause, who is hit, what to do; and which findings have one cause.
+
+Findings belong together if one entity is the other's neighbour in the lineage, or shares one with it (the job between
+two datasets need not have found anything), if they are of one run, if one job is a part of the other, or if one entity
+holds the other. The one that no other is upstream of is the root. Pure: values in, values out; `board` keeps them.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from detector.core.messages import BreakerTold, FindingTold, RunsTold
+from detector.core.recovery import RecoveryPlan
+
+Severity = Literal["info", "warning", "critical"]
+LEVELS: tuple[Severity, ...] = ("info", "warning", "critical")
+DAY, HOUR = 86_400.0, 3_600.0
+TOGETHER = DAY  # how long after its last news an incident takes what is found beside it
+ENDED = HOUR  # how long after it ended a finding explains what is found downstream
+MANY = 10  # entities that are hit, from which on a warning is critical
+GRAVE = frozenset({"critical", "tier1", "tier-1", "tier_1", "p1"})
+KEEP_TIMELINE, KEEP_FIRST = 100, 20
+KEEP_FINDINGS = 500
+KEEP_AFFECTED = 1_000
+LIKE = 3
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened, in a sentence."""
+
+    at: float
+    text: str
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One finding of an incident: the anomaly `episode` of an entity, until it ended."""
+
+    entity: str
+    check: str
+    episode: str
+    severity: Severity
+    since: float
+    summary: str
+    run_id: str | None = None
+    ended: float | None = None
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An incident that is over, to compare with: how it ended, and what people said of it."""
+
+    id: str
+    root: str
+    checks: list[str]
+    title: str
+    opened: float
+    resolved: float
+    verdict: str | None = None
+    by: str | None = None
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Findings of one cause, told once. `id` is the key by which receivers drop repeats: it never changes.
+
+    `version` counts its changes. `pages` says of an event whether somebody is to be called for it; `quiet` why not, if
+    so. `affected` are the entities that are held because of it, `downstream` how many those are that read what is bad
+    (at least). Times in seconds since 1970.
+    """
+
+    id: str
+    version: int = 0
+    state: Literal["open", "resolved", "merged"] = "open"
+    severity: Severity = "info"
+    title: str = ""
+    root: str = ""
+    opened: float = 0.0
+    updated: float = 0.0
+    resolved: float | None = None
+    merged_into: str | None = None
+    reopened: int = 0
+    pages: bool = False
+    quiet: str = ""
+    acknowledged_by: str | None = None
+    owner: str | None = None
+    tags: list[str] = []
+    findings: list[Member] = []
+    affected: list[str] = []
+    downstream: int = 0
+    last_good_run: str | None = None
+    last_good_version: str | None = None
+    last_good_at: float | None = None
+    plan: str | None = None
+    verdict: str | None = None
+    verdict_by: str | None = None
+    seen_before: list[Past] = []
+    timeline: list[Entry] = []
+    what_to_do: list[str] = []
+    summary: str = ""
+
+
+class Around(msgspec.Struct, frozen=True, array_like=True):
+    """The neighbours of an entity when it was found wrong."""
+
+    up: tuple[str, ...]
+    down: tuple[str, ...]
+    parent: str | None = None
+
+
+class Precision(msgspec.Struct, array_like=True):
+    """How often a rule has called, and what people said of it."""
+
+    told: int = 0
+    confirmed: int = 0
+    expected_once: int = 0
+    new_normal: int = 0
+    false_positive: int = 0
+    missed: int = 0
+
+
+class Board(msgspec.Struct, array_like=True):
+    """The state of the board. `open` and `resolved` are incidents by id; `resolved` those that may open again.
+
+    `waits` is when a new incident is told at the latest, `told` the severity at which people were called; `changed` the
+    incidents of which something is to be told. `around` has the neighbours of entities with findings, `held_by` of each
+    entity who holds it, by which path; `stops` the breakers that stop by themselves. `drafts` are the runs that jobs
+    told of a root that is good again, `due` when its plan is made. `kept` are the incidents on the compacted topic.
+    """
+
+    open: dict[str, Incident] = {}
+    resolved: dict[str, Incident] = {}
+    waits: dict[str, float] = {}
+    told: dict[str, int] = {}
+    changed: dict[str, str] = {}
+    around: dict[str, Around] = {}
+    held_by: dict[str, dict[str, tuple[str, ...]]] = {}
+    stops: dict[str, BreakerTold] = {}
+    past: list[Past] = []
+    precision: dict[str, Precision] = {}
+    drafts: dict[str, dict[str, RunsTold]] = {}
+    due: dict[str, float] = {}
+    plans: dict[str, RecoveryPlan] = {}
+    good: dict[str, BreakerTold] = {}
+    kept: list[str] = []
+
+
+class Seen(NamedTuple):
+    """What tells which findings belong together: the neighbours of each entity, and by whom each is held."""
+
+    around: Mapping[str, Around]
+    held_by: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+def kind_of(check: str) -> str:
+    """The rule that a check is of: `null_share(amount):load` is of `null_share`, `declared:x` of `declared`."""
+    return check.partition("(")[0].partition(":")[0]
+
+
+# ---------------------------------------------------------------- which belong together
+
+
+def is_upstream(first: str, second: str, seen: Seen) -> bool:
+    """Whether what is wrong with `first` can be why something is wrong with `second`."""
+    if first in seen.held_by.get(second, {}):
+        return True
+    a, b = seen.around.get(first), seen.around.get(second)
+    if (a is not None and second in a.down) or (b is not None and first in b.up):
+        return True
+    if a is not None and a.parent == second:
+        return True
+    return a is not None and b is not None and not set(a.down).isdisjoint(b.up)
+
+
+def belongs(incident: Incident, told: FindingTold, seen: Seen, now: float, stops: Iterable[str]) -> bool:
+    """Whether a finding has the cause of an incident."""
+    stopping = set(stops)
+    return any(_is_one_cause(member, told, seen, now, stopping) for member in incident.findings)
+
+
+def _is_one_cause(member: Member, told: FindingTold, seen: Seen, now: float, stops: set[str]) -> bool:
+    if member.ended is not None and now - member.ended > ENDED:
+        return False
+    if member.entity == told.entity:
+        return True
+    if told.run_id is not None and member.run_id == told.run_id:
+        return True
+    if now - member.since > TOGETHER and member.entity not in stops:
+        return False  # what has been so for days is no reason for what is new
+    return is_upstream(member.entity, told.entity, seen) or is_upstream(told.entity, member.entity, seen)
+
+
+def root_of(findings: Iterable[Member], seen: Seen) -> Member:
+    """The finding that no other is upstream of; of several, the gravest of those that came first."""
+    members = list(findings)
+    entities = list(dict.fromkeys(member.entity for member in members))
+    tops = [e for e in entities if not any(o != e and is_upstream(o, e, seen) for o in entities)] or entities
+    candidates = [member for member in members if member.entity in tops]
+    return min(candidates, key=lambda m: (m.since, -LEVELS.index(m.severity), m.entity, m.check))
+
+
+def severity_of(incident: Incident) -> Severity:
+    """The worst that was found; a warning that hits many, or what is marked as important, is critical."""
+    worst = max((LEVELS.index(member.severity) for member in incident.findings), default=0)
+    hits_many = len(incident.affected) >= MANY
+    if LEVELS[worst] == "warning" and (hits_many or not GRAVE.isdisjoint(tag.lower() for tag in incident.tags)):
+        return "critical"
+    return LEVELS[worst]
+
+
+def like(incident: Incident, past: Iterable[Past]) -> list[Past]:
+    """The last incidents that were like this one: the same root, and the same kind of check."""
+    kinds = {kind_of(member.check) for member in incident.findings if member.entity == incident.root}
+    found = [one for one in past if one.root == incident.root and not kinds.isdisjoint(map(kind_of, one.checks))]
+    return sorted(found, key=lambda one: -one.resolved)[:LIKE]
+
+
+def noted(timeline: list[Entry], at: float, text: str) -> list[Entry]:
+    """A timeline with one more entry; of a long one the middle is dropped."""
+    entries = [*timeline, Entry(at=at, text=text)]
+    return entries if len(entries) <= KEEP_TIMELINE else [*entries[:KEEP_FIRST], *entries[KEEP_FIRST + 1 :]]
+
+
+def is_over(incident: Incident, stops: Iterable[str]) -> bool:
+    """Whether nothing of it goes on."""
+    stopping = set(stops)
+    return all(m.ended is not None and m.entity not in stopping for m in incident.findings) and not incident.affected

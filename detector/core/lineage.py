@@ -1,0 +1,368 @@
+"""Who reads what from whom, as each entity knows it of itself, and how a stop travels along it.
+
+Nobody has the whole graph. An entity knows its neighbours from the events of runs: a job what it reads and writes, a
+dataset who writes and reads it, either what it is called elsewhere. A dataset whose breaker stops tells its readers,
+they tell the datasets that they write, and so on, hop by hop through the log:
+
+- each message has the path that it came; who is in it does not hear it again, so that cycles end;
+- an entity forwards only what is news: the first of an epoch, or more columns of it, so that paths do not multiply;
+- a hold is a lease: it ends by itself unless its root says it again, so that an edge that is gone holds nobody for
+  ever.
+
+With column lineage, only those are held who read a column that is bad, and they pass on the columns made of it.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from detector.core import recovery
+from detector.core.breaker import Held, State
+from detector.core.emissions import HoldChange
+from detector.core.messages import COLUMN, PARTITION, Blame, BreakerTold, Hold, HoldTold, Release
+
+if TYPE_CHECKING:
+    from detector.core.turn import Turn
+
+NEVER = float("inf")
+HOUR = 3_600.0
+LEASE, RENEW = 6 * HOUR, 2 * HOUR
+MAX_NEIGHBOURS, MAX_NAMES, FEW_NEIGHBOURS = 1_000, 100_000, 50  # by number, and by the characters of their names
+MAX_HOLDS = 256
+KEEP_BLAMED = 50
+RUNS_THAT_TELL = 3
+ALL_COLUMNS = "*"
+Triples = tuple[tuple[str, str, str], ...]
+BREAKER_HELD = "io.detector.breaker.held.v1"
+
+
+class Lineage(msgspec.Struct, array_like=True):
+    """What an entity knows of its neighbours: when each was last heard of, in seconds since 1970.
+
+    `up` are the inputs of a job, or the writers of a dataset; `down` the outputs, or the readers. `parent` is the job
+    that a job is a part of. `columns` has, of a job, for each output that told it, which of its columns is made of
+    which input's: (column, dataset, column there). `told` are the times of the last runs that named inputs.
+
+    While `holding`, the entity has told those below to stop, with `scope`, and says so again at `renew_at`; `epoch`
+    counts what it said, `reason` is why. `released_at` is when the entity itself was last let go. `blamed` are the runs
+    that wrote what is bad, as far as their jobs were told, and `blamed_jobs` these.
+    """
+
+    up: dict[str, float] = {}
+    down: dict[str, float] = {}
+    parent: str | None = None
+    columns: dict[str, Triples] = {}
+    told: list[float] = []
+    owners: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    holding: bool = False
+    scope: tuple[str, ...] = ()
+    epoch: int = 0
+    renew_at: float = NEVER
+    blamed: list[str] = []
+    blamed_jobs: list[str] = []
+    reason: str = ""
+    released_at: float = 0.0
+
+
+# ---------------------------------------------------------------- neighbours
+
+
+def meet(turn: "Turn", up: Iterable[str] = (), down: Iterable[str] = (), at: float = 0.0) -> None:
+    """An event has named neighbours, at `at` (seconds since 1970). Those below that are new hear what holds now."""
+    lineage = turn.entity.lineage
+    for side, names in ((lineage.up, up), (lineage.down, down)):
+        for key in names:
+            if key == turn.entity.key:
+                continue
+            if key not in side:
+                turn.unpublished = True
+                if side is lineage.down:
+                    turn.met.append(key)
+            side[key] = max(at, side.get(key, 0.0))
+        keep_newest(side)
+
+
+def keep_newest(side: dict[str, float]) -> None:
+    """Drop the neighbours that were not heard of for longest, where they, or their names, are too many."""
+    size = sum(map(len, side)) if len(side) > FEW_NEIGHBOURS else 0
+    if len(side) <= MAX_NEIGHBOURS and size <= MAX_NAMES:
+        return
+    for key in sorted(side, key=lambda key: (side[key], key)):
+        if len(side) <= MAX_NEIGHBOURS and size <= MAX_NAMES:
+            return
+        size -= len(key)
+        del side[key]
+
+
+def forget(turn: "Turn") -> None:
+    """Drop neighbours that were not heard of for long: what was read once is not read for ever."""
+    lineage = turn.entity.lineage
+    for side in (lineage.up, lineage.down):
+        for key in [key for key, at in side.items() if at < turn.now - turn.rules.forget_lineage]:
+            del side[key]
+            turn.unpublished = True
+
+
+def reads(turn: "Turn", inputs: Collection[object], at: float) -> None:
+    """A run of a job has ended and told its inputs: what the last few did not read is read no more."""
+    lineage = turn.entity.lineage
+    if not inputs:
+        return
+    lineage.told = [*lineage.told[1 - RUNS_THAT_TELL :], at]
+    if len(lineage.told) < RUNS_THAT_TELL:
+        return
+    since = min(lineage.told)
+    for key in [key for key, seen in lineage.up.items() if seen < since]:
+        del lineage.up[key]
+        turn.unpublished = True
+        for root, held in list(turn.entity.judgement.holds.items()):
+            if held.active and held.path[-1] == key:
+                _let_go(turn, root, held.epoch, held.until, f"{key} is not read any more", ())
+
+
+# ---------------------------------------------------------------- what stops by itself
+
+
+def settle(turn: "Turn") -> None:
+    """At the end of a turn: tell those below that this dataset is bad, that it is good again, or that it is still bad.
+
+    A job stops itself only: what it did not write is not bad.
+    """
+    lineage, key = turn.entity.lineage, turn.entity.key
+    stops = key.startswith("dataset:") and _stops(turn)
+    if stops:
+        _blame(turn)
+    scope = turn.signal().scope if stops else ()
+    if stops and (not lineage.holding or scope != lineage.scope or turn.now >= lineage.renew_at):
+        if not lineage.holding:
+            lineage.reason = turn.signal().reason
+            _tell_board(turn, True)
+        lineage.holding, lineage.scope, lineage.epoch = True, scope, _next_epoch(turn)
+        lineage.renew_at = turn.now + RENEW
+        for reader in sorted(lineage.down):
+            turn.send(reader, _hold_of(turn))
+    elif stops:
+        for reader in turn.met:
+            turn.send(reader, _hold_of(turn))
+    elif lineage.holding:
+        _tell_board(turn, False)
+        lineage.holding, lineage.scope, lineage.epoch, lineage.renew_at = False, (), _next_epoch(turn), NEVER
+        release = Release(key, lineage.epoch, (key,), turn.now + LEASE, f"{key} is good again")
+        for name in sorted({*lineage.down, *lineage.blamed_jobs}):
+            turn.send(name, release)
+        lineage.blamed, lineage.blamed_jobs = [], []
+    for reader in turn.met:
+        _forward_to(turn, reader)
+    turn.met = []
+
+
+def _stops(turn: "Turn") -> bool:
+    judgement = turn.entity.judgement
+    if turn.settings.mode != "enforce":
+        return False
+    if judgement.override is not None:
+        return judgement.override.state == "force_open"
+    return judgement.breaker.state in (State.OPEN, State.HALF_OPEN)
+
+
+def _next_epoch(turn: "Turn") -> int:
+    """By the clock, so that one whose state was lost is still heard by those who remember what it said before."""
+    return max(turn.entity.lineage.epoch + 1, int(turn.now))
+
+
+def _hold_of(turn: "Turn") -> Hold:
+    key, lineage, breaker = turn.entity.key, turn.entity.lineage, turn.entity.judgement.breaker
+    since, until = _bad_since(turn), turn.now + LEASE
+    return Hold(key, lineage.epoch, (key,), since, until, lineage.reason, lineage.scope, breaker.cause or "")
+
+
+def _bad_since(turn: "Turn") -> float:
+    """When the run that wrote the bad data began to write, as far as anything tells."""
+    runs = turn.entity.runs
+    bad = [run.began for run_id in turn.entity.lineage.blamed if (run := runs.closed.get(run_id))]
+    since = turn.entity.judgement.breaker.since
+    return min([since, *bad])
+
+
+def _blame(turn: "Turn") -> None:
+    """Tell the jobs whose runs wrote what is bad: each will say which of its runs must be redone."""
+    lineage, judgement = turn.entity.lineage, turn.entity.judgement
+    for _, episode in sorted(judgement.episodes.items()):
+        run = turn.run_of(episode.run_id)
+        if run is None or run.job is None or run.id in lineage.blamed or episode.severity == 0:
+            continue
+        lineage.blamed = [*lineage.blamed[1 - KEEP_BLAMED :], run.id]
+        if run.job not in lineage.blamed_jobs:
+            lineage.blamed_jobs.append(run.job)
+        turn.send(run.job, Blame(turn.entity.key, run.id, run.began))
+
+
+def _tell_board(turn: "Turn", stops: bool) -> None:
+    breaker, good = turn.entity.judgement.breaker, turn.entity.runs.good
+    turn.report(
+        BreakerTold(
+            turn.entity.key,
+            stops,
+            turn.believed(turn.at),
+            turn.signal().reason,
+            turn.settings.mode,
+            breaker.cause,
+            good.run_id if good else None,
+            good.version if good else None,
+            good.at if good else None,
+        )
+    )
+
+
+# ---------------------------------------------------------------- what comes from above
+
+
+def on_hold(turn: "Turn", hold: Hold) -> None:
+    """Something upstream is bad: stop, and tell those below, if that is news."""
+    entity = turn.entity
+    holds, sender = entity.judgement.holds, hold.path[-1]
+    if entity.key in hold.path or _reads_no_more(turn, sender):
+        return
+    affected = _affected(turn, sender, hold.scope)
+    if affected is not None and not affected:
+        return  # of the columns that are bad none is read
+    known = holds.get(hold.root)
+    if known is not None and known.epoch > hold.epoch:
+        return
+    scope = _widened(known.scope, hold.scope) if known and known.active and known.epoch == hold.epoch else hold.scope
+    if known is not None and known.epoch == hold.epoch and (not known.active or scope == known.scope):
+        return
+    begins = known is None or not known.active
+    if begins and len(holds) >= MAX_HOLDS and known is None:
+        return  # it is held by so many that one more changes nothing
+    held_at = turn.now if begins or known is None else known.held_at
+    holds[hold.root] = Held(
+        hold.epoch, True, hold.path, hold.since, hold.until, held_at, hold.reason, scope, hold.episode
+    )
+    turn.unpublished = True
+    if begins:
+        _changed(turn, hold.root, holds[hold.root])
+    for key in sorted(entity.lineage.down):
+        _forward(turn, key, hold.root, affected)
+
+
+def _reads_no_more(turn: "Turn", sender: str) -> bool:
+    """The sender has not heard yet that this job does not read it any more."""
+    lineage = turn.entity.lineage
+    return turn.entity.key.startswith("job:") and len(lineage.told) >= RUNS_THAT_TELL and sender not in lineage.up
+
+
+def _widened(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """What is bad by either of two messages; nothing is all."""
+    return tuple(sorted({*known, *more})) if known and more else ()
+
+
+def _affected(turn: "Turn", sender: str, scope: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
+    """Of each output of a job, what of it is made of the columns that are bad; None where nobody can tell."""
+    bad = {name.removeprefix(COLUMN) for name in scope if name.startswith(COLUMN)}
+    lineage = turn.entity.lineage
+    if not bad or any(name.startswith(PARTITION) for name in scope) or not turn.entity.key.startswith("job:"):
+        return None
+    if not lineage.down or any(key not in lineage.columns for key in lineage.down):
+        return None
+    found: dict[str, tuple[str, ...]] = {}
+    for key in sorted(lineage.down):
+        made = {own for own, dataset, column in lineage.columns[key] if dataset == sender and column in bad}
+        if made:
+            found[key] = () if ALL_COLUMNS in made else tuple(f"{COLUMN}{name}" for name in sorted(made))
+    return found
+
+
+def _forward(turn: "Turn", key: str, root: str, affected: dict[str, tuple[str, ...]] | None) -> None:
+    held = turn.entity.judgement.holds[root]
+    if key in held.path or (affected is not None and key not in affected):
+        return
+    scope = held.scope if turn.entity.key.startswith("dataset:") else ()
+    if affected is not None:
+        scope = affected[key]
+    path = (*held.path, turn.entity.key)
+    turn.send(key, Hold(root, held.epoch, path, held.since, held.until, held.reason, scope, held.episode))
+
+
+def _forward_to(turn: "Turn", key: str) -> None:
+    """A new neighbour below must hear of all that holds this entity."""
+    for root, held in sorted(turn.entity.judgement.holds.items()):
+        if held.active:
+            _forward(turn, key, root, _affected(turn, held.path[-1], held.scope))
+
+
+def on_release(turn: "Turn", release: Release) -> None:
+    """What was bad upstream is good again: go on, and tell those below."""
+    known = turn.entity.judgement.holds.get(release.root)
+    if turn.entity.key in release.path or (known is not None and known.epoch >= release.epoch):
+        return
+    _let_go(turn, release.root, release.epoch, release.until, release.reason, release.path)
+    recovery.on_release(turn, release.root)
+
+
+def _let_go(turn: "Turn", root: str, epoch: int, until: float, reason: str, path: tuple[str, ...]) -> None:
+    holds = turn.entity.judgement.holds
+    known = holds.get(root)
+    path = path or (known.path if known else (root,))
+    ended = Held(epoch, False, path, 0.0, until, 0.0, reason)
+    if known is not None and known.active:
+        holds[root] = msgspec.structs.replace(known, active=False, epoch=epoch, until=until, reason=reason)
+        turn.unpublished = True
+        _changed(turn, root, holds[root])
+        for key in sorted(turn.entity.lineage.down):
+            if key not in path:
+                turn.send(key, Release(root, epoch, (*path, turn.entity.key), until, reason))
+    if len(holds) < MAX_HOLDS or root in holds:
+        holds[root] = ended
+
+
+def on_time(turn: "Turn", grace_until: float) -> None:
+    """Leases that nobody renewed are over; what was released long ago is forgotten; neighbours, too.
+
+    After an outage the root has until `grace_until` to say again what it said before.
+    """
+    holds = turn.entity.judgement.holds
+    for root, held in sorted(holds.items()):
+        if turn.now >= max(held.until, grace_until):
+            if held.active:
+                _let_go(turn, root, held.epoch, held.until, "nothing was heard of it any more", ())
+            del holds[root]
+    forget(turn)
+
+
+def due(turn: "Turn", grace_until: float) -> float:
+    """When a lease ends or must be renewed."""
+    lineage = turn.entity.lineage
+    ends = [max(held.until, grace_until) for held in turn.entity.judgement.holds.values()]
+    return min([lineage.renew_at if lineage.holding else NEVER, *ends])
+
+
+def _changed(turn: "Turn", root: str, held: Held) -> None:
+    """Say that a hold began or ended: to readers of the control topic, and to the board."""
+    entity = turn.entity
+    if held.active:
+        recovery.on_hold(turn, root, held)
+    else:
+        entity.lineage.released_at = turn.now
+        recovery.on_release(turn, root)
+    path = (*held.path, entity.key)
+    way = " → ".join(path)
+    shadow = "" if turn.settings.mode == "enforce" else f" ({turn.settings.mode}: nobody is stopped)"
+    told = f"{entity.key} is held: {held.reason} ({way})" if held.active else f"{entity.key} may go on: {held.reason}"
+    turn.say(
+        BREAKER_HELD,
+        HoldChange(
+            entity=entity.key,
+            root=root,
+            held=held.active,
+            path=list(path),
+            scope=list(held.scope),
+            mode=turn.settings.mode,
+            reason=held.reason,
+            until=held.until if held.active else None,
+            summary=told + shadow,
+        ),
+    )
+    turn.report(HoldTold(entity.key, root, held.active, turn.now, path, turn.tags()))
