@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from detector.codecs import checks, facets
-from detector.codecs.checks import is_name
+from detector.codecs.checks import LONGEST_NAME, is_name, printable
 from detector.core.events import Columns, Dataset, dataset_key
 
 # What a dataset says of itself here, in the order of the last fields of `Dataset`.
@@ -18,10 +18,11 @@ NOTHING: Final[Told] = ((), None, (), (), ())
 
 _ALL: Final = "*"
 _MOST_REPEATED: Final = 400_000
+_FEW: Final = _MOST_REPEATED // LONGEST_NAME
 
 
 def of_dataset(found: facets.Dataset, namespace: str, name: str) -> Told:
-    """All that is told of the dataset that is known by this name, which is not always the one that it has in `found`."""
+    """All that is told of the dataset that has this name in the log, which is not always the one in `found`."""
     subset = _subset(found)
     if (there := found.facets) is None:
         return ((), None, (), (), subset) if subset else NOTHING
@@ -48,34 +49,34 @@ def _columns_from(facet: facets.ColumnLineage) -> Columns | None:
         return None
     if len(of_all) + sum([len(of_one.input_fields) for of_one in of_columns.values()]) > checks.MOST_COLUMNS:
         return None
+    found = [(_ALL, of_all), *[(own, of_one.input_fields) for own, of_one in of_columns.items()]]
+    columns: list[tuple[str, str, str]] = []
     keys: dict[tuple[str, str], str] = {}
-    found = [_column(_ALL, source, keys) for source in of_all]
-    found += [_column(own, source, keys) for own, of_one in of_columns.items() for source in of_one.input_fields]
-    known = [column for column in found if column is not None]
-    return checks.columns(known) if len(known) == len(found) else None
+    for own, sources in found:
+        for source in sources:
+            key = keys.get((source.namespace, source.name)) or _key(source, keys)
+            if not key or not 0 < len(own) <= LONGEST_NAME >= len(source.field) > 0:
+                return None
+            columns.append((printable(own), key, printable(source.field)))
+    return checks.columns(columns)
 
 
-def _column(own: str, source: facets.InputField, keys: dict[tuple[str, str], str]) -> tuple[str, str, str] | None:
-    """One column and one that it comes from; None for a name that cannot be one. `keys` are those of known sources."""
-    named = (source.namespace, source.name)
-    key = keys.get(named)
-    if key is None:
-        if not is_name(*named):
-            return None
-        key = keys[named] = dataset_key(*named)
-    if not 0 < len(own) <= checks.LONGEST_NAME or not 0 < len(source.field) <= checks.LONGEST_NAME:
-        return None
-    return checks.printable(own), key, checks.printable(source.field)
+def _key(source: facets.InputField, keys: dict[tuple[str, str], str]) -> str:
+    """The entity that a source is, to be remembered in `keys`; empty for a name that cannot be one."""
+    if not is_name(source.namespace, source.name):
+        return ""
+    key = keys[source.namespace, source.name] = dataset_key(source.namespace, source.name)
+    return key
 
 
 def owners(facet: facets.Ownership) -> tuple[str, ...]:
     """Who owns it, the first one first."""
-    return checks.owners(owner.name for owner in (not facet.deleted and facet.owners) or ())
+    return checks.owners([owner.name for owner in (not facet.deleted and facet.owners) or ()])
 
 
 def tags(facet: facets.Tags) -> tuple[str, ...]:
     """Its own tags, not those of its columns: `key=value`, or `key` for one that is just there."""
-    return checks.tags(_tag(tag) for tag in (not facet.deleted and facet.tags) or () if tag.key and not tag.field)
+    return checks.tags([_tag(tag) for tag in (not facet.deleted and facet.tags) or () if tag.key and not tag.field])
 
 
 def _tag(tag: facets.Tag) -> str:
@@ -119,22 +120,19 @@ def by_one_name(inputs: tuple[Dataset, ...], outputs: tuple[Dataset, ...]) -> tu
 
     A producer names a source as it does the input; when a symlink names that input, its columns go with it.
     """
-    if not any(output.columns_from for output in outputs):
+    names = {alias: dataset.key for dataset in (*inputs, *outputs) if dataset.aliases for alias in dataset.aliases}
+    if not names and sum([len(output.columns_from or ()) for output in outputs]) <= _FEW:
         return outputs
-    names = {alias: dataset.key for dataset in (*inputs, *outputs) for alias in dataset.aliases}
-    for dataset in (*inputs, *outputs) if names else ():
+    for dataset in (*inputs, *outputs):
         names.pop(dataset.key, None)  # whoever has the name goes before who has it as another
     room = _MOST_REPEATED
     named = []
     for output in outputs:
-        columns = output.columns_from or ()
+        columns = [(own, names.get(source, source), column) for own, source, column in output.columns_from or ()]
         # Each column repeats its own name and a new one: 70 MB of a message of 1 MB, and no log takes that.
-        room -= sum([len(own) + len(names.get(source, "")) for own, source, _ in columns])
-        if room < 0:
-            named.append(replace(output, columns_from=None))
-        elif names and columns:
-            renamed = [(own, names.get(source, source), column) for own, source, column in columns]
-            named.append(replace(output, columns_from=checks.columns(renamed)))
+        room -= sum([len(own) + (len(source) if names else 0) for own, source, _ in columns])
+        if columns:
+            named.append(replace(output, columns_from=checks.columns(columns) if room >= 0 else None))
         else:
             named.append(output)
     return tuple(named)
