@@ -100,11 +100,7 @@ def _sides(strategy: st.SearchStrategy[Dataset]) -> st.SearchStrategy[tuple[Data
     return st.lists(strategy, max_size=3, unique_by=lambda dataset: dataset.key).map(tuple)
 
 
-def _run_events(
-    sides: st.SearchStrategy[tuple[Dataset, ...]],
-    told: st.SearchStrategy[bool],
-    owners: st.SearchStrategy[tuple[str, ...]],
-) -> Any:
+def _run_events(sides: st.SearchStrategy[tuple[Dataset, ...]], told: st.SearchStrategy[bool]) -> Any:
     return st.builds(
         RunEvent,
         namespaces,
@@ -127,8 +123,8 @@ def _run_events(
     )
 
 
-run_events: st.SearchStrategy[RunEvent] = _run_events(_sides(datasets), st.booleans(), owners)
-native_run_events: st.SearchStrategy[RunEvent] = _run_events(_sides(native_datasets), st.just(False), st.just(()))
+run_events: st.SearchStrategy[RunEvent] = _run_events(_sides(datasets), st.booleans())
+native_run_events: st.SearchStrategy[RunEvent] = _run_events(_sides(native_datasets), st.just(False))
 job_events = st.builds(
     JobEvent, namespaces, names, times, _sides(datasets), _sides(datasets), maybe(texts), owners, owners
 )

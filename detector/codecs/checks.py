@@ -245,6 +245,10 @@ def run_event(event: RunEvent) -> RunEvent:
         event.code_version = short(event.code_version)
     if event.parent is not None:
         event.parent = entity(event.parent)
+    if event.owners:
+        event.owners = owners(event.owners)
+    if event.tags:
+        event.tags = tags(event.tags)
     return event
 
 

@@ -59,7 +59,7 @@ Damage = Callable[["Fuzz", bytes], bytes]
 def newer(file: str) -> dict[str, Any]:
     """One of our schemas as a later release may have it, which fastavro has to resolve."""
     schema: dict[str, Any] = json.loads(text(file))
-    more = {"name": "owners", "type": {"type": "array", "items": {"type": "map", "values": ["null", "bytes"]}}}
+    more = {"name": "labels", "type": {"type": "array", "items": {"type": "map", "values": ["null", "bytes"]}}}
     schema["fields"] = [*schema["fields"][:2], {**more, "default": []}, *schema["fields"][2:]]
     return schema
 
@@ -119,7 +119,7 @@ def _written(schema: dict[str, Any], number: int, as_json: bytes) -> bytes:
     if "statistics" in fields:
         fields["statistics"]["values"] = b"\x00" * 8 * len(fields["statistics"]["columns"])
         fields["statistics"]["statistics"] = ["min"]
-    fields["owners"] = [{"a": b"b"}]
+    fields["labels"] = [{"a": b"b"}]
     out = io.BytesIO(pack(">bI", 0, number))
     out.seek(5)
     fastavro.schemaless_writer(out, fastavro.parse_schema(schema), fields)

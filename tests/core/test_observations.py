@@ -1,22 +1,16 @@
 """What of an event goes into the log, and to whom."""
 
-from hypothesis import given
-
 from detector.core.events import (
     Columns,
     Dataset,
     DatasetEvent,
     DatasetObserved,
-    Event,
     JobEvent,
     JobObserved,
     RunEvent,
     RunObserved,
-    decode,
-    encode,
     observations,
 )
-from tests.strategies import events
 
 COLUMNS: Columns = (("*", "dataset:db/raw", "deleted"), ("id", "dataset:db/raw", "id"))
 RAW = Dataset("db", "raw", columns_from=(("id", "dataset:db/source", "id"),), tags=("raw",), subset=("day=1",))
@@ -58,11 +52,3 @@ def test_a_dataset_hears_of_its_columns_from_who_writes_or_describes_it_and_not_
     assert [body for _, body in observations(DatasetEvent(RAW, 1.0), 2.0)] == [
         DatasetObserved("described", 1.0, 2.0, RAW, None, None, None)
     ]
-
-
-@given(events)
-def test_every_observation_comes_out_of_the_log_as_it_went_in(event: Event) -> None:
-    for _, body in observations(event, 1.0):
-        found = decode(encode(body)).body
-        assert encode(found) == encode(body)
-        assert type(found) is type(body)
