@@ -18,6 +18,7 @@ from detector.core.events import (
     Profile,
     RunEvent,
     Statistics,
+    dataset_key,
 )
 
 # Any character that can be in a name, and a few names that look like trouble.
@@ -68,6 +69,9 @@ def _top_values(columns: tuple[str, ...]) -> st.SearchStrategy[dict[str, dict[st
     return st.dictionaries(st.sampled_from(columns), sorted_, max_size=2)
 
 
+_keys = st.tuples(namespaces, names).map(lambda named: dataset_key(*named))
+_columns_from = st.lists(st.tuples(st.just("*") | names, _keys, names), max_size=4)
+owners = st.lists(names, max_size=3, unique=True).map(tuple)
 datasets = st.builds(
     Dataset,
     namespaces,
@@ -80,6 +84,11 @@ datasets = st.builds(
     lifecycle=maybe(st.sampled_from(["ALTER", "CREATE", "DROP", "OVERWRITE", "RENAME", "TRUNCATE"])),
     assertions=st.lists(assertions, max_size=3).map(tuple),
     profile=maybe(tables()),
+    aliases=st.sets(_keys, max_size=2).map(sorted).map(tuple),
+    columns_from=maybe(_columns_from.map(lambda found: tuple(sorted(set(found))))),
+    owners=owners,
+    tags=owners,
+    subset=st.sets(names, max_size=2).map(sorted).map(tuple),
 )
 # What the native formats have fields for.
 native_datasets = st.builds(
@@ -109,12 +118,16 @@ def _run_events(sides: st.SearchStrategy[tuple[Dataset, ...]], told: st.SearchSt
         incomplete=told,
         code_version=maybe(texts),
         parent=maybe(names.map("job:airflow/{}".format)),
+        owners=owners,
+        tags=owners,
     )
 
 
 run_events: st.SearchStrategy[RunEvent] = _run_events(_sides(datasets), st.booleans())
 native_run_events: st.SearchStrategy[RunEvent] = _run_events(_sides(native_datasets), st.just(False))
-job_events = st.builds(JobEvent, namespaces, names, times, _sides(datasets), _sides(datasets), maybe(texts))
+job_events = st.builds(
+    JobEvent, namespaces, names, times, _sides(datasets), _sides(datasets), maybe(texts), owners, owners
+)
 dataset_events = st.builds(DatasetEvent, datasets, times)
 profiles = st.builds(
     Profile,
@@ -181,6 +194,30 @@ _schema = facet(
         max_size=4,
     )
 )
+_deleted = {"_deleted": st.booleans()}
+_source = st.fixed_dictionaries(
+    {"namespace": namespaces, "name": names, "field": texts},
+    optional={"transformations": st.just([{"type": "DIRECT", "subtype": "IDENTITY"}])},
+)
+_sources = st.fixed_dictionaries({"inputFields": st.lists(_source, max_size=3)})
+_lineage = facet(fields=st.dictionaries(texts, _sources, max_size=3), dataset=st.lists(_source, max_size=2), **_deleted)
+_ownership = facet(
+    owners=st.lists(st.fixed_dictionaries({"name": names}, optional={"type": texts}), max_size=3), **_deleted
+)
+_tags = facet(
+    tags=st.lists(
+        st.fixed_dictionaries({"key": names}, optional={"value": texts, "source": texts, "field": names}), max_size=3
+    ),
+    **_deleted,
+)
+_parts = st.fixed_dictionaries(
+    {},
+    optional={"identifier": names, "dimensions": st.dictionaries(names, texts | finite | st.booleans(), max_size=2)},
+)
+_condition = st.fixed_dictionaries(
+    {"type": st.sampled_from(["partition", "location", "compare"])},
+    optional={"partitions": st.lists(_parts, max_size=3), "locations": st.lists(names, max_size=3)},
+)
 _unknown = facet(anything=st.recursive(st.none() | st.booleans() | finite | texts, st.lists, max_leaves=5))
 _ol_datasets = st.fixed_dictionaries(
     {"namespace": namespaces, "name": names},
@@ -201,13 +238,24 @@ _ol_datasets = st.fixed_dictionaries(
                 "lifecycleStateChange": facet(lifecycleStateChange=st.just("OVERWRITE")),
                 "dataQualityMetrics": _metrics,
                 "dataQualityAssertions": _asserted,
-                "columnLineage": _unknown,
+                "columnLineage": _lineage,
+                "ownership": _ownership,
+                "tags": _tags,
+                "storage": _unknown,
             },
         ),
         "inputFacets": st.fixed_dictionaries(
-            {}, optional={"inputStatistics": _moved, "dataQualityMetrics": _metrics, "dataQualityAssertions": _asserted}
+            {},
+            optional={
+                "inputStatistics": _moved,
+                "dataQualityMetrics": _metrics,
+                "dataQualityAssertions": _asserted,
+                "subset": facet(inputCondition=_condition, **_deleted),
+            },
         ),
-        "outputFacets": st.fixed_dictionaries({}, optional={"outputStatistics": _moved}),
+        "outputFacets": st.fixed_dictionaries(
+            {}, optional={"outputStatistics": _moved, "subset": facet(outputCondition=_condition, **_deleted)}
+        ),
     },
 )
 _jobs = st.fixed_dictionaries(
@@ -218,6 +266,8 @@ _jobs = st.fixed_dictionaries(
             optional={
                 "jobType": facet(processingType=st.sampled_from(["BATCH", "STREAMING", "SERVICE"])),
                 "sourceCodeLocation": facet(version=texts),
+                "ownership": _ownership,
+                "tags": _tags,
                 "sql": _unknown,
             },
         )

@@ -19,7 +19,7 @@ from fastavro.read import SchemaResolutionError
 from detector.codecs import avro_reader, loose, native, native_json, openlineage
 from detector.codecs.checks import Refused
 from detector.codecs.registry import Registry
-from detector.codecs.schema import PROFILE, PROFILE_1, RUN_EVENT, Schema, read
+from detector.codecs.schema import PROFILE, PROFILE_1, RUN_EVENT, RUN_EVENT_1, Schema, read
 from detector.core.events import DeadLetter, Event, Record
 
 HEADER: Final = "__value_schema_id"
@@ -44,6 +44,7 @@ class Avro:
         self._readers: dict[bytes, Reader] = {
             SINGLE_OBJECT + schema.fingerprint: self._ours[schema.name] for schema in (RUN_EVENT, PROFILE)
         }
+        self._readers[SINGLE_OBJECT + RUN_EVENT_1.fingerprint] = _Resolved(RUN_EVENT_1, RUN_EVENT, _run_event)
         self._readers[SINGLE_OBJECT + PROFILE_1.fingerprint] = _Resolved(PROFILE_1, PROFILE, _profile)
 
     def decode(self, record: Record) -> Event | DeadLetter:

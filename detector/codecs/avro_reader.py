@@ -193,12 +193,14 @@ def run_event(body: bytes, at: int) -> RunEvent:  # noqa: C901 - see below
         parent, at = _some_text(body, at)
     else:
         at += 1
+    owners, at = _texts(body, at) if body[at] else ([], at + 1)
+    tags, at = _texts(body, at) if body[at] else ([], at + 1)
     if at != len(body):
         raise _wrong_end(body, at)
     # In order: what comes after `streaming` (snapshot_windows, incomplete) is OpenLineage's only.
     return checks.run_event(
         RunEvent(namespace, name, run_id, state, event_time, nominal_time, inputs, outputs, metrics, error, streaming,
-                 False, False, code_version, parent)
+                 False, False, code_version, parent, tuple(owners), tuple(tags))
     )  # fmt: skip
 
 

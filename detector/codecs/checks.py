@@ -5,15 +5,21 @@ time that cannot be true makes the record useless: `Refused`, and the codec make
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Final, Literal
 
-from detector.core.events import Assertion, Dataset, DeadLetter, Profile, Record, RunEvent, RunState
+from detector.core.events import Assertion, Columns, Dataset, DeadLetter, Profile, Record, RunEvent, RunState
 
 LONGEST_NAME: Final = 1000
 LONGEST_RUN_ID: Final = 1024
 LONGEST_ERROR: Final = 200
+MOST_ALIASES: Final = 16
+MOST_OWNERS: Final = 16
+MOST_TAGS: Final = 32
+MOST_PARTS: Final = 1000
+MOST_COLUMNS: Final = 10_000
 LATEST: Final = 7_258_118_400.0  # 2200-01-01: a later time is a mistaken unit
 INFINITY: Final = float("inf")
 
@@ -240,6 +246,10 @@ def run_event(event: RunEvent) -> RunEvent:
         event.code_version = short(event.code_version)
     if event.parent is not None:
         event.parent = entity(event.parent)
+    if event.owners:
+        event.owners = owners(event.owners)
+    if event.tags:
+        event.tags = tags(event.tags)
     return event
 
 
@@ -248,6 +258,37 @@ def entity(key: str) -> str | None:
     if not 0 < len(key) <= 2 * LONGEST_NAME + 10:
         return None
     return key if key.isprintable() or not _UNPRINTABLE.search(key) else None
+
+
+def aliases(found: Iterable[str]) -> tuple[str, ...]:
+    """Other names of a dataset, as entities: sorted, each once."""
+    return tuple(sorted(set(found))[:MOST_ALIASES])
+
+
+def owners(found: Iterable[str]) -> tuple[str, ...]:
+    """Owners that can be names, each once, in the order that they are told in."""
+    return _words(found)[:MOST_OWNERS]
+
+
+def tags(found: Iterable[str]) -> tuple[str, ...]:
+    """Tags that can be names, each once, in the order that they are told in."""
+    return _words(found)[:MOST_TAGS]
+
+
+def _words(found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([word for word in found if is_name("", word)]))
+
+
+def subset(found: Iterable[str]) -> tuple[str, ...]:
+    """The parts of a dataset, sorted, each once. None of them when one cannot be a name, or when there are too many."""
+    parts = sorted(set(found))
+    return tuple(parts) if len(parts) <= MOST_PARTS and all(is_name("", part) for part in parts) else ()
+
+
+def columns(found: Iterable[tuple[str, str, str]]) -> Columns | None:
+    """Where columns come from, sorted, each once; None for too many, since some of them would be wrong."""
+    kept = sorted(set(found))
+    return tuple(kept) if len(kept) <= MOST_COLUMNS else None
 
 
 def datasets(found: tuple[Dataset, ...], side: str) -> tuple[Dataset, ...]:
@@ -264,13 +305,24 @@ def datasets(found: tuple[Dataset, ...], side: str) -> tuple[Dataset, ...]:
 
 
 def _merged(mentions: list[Dataset]) -> Dataset:
-    """All that is said of one dataset. Assertions are joined at once: two by two takes minutes for 10 MB of them."""
+    """All that is said of one dataset. Lists are joined at once: two by two takes minutes for 10 MB of assertions."""
     known: set[Assertion] = set()
     joined: list[Assertion] = []
     for dataset in mentions:
         joined += [assertion for assertion in dataset.assertions if assertion not in known]
         known.update(dataset.assertions)
-    return reduce(_merge, mentions, Dataset(mentions[0].namespace, mentions[0].name, assertions=tuple(joined)))
+    lineage = [d.columns_from for d in mentions if d.columns_from is not None]
+    first = Dataset(
+        mentions[0].namespace,
+        mentions[0].name,
+        assertions=tuple(joined),
+        aliases=aliases(alias for d in mentions for alias in d.aliases),
+        columns_from=columns(column for of_one in lineage for column in of_one) if lineage else None,
+        owners=owners(owner for d in mentions for owner in d.owners),
+        tags=tags(tag for d in mentions for tag in d.tags),
+        subset=subset(part for d in mentions for part in d.subset),
+    )
+    return reduce(_merge, mentions, first)
 
 
 def _merge(first: Dataset, second: Dataset) -> Dataset:
@@ -286,6 +338,11 @@ def _merge(first: Dataset, second: Dataset) -> Dataset:
         lifecycle=first.lifecycle or second.lifecycle,
         assertions=first.assertions,
         profile=first.profile or second.profile,
+        aliases=first.aliases,
+        columns_from=first.columns_from,
+        owners=first.owners,
+        tags=first.tags,
+        subset=first.subset,
     )
 
 

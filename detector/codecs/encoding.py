@@ -68,6 +68,8 @@ def _run_event(event: RunEvent) -> dict[str, Any]:
         "streaming": event.streaming,
         "code_version": event.code_version,
         "parent": event.parent,
+        "owners": event.owners,
+        "tags": event.tags,
     }
 
 

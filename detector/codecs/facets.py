@@ -4,7 +4,7 @@ Names of fields are the specification's, in Python's spelling. Nothing is requir
 other field may be null, missing, or (see `loose`) wrong. Unknown fields and facets are skipped without being read.
 """
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -93,6 +93,73 @@ class Symlinks(Facet, gc=True):
     identifiers: list[Identifier] | None = None
 
 
+class InputField(msgspec.Struct, gc=False):
+    namespace: str
+    name: str
+    field: str
+
+
+class InputFields(msgspec.Struct, rename="camel"):
+    input_fields: list[InputField]
+
+
+class ColumnLineage(Facet, gc=True):
+    """Where columns come from. Half of it would say that the other half comes from nowhere: all, or nothing."""
+
+    whole: ClassVar[bool] = True
+    fields: dict[str, InputFields] | None = None
+    dataset: list[InputField] | None = None
+
+
+class Owner(msgspec.Struct, gc=False):
+    name: str
+
+
+class Ownership(Facet, gc=True):
+    """`ownership`, of a dataset and of a job alike."""
+
+    owners: list[Owner] | None = None
+
+
+class Tag(msgspec.Struct, gc=False):
+    key: str
+    value: str | None = None
+    field: str | None = None
+
+
+class Tags(Facet, gc=True):
+    """`tags`, of a dataset and of a job alike; only those of a dataset have a `field`."""
+
+    tags: list[Tag] | None = None
+
+
+class SubsetPart(msgspec.Struct):
+    identifier: str | None = None
+    dimensions: dict[str, str | int | float | bool | None] | None = None
+
+
+class Condition(msgspec.Struct):
+    """Which part of a dataset. Comparisons, and conditions made of two, name no part, and are not looked into."""
+
+    type: str | None = None
+    partitions: list[SubsetPart] | None = None
+    locations: list[str] | None = None
+
+
+class InputSubset(Facet, gc=True):
+    """`subset` at an input. Some of its parts would be another subset: all of them, or nothing."""
+
+    whole: ClassVar[bool] = True
+    input_condition: Condition | None = None
+
+
+class OutputSubset(Facet, gc=True):
+    """`subset` at an output."""
+
+    whole: ClassVar[bool] = True
+    output_condition: Condition | None = None
+
+
 class DatasetFacets(msgspec.Struct, rename="camel"):
     schema: Schema | None = None
     version: Version | None = None
@@ -100,12 +167,16 @@ class DatasetFacets(msgspec.Struct, rename="camel"):
     lifecycle_state_change: Lifecycle | None = None
     data_quality_metrics: Metrics | None = None
     data_quality_assertions: Assertions | None = None
+    column_lineage: ColumnLineage | None = None
+    ownership: Ownership | None = None
+    tags: Tags | None = None
 
 
 class InputFacets(msgspec.Struct, rename="camel"):
     input_statistics: Statistics | None = None
     data_quality_metrics: Metrics | None = None
     data_quality_assertions: Assertions | None = None
+    subset: InputSubset | None = None
 
 
 class OutputFacets(msgspec.Struct, rename="camel"):
@@ -114,6 +185,7 @@ class OutputFacets(msgspec.Struct, rename="camel"):
     output_statistics: Statistics | None = None
     data_quality_metrics: Metrics | None = None
     data_quality_assertions: Assertions | None = None
+    subset: OutputSubset | None = None
 
 
 class Dataset(msgspec.Struct, rename="camel"):
@@ -145,6 +217,8 @@ class SourceCodeLocation(Facet):
 class JobFacets(msgspec.Struct, rename="camel"):
     job_type: JobType | None = None
     source_code_location: SourceCodeLocation | None = None
+    ownership: Ownership | None = None
+    tags: Tags | None = None
 
 
 class Job(msgspec.Struct):

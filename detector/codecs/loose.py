@@ -105,6 +105,8 @@ def _prune_union(value: Any, to: inspect.UnionType, depth: int) -> Any:
 def _prune_struct(value: Any, to: inspect.StructType, depth: int) -> Any:
     if not isinstance(value, dict):
         return UNSET
+    if getattr(to.cls, "whole", False):
+        return _whole(value, to.cls)
     kept = {}
     for field in to.fields:
         found = _prune(value[field.encode_name], field.type, depth + 1) if field.encode_name in value else UNSET
@@ -113,6 +115,15 @@ def _prune_struct(value: Any, to: inspect.StructType, depth: int) -> Any:
         elif field.required:
             return UNSET
     return kept
+
+
+def _whole(value: dict[str, Any], to: type) -> Any:
+    """`value`, of which a part would be worse than nothing, or `UNSET` when anything in it does not fit."""
+    try:
+        msgspec.convert(value, to)
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        return UNSET
+    return value
 
 
 def _prune_dict(value: Any, to: inspect.DictType, depth: int) -> Any:

@@ -39,6 +39,8 @@ class NativeRunEvent(msgspec.Struct):
     streaming: bool | None = None
     code_version: str | None = None
     parent: str | None = None
+    owners: list[str] | None = None
+    tags: list[str] | None = None
     kind: str | None = None
 
 
@@ -113,6 +115,8 @@ def run_event(found: NativeRunEvent, event_time: float, nominal_time: float | No
             False,  # incomplete: OpenLineage only
             found.code_version,
             found.parent,
+            tuple(found.owners or ()),
+            tuple(found.tags or ()),
         )
     )
 

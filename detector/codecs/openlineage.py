@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from detector.codecs import checks, facets, loose, statistics
+from detector.codecs import checks, facets, lineage, loose, statistics
 from detector.codecs.checks import Refused
 from detector.codecs.statistics import Column
 from detector.core.events import (
@@ -81,6 +81,7 @@ def _event(document: facets.Document) -> Event:
     if document.dataset is not None:
         dataset = _dataset(document.dataset, None)
         checks.check_name(dataset.namespace, dataset.name, "dataset")
+        (dataset,) = lineage.by_one_name((), (dataset,))
         return DatasetEvent(dataset, _event_time(document))
     if document.job is None:
         raise Refused("format", _NOT_OURS)
@@ -99,14 +100,16 @@ def _run_event(document: facets.Document, run: facets.Run, job: facets.Job) -> R
     if not checks.is_name(job.namespace, job.name):
         checks.check_name(job.namespace, job.name, "job")
     checks.check_run_id(run.run_id, "run.runId")
+    state, event_time = checks.state(document.event_type), _event_time(document)
+    inputs, outputs = _sides(document)
     event = RunEvent(
         job.namespace,
         job.name,
         run.run_id,
-        checks.state(document.event_type),
-        _event_time(document),
-        inputs=_inputs(document.inputs) if document.inputs else (),
-        outputs=_outputs(document.outputs) if document.outputs else (),
+        state,
+        event_time,
+        inputs=inputs,
+        outputs=outputs,
         metrics={},
     )
     if run.facets is not None:
@@ -114,8 +117,7 @@ def _run_event(document: facets.Document, run: facets.Run, job: facets.Job) -> R
     if job.facets is not None:
         if job.facets.job_type is not None:
             _add_job_type(event, job.facets.job_type)
-        if job.facets.source_code_location is not None:
-            event.code_version = _code_version(job.facets.source_code_location)
+        _add_job_facets(event, job.facets)
     return event
 
 
@@ -138,21 +140,27 @@ def _add_job_type(event: RunEvent, facet: facets.JobType) -> None:
         event.snapshot_windows = (facet.emission_pattern.event_content_mode or "").upper() == "COMPLETE_SNAPSHOT"
 
 
-def _code_version(facet: facets.SourceCodeLocation) -> str | None:
-    return None if facet.deleted else checks.short(facet.version)
+def _add_job_facets(event: RunEvent | JobEvent, found: facets.JobFacets) -> None:
+    if found.source_code_location is not None and not found.source_code_location.deleted:
+        event.code_version = checks.short(found.source_code_location.version)
+    if found.ownership is not None:
+        event.owners = lineage.owners(found.ownership)
+    if found.tags is not None:
+        event.tags = lineage.tags(found.tags)
 
 
 def _job_event(document: facets.Document, job: facets.Job) -> JobEvent:
     checks.check_name(job.namespace, job.name, "job")
-    location = None if job.facets is None else job.facets.source_code_location
-    return JobEvent(
-        job.namespace,
-        job.name,
-        _event_time(document),
-        _inputs(document.inputs) if document.inputs else (),
-        _outputs(document.outputs) if document.outputs else (),
-        None if location is None else _code_version(location),
-    )
+    event = JobEvent(job.namespace, job.name, _event_time(document), *_sides(document))
+    if job.facets is not None:
+        _add_job_facets(event, job.facets)
+    return event
+
+
+def _sides(document: facets.Document) -> tuple[tuple[Dataset, ...], tuple[Dataset, ...]]:
+    inputs = _inputs(document.inputs) if document.inputs else ()
+    outputs = _outputs(document.outputs) if document.outputs else ()
+    return inputs, lineage.by_one_name(inputs, outputs) if outputs else ()
 
 
 def _inputs(found: list[facets.Dataset]) -> tuple[Dataset, ...]:
@@ -192,11 +200,12 @@ def _dataset(found: facets.Dataset, moved: facets.Statistics | None) -> Dataset:
         metrics = facets.live(of_run.data_quality_metrics) or metrics
         if of_run.data_quality_assertions is not None:
             assertions = _joined(assertions, _assertions(of_run.data_quality_assertions))
+    told = lineage.of_dataset(found, namespace, name)
     if moved is None and metrics is None:
-        return Dataset(namespace, name, None, None, None, schema, version, lifecycle, assertions)
+        return Dataset(namespace, name, None, None, None, schema, version, lifecycle, assertions, None, *told)
     rows, size, files = _counts(facets.live(moved), metrics)
     profile = None if metrics is None else _profile(metrics)
-    return Dataset(namespace, name, rows, size, files, schema, version, lifecycle, assertions, profile)
+    return Dataset(namespace, name, rows, size, files, schema, version, lifecycle, assertions, profile, *told)
 
 
 def _canonical(namespace: str, name: str, facet: facets.Symlinks) -> tuple[str, str]:

@@ -133,12 +133,14 @@ def text(file: str) -> str:
     return (Path(__file__).parent / "schemas" / file).read_text(encoding="utf-8")
 
 
-def _without(schema: str, field: str) -> Schema:
-    """A schema before it had this field."""
+def _without(schema: str, *fields: str) -> Schema:
+    """A schema before it had these fields."""
     found = json.loads(schema)
-    return read(json.dumps({**found, "fields": [f for f in found["fields"] if f["name"] != field]}))
+    return read(json.dumps({**found, "fields": [f for f in found["fields"] if f["name"] not in fields]}))
 
 
 RUN_EVENT: Final = ours("run_event.avsc")
 PROFILE: Final = ours("profile.avsc")
-PROFILE_1: Final = _without(text("profile.avsc"), "top_values")  # the first that was: single objects may carry it
+# The first that were: single objects may carry them.
+RUN_EVENT_1: Final = _without(text("run_event.avsc"), "owners", "tags")
+PROFILE_1: Final = _without(text("profile.avsc"), "top_values")

@@ -17,6 +17,8 @@ from detector.core.messages import Message
 RunState = Literal["START", "RUNNING", "COMPLETE", "FAIL", "ABORT", "OTHER"]
 Headers = tuple[tuple[str, bytes | None], ...]
 Role = Literal["input", "output", "described"]
+# Which columns others come from: (own column, the other dataset's entity, its column), sorted.
+Columns = tuple[tuple[str, str, str], ...]
 TERMINAL: frozenset[str] = frozenset({"COMPLETE", "FAIL", "ABORT"})
 
 
@@ -41,6 +43,9 @@ class Dataset(msgspec.Struct, frozen=True, array_like=True):
     """A dataset as one event speaks of it. `None` means not measured, which is neither zero nor null.
 
     `rows`, `bytes` and `files` are what this run read from or wrote to it; bytes in bytes, the others counts.
+    `aliases` are other names of it, as entities. `columns_from` says where its columns come from; `*` stands for all of
+    them, and `()` says that they come from nowhere, which is not the same as not knowing. `subset` names the parts of
+    it (partitions, places) that were read or written, when it was not all of it.
     """
 
     namespace: str
@@ -53,6 +58,11 @@ class Dataset(msgspec.Struct, frozen=True, array_like=True):
     lifecycle: str | None = None
     assertions: tuple[Assertion, ...] = ()
     profile: "Statistics | None" = None
+    aliases: tuple[str, ...] = ()
+    columns_from: Columns | None = None
+    owners: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    subset: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -96,6 +106,8 @@ class RunEvent(msgspec.Struct):
     incomplete: bool = False
     code_version: str | None = None
     parent: str | None = None
+    owners: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class JobEvent(msgspec.Struct):
@@ -107,6 +119,8 @@ class JobEvent(msgspec.Struct):
     inputs: tuple[Dataset, ...] = ()
     outputs: tuple[Dataset, ...] = ()
     code_version: str | None = None
+    owners: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class DatasetEvent(msgspec.Struct):
@@ -170,7 +184,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class RunObserved(msgspec.Struct, array_like=True, tag="run"):
-    """A job's entity: one event of one of its runs. `inputs` and `outputs` map a dataset's key to (rows, bytes)."""
+    """A job's entity: one event of one of its runs. `inputs` and `outputs` map a dataset's key to (rows, bytes).
+
+    `columns_from` has those outputs of which it is known where their columns come from.
+    """
 
     run_id: str
     state: RunState
@@ -186,6 +203,9 @@ class RunObserved(msgspec.Struct, array_like=True, tag="run"):
     incomplete: bool
     code_version: str | None
     parent: str | None
+    columns_from: dict[str, Columns] = {}
+    owners: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class JobObserved(msgspec.Struct, array_like=True, tag="job"):
@@ -195,6 +215,9 @@ class JobObserved(msgspec.Struct, array_like=True, tag="job"):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     code_version: str | None
+    columns_from: dict[str, Columns] = {}
+    owners: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class DatasetObserved(msgspec.Struct, array_like=True, tag="dataset"):
@@ -302,9 +325,13 @@ def _run_observations(event: RunEvent, arrived: float) -> Iterator[tuple[str, Ob
             incomplete=event.incomplete,
             code_version=event.code_version,
             parent=event.parent,
+            columns_from=_columns_from(event.outputs),
+            owners=event.owners,
+            tags=event.tags,
         ),
     )
-    sides: tuple[tuple[Role, tuple[Dataset, ...]], ...] = (("input", event.inputs), ("output", event.outputs))
+    inputs = _without_columns_from(event.inputs)
+    sides: tuple[tuple[Role, tuple[Dataset, ...]], ...] = (("input", inputs), ("output", event.outputs))
     for role, datasets in sides:
         for dataset in datasets:
             yield (
@@ -316,11 +343,32 @@ def _run_observations(event: RunEvent, arrived: float) -> Iterator[tuple[str, Ob
 
 
 def _job_observations(event: JobEvent, arrived: float) -> Iterator[tuple[str, Observation]]:
-    inputs, outputs = tuple(d.key for d in event.inputs), tuple(d.key for d in event.outputs)
-    yield job_key(event.namespace, event.name), JobObserved(event.event_time, inputs, outputs, event.code_version)
-    for dataset in (*event.inputs, *event.outputs):
+    yield (
+        job_key(event.namespace, event.name),
+        JobObserved(
+            event_time=event.event_time,
+            inputs=tuple(d.key for d in event.inputs),
+            outputs=tuple(d.key for d in event.outputs),
+            code_version=event.code_version,
+            columns_from=_columns_from(event.outputs),
+            owners=event.owners,
+            tags=event.tags,
+        ),
+    )
+    for dataset in (*_without_columns_from(event.inputs), *event.outputs):
         seen = DatasetObserved("described", event.event_time, arrived, dataset, None, None, None)
         yield dataset.key, seen
+
+
+def _columns_from(outputs: tuple[Dataset, ...]) -> dict[str, Columns]:
+    return {d.key: d.columns_from for d in outputs if d.columns_from is not None}
+
+
+def _without_columns_from(inputs: tuple[Dataset, ...]) -> tuple[Dataset, ...]:
+    """Where the columns of an input come from is for the job to say that writes it."""
+    if all(d.columns_from is None for d in inputs):
+        return inputs
+    return tuple(msgspec.structs.replace(d, columns_from=None) for d in inputs)
 
 
 _encoder = msgspec.msgpack.Encoder()

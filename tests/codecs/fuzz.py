@@ -26,13 +26,40 @@ from tests.codecs.registries import PROFILE_ID, RUN_EVENT_ID, MemoryRegistry, gu
 JSON_ID, PROTOBUF_ID, BROKEN_ID, NEWER_RUN_EVENT_ID, NEWER_PROFILE_ID, UNKNOWN_ID = 9, 10, 11, 12, 13, 14
 
 Message = tuple[bytes, Headers]
+# What the real ones have little or nothing of.
+_SOURCE: Final = {"namespace": "s3://lake", "name": "raw/", "field": "x", "transformations": [{"type": "DIRECT"}]}
+_WORDS: Final = {
+    "ownership": {"owners": [{"name": "team:data", "type": "MAINTAINER"}]},
+    "tags": {"tags": [{"key": "env", "value": "prod"}, {"key": "pii", "value": "true", "field": "email"}]},
+}
+_SYMLINKS: Final = {"identifiers": [{"namespace": "glue", "name": "raw", "type": "TABLE"}]}
+_PARTITIONS: Final = [{"identifier": "a"}, {"dimensions": {"day": "2026-10-20", "hour": 3}}]
+_TOLD: Final = run_document(
+    job={"namespace": "airflow", "name": "load", "facets": _WORDS},
+    inputs=[
+        {
+            "namespace": "s3://lake",
+            "name": "raw/",
+            "facets": {**_WORDS, "symlinks": _SYMLINKS},
+            "inputFacets": {"subset": {"inputCondition": {"type": "location", "locations": ["s3://lake/raw/1"]}}},
+        }
+    ],
+    outputs=[
+        {
+            "namespace": "pg",
+            "name": "orders",
+            "facets": {"columnLineage": {"fields": {"a": {"inputFields": [_SOURCE]}}, "dataset": [_SOURCE]}},
+            "outputFacets": {"subset": {"outputCondition": {"type": "partition", "partitions": _PARTITIONS}}},
+        }
+    ],
+)
 Damage = Callable[["Fuzz", bytes], bytes]
 
 
 def newer(file: str) -> dict[str, Any]:
     """One of our schemas as a later release may have it, which fastavro has to resolve."""
     schema: dict[str, Any] = json.loads(text(file))
-    more = {"name": "owners", "type": {"type": "array", "items": {"type": "map", "values": ["null", "bytes"]}}}
+    more = {"name": "labels", "type": {"type": "array", "items": {"type": "map", "values": ["null", "bytes"]}}}
     schema["fields"] = [*schema["fields"][:2], {**more, "default": []}, *schema["fields"][2:]]
     return schema
 
@@ -58,7 +85,7 @@ def sound() -> tuple[Message, ...]:
         Profile(d.namespace, d.name, 1.7e9, d.rows, statistics=d.profile, schema=d.schema, partition="day=2026-10-20")
         for d in datasets
     ]
-    found = [(value, ()) for value in lineage]
+    found = [(value, ()) for value in [*lineage, *[json.dumps(_TOLD).encode()] * 20]]
     found += [message for run in runs[::3] for message in _as_run_event(run)]
     found += [message for profile in profiles for message in _as_profile(profile)]
     return tuple(found)
@@ -92,7 +119,7 @@ def _written(schema: dict[str, Any], number: int, as_json: bytes) -> bytes:
     if "statistics" in fields:
         fields["statistics"]["values"] = b"\x00" * 8 * len(fields["statistics"]["columns"])
         fields["statistics"]["statistics"] = ["min"]
-    fields["owners"] = [{"a": b"b"}]
+    fields["labels"] = [{"a": b"b"}]
     out = io.BytesIO(pack(">bI", 0, number))
     out.seek(5)
     fastavro.schemaless_writer(out, fastavro.parse_schema(schema), fields)
@@ -251,6 +278,12 @@ VALUES: Final[tuple[Any, ...]] = (
     *(float("nan"), float("inf"), "", "a", "a" * 1001, "\ud800", "\x00", "NaN", "TABLE", "START", *_TIMES),
     *([], {}, [[]], [None], {"": None}, {"a": {}}, [{"name": "a"}] * 3, {"0.5": 1, "0.50": 2, "count": 3}),
     *({"namespace": "a", "name": "b"}, {"job": {"namespace": "a", "name": "b"}}, {"fields": [{"name": "a"}]}),
+    *(
+        {"inputFields": []},
+        {"inputFields": [{"namespace": "a", "name": "b", "field": "c"}]},
+        {"key": "a", "value": "b"},
+    ),
+    *([{"namespace": "a", "name": "b", "field": "c"}] * 30, {"type": "partition", "partitions": [{"identifier": "a"}]}),
     *({"columnMetrics": {"a": {"min": 1, "quantiles": {"0.5": 1}}}}, {"assertions": [{"assertion": "a"}]}),
 )
 LITERALS: Final = (b"1e999", b"-1e999", b"NaN", b"-Infinity", b"9" * 400, b"9" * 5000, b"1e-400", b"-", b"0x1", b"01")
@@ -278,10 +311,18 @@ def _assertions(datasets: int) -> dict[str, Any]:
     return run_document(inputs=inputs)
 
 
+def _columns(name: str = "raw", **facet: Any) -> dict[str, Any]:
+    """Two outputs whose columns come from so many of an input, which is known by this name."""
+    symlinks = {"identifiers": [{"namespace": "glue", "name": name, "type": "TABLE"}]}
+    outputs = [{"namespace": "pg", "name": output, "facets": {"columnLineage": facet}} for output in ("a", "b")]
+    return run_document(inputs=[{"namespace": "a", "name": "b", "facets": {"symlinks": symlinks}}], outputs=outputs)
+
+
 def _measured(columns: dict[str, Any]) -> dict[str, Any]:
     return _lineage(dataQualityMetrics={"columnMetrics": columns})
 
 
+_SOURCES: Final = [{"namespace": "a", "name": "b", "field": f"c{i}"} for i in range(9000)]
 _PROFILE: Final = {"kind": "profile", "namespace": "pg", "name": "orders", "event_time": 1.7e9}
 # A few hundred kB each, made of what grows when it is read, or of what a reader could stumble over.
 HUGE: Final[dict[str, bytes | dict[str, Any]]] = {
@@ -299,6 +340,15 @@ HUGE: Final[dict[str, bytes | dict[str, Any]]] = {
     "many columns": _measured({f"c{i}": {"nullCount": 0} for i in range(9000)}),
     "inner columns behind a long name": _lineage(
         schema={"fields": [{"name": "n" * 900, "fields": [{"name": "x"}] * 9000}]}
+    ),
+    "a long name of a column that comes from many": _columns(fields={"n" * 900: {"inputFields": _SOURCES}}),
+    "a long name of a column, as often as it may be": _columns(fields={"n" * 900: {"inputFields": _SOURCES[:200]}}),
+    "columns of a source with a long name": _columns("n" * 900, dataset=_SOURCES),
+    "more sources than may be": _columns(dataset=_SOURCES * 2),
+    "owners, tags and aliases without end": _lineage(
+        ownership={"owners": [{"name": f"o{i}"} for i in range(5000)]},
+        tags={"tags": [{"key": f"k{i}"} for i in range(5000)]},
+        symlinks={"identifiers": [{"namespace": "a", "name": f"{i}"} for i in range(5000)]},
     ),
     "NaN, and much that nobody knows": run_document(unknown=[{"a": [1, float("nan"), {"b": "c"}]}] * 10_000),
     "an error of one word": with_run_facets(errorMessage={"message": "a" * 300_000}),

@@ -11,12 +11,13 @@ import fastavro
 import fastavro.schema
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from detector.codecs import Avro, Decoder, avro_reader
 from detector.codecs.avro import SINGLE_OBJECT, _profile, _Resolved, _run_event
 from detector.codecs.checks import Refused
 from detector.codecs.encoding import encode_profile, encode_run_event
-from detector.codecs.schema import PROFILE, PROFILE_1, RUN_EVENT, read, text
+from detector.codecs.schema import PROFILE, PROFILE_1, RUN_EVENT, RUN_EVENT_1, read, text
 from detector.core.events import DeadLetter, Event, Profile, RunEvent
 from tests.codecs.records import record
 from tests.codecs.registries import RUN_EVENT_ID, MemoryRegistry
@@ -348,7 +349,7 @@ def test_what_is_not_supported_is_said(kind: str, references: bool) -> None:
 
 # ---------------------------------------------------------------- bytes that claim what they have not
 
-HEAD = encode_run_event(RunEvent("a", "n", "r", "START", 1e9), 1)[5:-6]  # up to and without the inputs
+HEAD = encode_run_event(RunEvent("a", "n", "r", "START", 1e9), 1)[5:-8]  # up to and without the inputs
 HUGE = (b"\xff" * 9 + b"\x01", b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80\x80\x80\x80\x10")
 
 
@@ -427,9 +428,19 @@ def test_the_fingerprint_is_the_one_of_the_specification() -> None:
 
 def test_the_fingerprints_of_our_schemas_do_not_change_unnoticed() -> None:
     # Single objects on a topic carry these. A new one needs the old schema kept beside it, to read what was written.
-    assert RUN_EVENT.fingerprint.hex() == "0a1e449ec5dd168b"
+    assert RUN_EVENT.fingerprint.hex() == "05c3e0f8243edec8"
+    assert RUN_EVENT_1.fingerprint.hex() == "0a1e449ec5dd168b"
     assert PROFILE.fingerprint.hex() == "73f59090d0fe2ba4"
     assert PROFILE_1.fingerprint.hex() == "e6a63a2927d441de"
+
+
+def test_a_single_object_of_the_first_schema_of_run_events_is_still_read() -> None:
+    run = replace(A_RUN, owners=(), tags=())
+    body = encode_run_event(run)
+    old = SINGLE_OBJECT + RUN_EVENT_1.fingerprint + body[10:-2]  # without the empty arrays at the end
+
+    assert body[-2:] == b"\0\0"
+    assert Avro().decode(record(old)) == run
 
 
 def test_a_single_object_of_the_first_schema_of_profiles_is_still_read() -> None:

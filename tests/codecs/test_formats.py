@@ -47,6 +47,8 @@ RUN_EVENT = RunEvent(
     False,
     "8f14e45",
     "job:airflow/orders",
+    ("team:data", "me"),
+    ("tier=1",),
 )
 AS_OPENLINEAGE: dict[str, Any] = {
     "eventTime": "2026-10-20T01:59:08.941Z",
@@ -62,7 +64,12 @@ AS_OPENLINEAGE: dict[str, Any] = {
     "job": {
         "namespace": "airflow",
         "name": "orders.load",
-        "facets": {"jobType": {"processingType": "STREAMING"}, "sourceCodeLocation": {"version": "8f14e45"}},
+        "facets": {
+            "jobType": {"processingType": "STREAMING"},
+            "sourceCodeLocation": {"version": "8f14e45"},
+            "ownership": {"owners": [{"name": "team:data"}, {"name": "me"}]},
+            "tags": {"tags": [{"key": "tier", "value": "1"}]},
+        },
     },
     "inputs": [
         {
@@ -169,6 +176,16 @@ def test_a_run_event_survives_every_format(event: RunEvent) -> None:
     decoder = Decoder(registry())
     for name, (value, headers) in framings(event).items():
         assert decoder.decode(record(value, headers)) == event, name
+
+
+def test_owners_and_tags_that_cannot_be_names_or_are_too_many_are_left_out_in_every_format() -> None:
+    many = [f"o{i}" for i in range(100)]
+    event = msgspec.structs.replace(RUN_EVENT, owners=("", "a\nb", "me", "me", *many), tags=("x" * 1001, "x", *many))
+
+    for value, headers in framings(event).values():
+        found = Decoder(registry()).decode(record(value, headers))
+        assert isinstance(found, RunEvent)
+        assert (found.owners, found.tags) == (("me", *many[:15]), ("x", *many[:31]))
 
 
 def test_what_the_most_frequent_values_are_does_not_reach_the_log() -> None:

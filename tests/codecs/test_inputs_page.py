@@ -70,7 +70,9 @@ def test_every_block_of_code_is_an_example_that_is_run_or_the_setting_of_somebod
 def test_the_openlineage_example_is_a_run_with_its_datasets() -> None:
     found = event(EXAMPLES["openlineage"])
 
+    source = "dataset:postgres://shop-db:5432/shop.public.orders"
     assert (found.state, found.parent, found.streaming) == ("COMPLETE", "job:airflow/orders", False)
+    assert (found.owners, found.tags) == (("team:shop",), ("tier=1",))
     assert found.inputs == (
         Dataset(
             *("postgres://shop-db:5432", "shop.public.orders", 10208.0, 1632768.0),
@@ -82,6 +84,7 @@ def test_the_openlineage_example_is_a_run_with_its_datasets() -> None:
             *("snowflake://acme-prod", "DWH.PUBLIC.ORDERS", 10208.0, 800321.0),
             schema=(Field("id", "BIGINT"), Field("amount", "DOUBLE")),
             version="8841",
+            columns_from=(("amount", source, "price"), ("id", source, "id")),
         ),
     )
     assert [entity for entity, _ in observations(found, 0.0)] == [

@@ -309,6 +309,8 @@ def test_deleted_facets_are_not_there() -> None:
             "facets": {
                 "jobType": {**gone, "processingType": "STREAMING"},
                 "sourceCodeLocation": {**gone, "version": "1"},
+                "ownership": {**gone, "owners": [{"name": "me"}]},
+                "tags": {**gone, "tags": [{"key": "a"}]},
             },
         },
         inputs=[
@@ -320,6 +322,9 @@ def test_deleted_facets_are_not_there() -> None:
                     "version": {**gone, "datasetVersion": "1"},
                     "symlinks": {**gone, "identifiers": [{"namespace": "x", "name": "y", "type": "TABLE"}]},
                     "lifecycleStateChange": {**gone, "lifecycleStateChange": "DROP"},
+                    "columnLineage": {**gone, "dataset": [{"namespace": "pg", "name": "raw", "field": "x"}]},
+                    "ownership": {**gone, "owners": [{"name": "me"}]},
+                    "tags": {**gone, "tags": [{"key": "a"}]},
                     "dataQualityMetrics": {**gone, "rowCount": 1, "columnMetrics": {"a": {"count": 1}}},
                     "dataQualityAssertions": {**gone, "assertions": [{"assertion": "a", "success": True}]},
                 },
@@ -327,7 +332,9 @@ def test_deleted_facets_are_not_there() -> None:
                     "inputStatistics": {**gone, "rowCount": 1},
                     "dataQualityMetrics": {**gone, "rowCount": 1},
                     "dataQualityAssertions": {**gone, "assertions": [{"assertion": "a", "success": True}]},
+                    "subset": {**gone, "inputCondition": {"type": "location", "locations": ["s3://a"]}},
                 },
+                "outputFacets": {"subset": {**gone, "outputCondition": {"type": "location", "locations": ["s3://a"]}}},
             }
         ],
     )
@@ -460,7 +467,7 @@ def test_a_table_under_two_names_in_one_event_is_one_dataset() -> None:
         ]
     )
 
-    assert event(document).outputs == (Dataset("glue", "orders", 5.0),)
+    assert event(document).outputs == (Dataset("glue", "orders", 5.0, aliases=("dataset:s3://lake/orders/",)),)
 
 
 def test_a_dataset_that_is_there_twice_is_merged_without_adding_up() -> None:
@@ -517,12 +524,17 @@ def test_assertions_of_both_facets_are_joined_without_repeats() -> None:
 
 @pytest.mark.parametrize("wrong", [7, "text", [], [1], True, {"fields": 3}, {"fields": [3, {"type": "x"}]}, {}])
 def test_a_wrong_facet_is_not_there_and_the_event_stands(wrong: Any) -> None:
-    names = ("schema", "version", "symlinks", "lifecycleStateChange", "dataQualityMetrics", "dataQualityAssertions")
+    names = (
+        *("schema", "version", "symlinks", "lifecycleStateChange", "dataQualityMetrics", "dataQualityAssertions"),
+        *("columnLineage", "ownership", "tags"),
+    )
     document = with_output(
-        facets=dict.fromkeys(names, wrong), outputFacets={"outputStatistics": wrong}, inputFacets=wrong
+        facets=dict.fromkeys(names, wrong),
+        outputFacets={"outputStatistics": wrong, "subset": wrong},
+        inputFacets=wrong,
     )
     document["run"]["facets"] = dict.fromkeys(("nominalTime", "parent", "errorMessage", "extractionErrors"), wrong)
-    document["job"]["facets"] = dict.fromkeys(("jobType", "sourceCodeLocation"), wrong)
+    document["job"]["facets"] = dict.fromkeys(("jobType", "sourceCodeLocation", "ownership", "tags"), wrong)
 
     found = event(document)
 

@@ -166,6 +166,34 @@ def test_every_assertion_is_kept_with_its_outcome(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_every_job_has_the_owners_and_tags_that_its_json_has(name: str) -> None:
+    def told(document: dict[str, Any]) -> tuple[Any, ...]:
+        facets = document["job"].get("facets", {})
+        owners = tuple(owner["name"] for owner in facets.get("ownership", {}).get("owners", []))
+        return owners, tuple(tag["key"] for tag in facets.get("tags", {}).get("tags", []))
+
+    found = [(e.owners, e.tags) for e in read(name)]
+
+    assert found == [told(document) for document in documents(name)]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_column_comes_from_where_its_json_says(name: str) -> None:
+    def told(dataset: dict[str, Any]) -> Any:
+        facet = dataset.get("facets", {}).get("columnLineage")
+        return facet and {
+            (column, f"dataset:{source['namespace']}/{source['name']}", source["field"])
+            for column, of_one in facet["fields"].items()
+            for source in of_one["inputFields"]
+        }
+
+    for document, decoded in zip(documents(name), read(name), strict=True):
+        found = [d.columns_from and set(d.columns_from) for d in (*decoded.inputs, *decoded.outputs)]
+
+        assert found == [told(d) for d in (*document.get("inputs", []), *document.get("outputs", []))]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_every_event_is_seen_by_its_job_and_by_each_of_its_datasets(name: str) -> None:
     for document, decoded in zip(documents(name), read(name), strict=True):
         told = [f"job:{document['job']['namespace']}/{document['job']['name']}"]
@@ -185,7 +213,7 @@ def test_the_samples_have_no_facet_that_somebody_forgot_to_read() -> None:
             "test",
             "unknownSourceAttribute",
         ),  # of one tool
-        *("columnLineage", "dataSource", "ownership", "processing_engine", "sql", "tags"),  # nothing that is judged
+        *("dataSource", "processing_engine", "sql"),  # nothing that is judged
     }
     there = set()
     for document in (d for name in FILES for d in documents(name)):
@@ -210,6 +238,7 @@ def test_airflow_gives_two_tasks_of_one_dag_with_their_logical_time() -> None:
     assert {e.run_id for e in events} == {documents("airflow-success.jsonl")[i]["run"]["runId"] for i in (0, 2)}
     assert {e.parent for e in events} == {"job:airflow-shop/orders_etl"}
     assert {e.nominal_time for e in events} == {datetime(2026, 11, 20, tzinfo=UTC).timestamp()}
+    assert {(e.owners, e.tags) for e in events} == {(("airflow",), ("shop",))}
     assert not any(e.inputs or e.outputs or e.streaming or e.error for e in events)
 
 
@@ -233,6 +262,10 @@ def test_the_client_counts_rows_bytes_and_files_of_every_load() -> None:
     assert [d.version for d in outputs[:3]] == ["0", "1", "2"]
     assert {d.lifecycle for d in outputs} == {"OVERWRITE"}
     assert outputs[0].schema == (*COLUMNS, Field("status", "VARCHAR", 4))
+    assert outputs[0].columns_from == tuple(
+        (column, "dataset:duckdb://warehouse/main.stg_orders", column)
+        for column in ("amount", "customer_id", "id", "status")
+    )
 
 
 def test_the_first_load_of_the_client_has_the_statistics_that_it_sent() -> None:
@@ -303,4 +336,9 @@ def test_dbt_reads_and_writes_the_tables_of_its_models() -> None:
         "shop.main.raw_orders": 2,
     }
     assert {d.namespace for e in events for d in (*e.inputs, *e.outputs)} == {DUCKDB}
+    totals = next(d for e in events for d in e.outputs if d.name == "shop.main.customer_totals" and d.columns_from)
+    assert totals.columns_from == (
+        ("customer_id", f"dataset:{DUCKDB}/shop.main.stg_orders", "customer_id"),
+        ("total", f"dataset:{DUCKDB}/shop.main.stg_orders", "amount"),
+    )
     assert all(d.rows is None for e in events for d in (*e.inputs, *e.outputs)), "dbt on duckdb counts no rows"
