@@ -26,7 +26,10 @@ FURTHER = 8
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events are shown: those whose entity and type match the globs. A type may be given in short, `breaker`."""
+    """Which events are shown: those whose entity and type match the globs.
+
+    A type may be given in short, `breaker`, and several with commas between.
+    """
 
     entity: str = "*"
     type: str = "*"
@@ -34,7 +37,7 @@ class Wanted:
     def matches(self, key: str, type_: str) -> bool:
         """Whether an event of this type about the entity `key` is shown."""
         short = type_.removeprefix("io.detector.")
-        types = (self.type, f"{self.type}.*")
+        types = [pattern for one in self.type.split(",") for pattern in (one, f"{one}.*")]
         return fnmatchcase(key, self.entity) and any(fnmatchcase(t, p) for t in (type_, short) for p in types)
 
 
@@ -93,6 +96,16 @@ class Tail:
                 return found if count is None else found[len(found) - min(count, len(found)) :]
             # Aborted records and markers of transactions have offsets, too, and a filter may leave little.
             window *= FURTHER
+
+    def since(self, at: float) -> list[Shown]:
+        """The events that are wanted of this time (seconds since 1970) and later, in the order of their times."""
+        with self._asking():
+            asked = [TopicPartition(self._topic, p, max(int(at * 1_000), 0)) for p in self._all()]
+            found = self._consumer.offsets_for_times(asked, ANSWER)
+            lows = {p.partition: self._consumer.get_watermark_offsets(p, ANSWER)[0] for p in found}
+        # No offset: nothing is as late as that, or the broker does not know times, as the embedded one does not.
+        starts = {p.partition: lows[p.partition] if p.offset < 0 else p.offset for p in found}
+        return [shown for shown in self._read(starts) if shown.at >= at]
 
     def follow(self, stopped: Callable[[], bool]) -> Iterator[Shown]:
         """What comes from now on."""

@@ -25,7 +25,7 @@ from detector.embedded import EmbeddedBroker, EmbeddedRedis
 from detector.sinks import cloudevents
 
 COMMANDS = [
-    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "tail", "emit", "seed"),
+    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "breaker report", "tail", "emit", "seed"),
     *("config check", "config show", "config schema", "doctor", "reset"),
 ]
 JOB = "job:airflow/orders.load"
@@ -118,6 +118,15 @@ class Site:
             send = cloudevents.encode(Emission(str(number), "control", entity, type_, 60.0 * number, data), "/d", Names)
             producer.produce(send.topic, send.value, send.key, headers=list(send.headers))
             assert producer.flush(10) == 0
+
+    def feedback(self, entity: str, episode: str, verdict: str) -> None:
+        """Let the control topic have what a person said of an episode."""
+        producer = Producer({"bootstrap.servers": self.broker.bootstrap})
+        data = {"command": "feedback", "entity": entity, "episode": episode, "verdict": verdict, "by": "ada"}
+        named = {"specversion": "1.0", "id": "f", "source": "/d", "type": "io.detector.command.applied.v1"}
+        headers: list[tuple[str, str | bytes | None]] = [(f"ce_{name}", value) for name, value in named.items()]
+        producer.produce("detector.control", json.dumps(data), entity, headers=headers)
+        assert producer.flush(10) == 0
 
     def records(self, topic: str, count: int) -> list[tuple[bytes | None, bytes | None]]:
         """The first records of a topic."""
@@ -382,6 +391,7 @@ def test_tail_writes_a_line_for_each_event_in_order(site: Site) -> None:
         pytest.param(["--type", "anomaly.started"], [0, 2], id="by more of the type"),
         pytest.param(["--type", "io.detector.anomaly.ended.v1"], [3], id="by the whole type"),
         pytest.param(["--type", "*ended*"], [3], id="by a glob"),
+        pytest.param(["--type", "breaker,anomaly.ended"], [1, 3], id="by one of several types"),
         pytest.param(["--entity", "job:dbt/*"], [2], id="by entity"),
         pytest.param(["--entity", "job:dbt/*", "--type", "breaker"], [], id="by both"),
     ],
@@ -415,6 +425,60 @@ def test_tail_of_nothing_says_what_is_missing(site: Site) -> None:
     assert (code, out) == (1, "")
     assert err.startswith("detector: Kafka at 127.0.0.1:1 does not answer")
     assert "detector doctor" in err
+
+
+# ---------------------------------------------------------------- breaker report
+
+
+def moved(before: str, after: str, entity: str = JOB, mode: str = "shadow") -> tuple[str, str, Data]:
+    _, type_, data = opened(entity)
+    change = {"from_state": State(before), "to_state": State(after), "mode": mode, "cause": "5f0c"}
+    return entity, type_, msgspec.structs.replace(data, **change)
+
+
+SHADOWED = (moved("closed", "open"), moved("open", "half_open"), moved("half_open", "closed"))
+
+
+def test_the_report_has_a_row_for_each_entity_and_a_sentence_for_each_mode(site: Site) -> None:
+    site.say(*SHADOWED, moved("closed", "open", "job:dbt/[red]", "enforce"), moved("open", "unknown", "job:dbt/[red]"))
+    site.feedback(JOB, "5f0c", "confirmed")
+
+    lines = detector("breaker", "report", "--since", "1970-01-01").stdout.splitlines()
+
+    assert re.split("  +", lines[0].rstrip()) == ["entity", "would have opened", "lost", "opened", "lost", "missed"]
+    assert re.split("  +", lines[1].rstrip()) == [JOB, "1: 1 confirmed", "2 min"]
+    assert re.split("  +", lines[2].rstrip()) == ["job:dbt/[red]", "1: 1 not judged", "1 min"]
+    assert re.fullmatch(
+        r"in shadow: would have opened once in \d+ days, 1 confirmed, 2 min of freshness lost", lines[3]
+    )
+    assert re.fullmatch(r"enforced: opened once in \d+ days, 1 not judged, 1 min of freshness lost", lines[4])
+
+
+def test_the_report_is_json_for_programs(site: Site) -> None:
+    site.say(*SHADOWED, moved("closed", "open", "job:dbt/daily"))
+    site.feedback(JOB, "5f0c", "false_positive")
+
+    result = detector("breaker", "report", "--since", "1970-01-01", "--entity", "job:airflow/*", "--json")
+
+    report = json.loads(result.stdout)
+    assert [line["entity"] for line in report["entities"]] == [JOB]
+    assert (report["total"]["shadow"]["opened"], report["total"]["shadow"]["false"]) == (1, 1)
+    assert (report["since"], report["until"] > report["since"]) == (0.0, True)
+
+
+@pytest.mark.parametrize("since", [(), ("--since", "1h")])
+def test_the_report_of_nothing_says_so(site: Site, since: tuple[str, ...]) -> None:
+    result = detector("breaker", "report", *since)
+
+    within = "1 h" if since else "30 days"
+    told = f"in shadow: would never have opened in {within}\nenforced: never opened in {within}\n"
+    assert (result.exit_code, result.stdout) == (0, told)
+
+
+def test_the_report_refuses_a_time_that_is_none(site: Site) -> None:
+    result = detector("breaker", "report", "--since", "last week")
+
+    assert (result.exit_code, "no time" in result.stderr) == (2, True)
 
 
 # ---------------------------------------------------------------- emit

@@ -25,6 +25,7 @@ from detector.config.reading import parse
 from detector.config.units import seconds, size, write_seconds, write_size
 from detector.core.models import MODELS
 from detector.core.policies import POLICIES
+from detector.core.policies.window import Window
 from detector.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -267,7 +268,7 @@ def test_numbers_have_the_base_of_ten(written: str, port: int) -> None:
 def test_a_kind_is_made_with_its_parameters() -> None:
     chosen = load("breaker: {policy: {kind: window, criticals: 2}}").breaker.policy
 
-    assert plugin(POLICIES, chosen, "breaker.policy").criticals == 2
+    assert plugin(POLICIES, chosen, "breaker.policy") == Window(criticals=2)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,10 @@ import pytest
 from detector.config import load, zone
 from detector.core.models.band import Band
 from detector.core.models.baseline import Baseline
+from detector.core.policies import Policy
+from detector.core.policies.consecutive import Consecutive
+from detector.core.policies.rate import Rate
+from detector.core.policies.weighted import Weighted
 from detector.core.policies.window import Window
 from detector.core.rules import Hanging, Rules, Settings
 from detector.core.schedule import Deadline, Lateness
@@ -59,6 +63,23 @@ def test_every_key_reaches_the_core() -> None:
     assert default.hanging == Hanging(6, 2.5, 120)
     assert default.policy == Window(criticals=2, warnings=3, runs=4)
     assert (default.mode, default.wait, default.max_wait, default.on_unknown) == ("shadow", 900, 21_600, "block")
+
+
+@pytest.mark.parametrize(
+    ("written", "policy"),
+    [
+        ("{kind: consecutive, runs: 3, severity: critical}", Consecutive(3, "critical")),
+        ("{kind: rate, failure_rate_threshold: 25, runs: 20, min_runs: 10}", Rate(25, 20, 10)),
+        ("{kind: weighted, warning: 1, critical: 4, threshold: 4, runs: 6}", Weighted(1, 4, 4, 6)),
+    ],
+    ids=["consecutive", "rate", "weighted"],
+)
+def test_a_policy_is_chosen_by_its_kind_for_all_and_in_a_rule(written: str, policy: Policy) -> None:
+    everywhere = rules_of(load(f"breaker: {{policy: {written}}}"))
+    there = rules_of(load(f"rules: [{{match: 'job:a/*', breaker: {{policy: {written}}}}}]"))
+
+    assert everywhere.default.policy == policy
+    assert (there.of("job:a/load").policy, there.of("job:b/load").policy) == (policy, Window())
 
 
 def test_what_is_switched_off_is_off() -> None:
@@ -151,6 +172,20 @@ def test_a_calendar_is_that_of_the_first_rule_that_has_one_as_a_whole() -> None:
         ("detection: {model: {kind: band, alhpa: 0.1}}", "detection.model.alhpa: unknown key"),
         ("detection: {model: {kind: band, alpha: 2}}", "detection.model: alpha: must be above 0 and at most 1"),
         ("breaker: {policy: {kind: window, criticals: 9}}", "breaker.policy: criticals: must be from 1 to runs"),
+        ("breaker: {policy: {kind: rate, runs: 2}}", "breaker.policy: min_runs: must be from 1 to runs"),
+        ("breaker: {policy: {kind: rate, runs: many}}", "breaker.policy.runs: expected a whole number, got a text"),
+        (
+            "breaker: {policy: {kind: rate, criticals: 2}}",
+            "breaker.policy.criticals: unknown key; known: kind, failure_",
+        ),
+        (
+            "breaker: {policy: {kind: weighted, threshold: 99}}",
+            "breaker.policy: threshold: must be above 0 and at most",
+        ),
+        (
+            "rules: [{match: 'job:*', breaker: {policy: {kind: consecutive, severity: info}}}]",
+            "rules[0].breaker.policy: severity: must be warning or critical",
+        ),
         (
             "rules: [{match: 'job:*', max_duration: 1h}, {match: 'job:*', breaker: {policy: {kind: never}}}]",
             "rules[1].breaker.policy.kind: unknown value 'never'",

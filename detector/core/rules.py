@@ -10,6 +10,7 @@ from detector.core.breaker import Mode
 from detector.core.calendar import Calendar
 from detector.core.models import Model
 from detector.core.models.baseline import Baseline
+from detector.core.policies import Policy
 from detector.core.policies.window import Window
 from detector.core.schedule import Deadline, Lateness
 
@@ -45,7 +46,7 @@ class Settings:
     deadline: Deadline | None = None
     max_duration: float | None = None
     mode: Mode = "enforce"
-    policy: Window = field(default_factory=Window)
+    policy: Policy = field(default_factory=Window)
     wait: float = 600.0
     max_wait: float = DAY
     on_unknown: Literal["allow", "block"] = "allow"

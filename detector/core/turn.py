@@ -34,7 +34,7 @@ from detector.core.text import moment
 from detector.core.windows import Window
 
 CRITICAL, WARNING, INFO = 2, 1, 0
-KEEP_OUTCOMES = 8
+KEEP_OUTCOMES = 8  # at least, whatever the policy looks at: what is told of a run late must find it
 WARM = 7  # outcomes after which an entity whose state was lost knows again what is normal
 CHECKS = frozenset({"failed", "aborted", "late", "hanging", "deadline", "assertion"})
 APART = CHECKS | {"schema"}  # checks that are told by themselves; all others of one load are parts of one anomaly
@@ -335,7 +335,8 @@ class Turn(msgspec.Struct):
         if severity <= known and not mends:
             return
         kept = [outcome for outcome in judgement.outcomes if outcome.run != run]
-        judgement.outcomes = [*kept[1 - KEEP_OUTCOMES :], Outcome(run, severity, self.at)]
+        keeps = max(KEEP_OUTCOMES, self.settings.policy.keeps)
+        judgement.outcomes = [*kept[1 - keeps :], Outcome(run, severity, self.at)]
         if judgement.breaker.warming_up and len(judgement.outcomes) >= WARM:
             judgement.breaker = msgspec.structs.replace(judgement.breaker, warming_up=False)
             self.unpublished = True

@@ -8,10 +8,11 @@ from itertools import product
 import pytest
 
 from detector.core.breaker import Outcome, Verdict
-from detector.core.policies import POLICIES
+from detector.core.policies import POLICIES, Policy
+from detector.core.policies.limits import MOST_RUNS
 from detector.core.policies.window import Window
 
-Make = Callable[[], Window]
+Make = Callable[[], Policy]
 SHORT = [list(severities) for n in range(5) for severities in product((0, 1, 2), repeat=n)]
 
 
@@ -37,8 +38,18 @@ def check_a_good_run_after_good_ones_recovers(make: Make) -> None:
     assert make().verdict(outcomes([0] * 16)) is Verdict.RECOVER
 
 
-def check_many_critical_runs_trip(make: Make) -> None:
-    assert make().verdict(outcomes([2] * 16)) is Verdict.TRIP
+def check_it_trips_once_all_that_it_looks_at_is_critical(make: Make) -> None:
+    policy = make()
+    assert policy.verdict(outcomes([2] * policy.keeps)) is Verdict.TRIP
+    assert policy.verdict(outcomes([0] * MOST_RUNS + [2] * policy.keeps)) is Verdict.TRIP
+
+
+def check_it_looks_at_no_more_than_it_keeps(make: Make) -> None:
+    policy = make()
+    assert 1 <= policy.keeps <= MOST_RUNS
+    for before, last in product(SHORT, SHORT):
+        both = outcomes([*before, *last])
+        assert policy.verdict(both) is policy.verdict(both[-policy.keeps :])
 
 
 def check_worse_never_helps(make: Make) -> None:
@@ -109,6 +120,12 @@ class NeverTrips(Window):
         return Verdict.HOLD if found is Verdict.TRIP else found
 
 
+class TripsForEver(Window):
+    def verdict(self, outcomes: list[Outcome]) -> Verdict:
+        found = super().verdict(outcomes)
+        return Verdict.TRIP if found is Verdict.HOLD and any(o.severity == 2 for o in outcomes) else found
+
+
 class TripsOnWarningsOnly(Window):
     def verdict(self, outcomes: list[Outcome]) -> Verdict:
         found = super().verdict(outcomes)
@@ -128,7 +145,8 @@ BROKEN: dict[type[Window], Callable[[Make], None]] = {
     TripsOnOldSins: check_a_good_run_never_trips,
     RecoversOnAWarning: check_a_bad_run_never_recovers,
     NeverRecovers: check_a_good_run_after_good_ones_recovers,
-    NeverTrips: check_many_critical_runs_trip,
+    NeverTrips: check_it_trips_once_all_that_it_looks_at_is_critical,
+    TripsForEver: check_it_looks_at_no_more_than_it_keeps,
     TripsOnWarningsOnly: check_worse_never_helps,
     Remembers: check_it_decides_by_what_it_is_given_alone,
 }

@@ -90,6 +90,19 @@ def test_tail_shows_what_was_committed_however_many_markers_stand_between(site: 
     assert shown == ["34", "36", "38"]
 
 
+def test_what_was_said_since_a_time_is_found_by_the_times_of_the_records(site: Site) -> None:
+    site.create()
+    site.begin()
+    for number in (1, 2, 3):
+        site.say(number, commit=number < 3)
+
+    with Tail(site.settings, site.config.topics.control, Wanted()) as tail:
+        first, second = tail.since(0.0)
+        shown = [[each.event["id"] for each in tail.since(at)] for at in (first.at, second.at, second.at + 60)]
+
+    assert shown == [["1", "2"], ["2"], []]
+
+
 def test_tail_of_a_topic_that_is_not_there_says_so(site: Site) -> None:
     result = CliRunner().invoke(app, ["tail", "-c", str(site.file)])
 

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from detector.core.breaker import Outcome, Verdict
-
-CRITICAL = 2
-WARNING = 1
+from detector.core.policies.limits import CRITICAL, WARNING, check_runs, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +22,20 @@ class Window:
 
     def __post_init__(self) -> None:
         """Refuse a window that can never trip. Raises `ValueError`."""
+        check_runs(self.runs)
         if not 1 <= self.criticals <= self.runs:
             raise ValueError("criticals: must be from 1 to runs")
         if not 1 <= self.warnings <= self.runs:
             raise ValueError("warnings: must be from 1 to runs")
 
+    @property
+    def keeps(self) -> int:
+        """How many outcomes it looks at."""
+        return self.runs
+
     def verdict(self, outcomes: list[Outcome]) -> Verdict:
-        """The last outcome decides whether a good run recovers; the window decides whether a bad one trips."""
+        """Whether the window holds enough bad runs."""
         window = outcomes[-self.runs :]
-        if not window or window[-1].severity == 0:
-            return Verdict.RECOVER if window else Verdict.HOLD
         criticals = sum(outcome.severity >= CRITICAL for outcome in window)
         warnings = sum(outcome.severity >= WARNING for outcome in window)
-        return Verdict.TRIP if criticals >= self.criticals or warnings >= self.warnings else Verdict.HOLD
+        return verdict(window, criticals >= self.criticals or warnings >= self.warnings)
