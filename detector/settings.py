@@ -11,7 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from detector import __version__
-from detector.config import BreakerRule, Config, Rule, fingerprint, plugin, zone
+from detector.config import BreakerRule, Config, Rule, Zones, fingerprint, plugin, zone
 from detector.config import Deadline as Declared
 from detector.config.schema import DAYS
 
@@ -45,6 +45,9 @@ def rules_of(config: Config) -> "Rules":
         grace=config.time.grace,
         heartbeat=config.time.heartbeat,
         expire_after=config.state.expire_after,
+        forget_lineage=config.state.forget_lineage_after,
+        incident_wait=config.incidents.wait,
+        zones=Zones(),
     )
 
 

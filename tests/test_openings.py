@@ -204,7 +204,7 @@ def fact_of(emission: Emission) -> Fact | None:
 
 
 class Names:
-    control, breakers = "control", "breakers"
+    control, breakers, incidents, log = "control", "breakers", "incidents", "log"
 
 
 def test_the_moves_that_the_core_makes_are_what_the_report_counts() -> None:

@@ -39,7 +39,7 @@ from detector.config.schema import (
     Worker,
 )
 from detector.config.showing import fingerprint, reference, schema, show
-from detector.config.zones import zone
+from detector.config.zones import Zones, zone
 from detector.errors import ConfigError
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "Time",
     "Topics",
     "Worker",
+    "Zones",
     "fingerprint",
     "load",
     "load_file",

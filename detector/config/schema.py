@@ -216,6 +216,9 @@ class State(Table, frozen=True, kw_only=True):
     """What is remembered, and how long."""
 
     expire_after: Annotated[SomeSeconds, about("An entity that is silent for so long is forgotten.")] = 90 * 86_400.0
+    forget_lineage_after: Annotated[
+        SomeSeconds, about("What was not read or written for so long is no neighbour any more: no breaker reaches it.")
+    ] = 30 * 86_400.0
     backstop_interval: Annotated[
         SomeSeconds, about("Least time between two records of one entity on the topic of snapshots.")
     ] = 3_600.0
@@ -288,6 +291,15 @@ class Breaker(Table, frozen=True, kw_only=True):
     )
     max_wait: Annotated[SomeSeconds, about("The most that doubling comes to.")] = 86_400.0
     on_unknown: Annotated[OnUnknown, about("What a pipeline is told to do while the detector cannot judge.")] = "allow"
+
+
+class Incidents(Table, frozen=True, kw_only=True):
+    """Findings of one cause are one incident."""
+
+    wait: Annotated[
+        Seconds,
+        about("Nobody is called before: the cause of a finding may be found a moment later, by another worker."),
+    ] = 10.0
 
 
 class Deadline(Table, frozen=True, kw_only=True):
@@ -363,6 +375,7 @@ class Config(Table, frozen=True, kw_only=True):
     state: State = State()
     detection: Detection = Detection()
     breaker: Breaker = Breaker()
+    incidents: Incidents = Incidents()
     rules: Annotated[
         tuple[Rule, ...],
         about("What differs for some entities: a list, of which each entry names entities and what differs."),

@@ -1,5 +1,6 @@
 """Time zones by name, from the package `tzdata` only: what a machine has in /usr/share may be of another year."""
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from zoneinfo import ZoneInfo
@@ -21,3 +22,18 @@ def zone(name: str) -> ZoneInfo:
         raise ValueError(f"the tz database has no {name}{'; names are like Europe/Berlin' if near == ';' else near}")
     with (resources.files("tzdata") / "zoneinfo").joinpath(*name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
+
+
+class Zones(Mapping[str, ZoneInfo]):
+    """All zones by name, each read when it is first asked for."""
+
+    def __getitem__(self, name: str) -> ZoneInfo:
+        if name not in names():
+            raise KeyError(name)
+        return zone(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(names()))
+
+    def __len__(self) -> int:
+        return len(names())

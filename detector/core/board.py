@@ -16,7 +16,7 @@ from detector.core.incidents import (
     Around,
     Board,
     Incident,
-    Member,
+    IncidentFinding,
     Past,
     Precision,
     Seen,
@@ -95,7 +95,7 @@ def _found(turn: Turn, told: FindingTold) -> None:
     board.around[told.entity] = Around(told.up, told.down, told.parent)
     rule = board.precision.setdefault(kind_of(told.check), Precision())
     rule.told += 1
-    member = Member(
+    member = IncidentFinding(
         entity=told.entity,
         check=told.check,
         episode=told.episode,

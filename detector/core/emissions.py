@@ -10,6 +10,7 @@ import msgspec
 
 from detector.core.breaker import Breaker, Held, Mode, Override, Probe, State
 from detector.core.commands import Commanded, Verdict
+from detector.core.events import AliasTold
 from detector.core.incidents import Incident
 from detector.core.messages import Message
 from detector.core.recovery import RecoveryPlan
@@ -306,7 +307,7 @@ class Emission(msgspec.Struct, frozen=True):
     key: str
     type: str
     time: float
-    data: Data | Message | Commanded | None
+    data: Data | Message | Commanded | AliasTold | None
     partition: int | None = None
 
 

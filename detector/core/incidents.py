@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IncidentFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One finding of an incident: the anomaly `episode` of an entity, until it ended."""
 
     entity: str
@@ -83,7 +83,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     acknowledged_by: str | None = None
     owner: str | None = None
     tags: list[str] = []
-    findings: list[Member] = []
+    findings: list[IncidentFinding] = []
     affected: list[str] = []
     downstream: int = 0
     last_good_run: str | None = None
@@ -176,7 +176,7 @@ def belongs(incident: Incident, told: FindingTold, seen: Seen, now: float, stops
     return any(_is_one_cause(member, told, seen, now, stopping) for member in incident.findings)
 
 
-def _is_one_cause(member: Member, told: FindingTold, seen: Seen, now: float, stops: set[str]) -> bool:
+def _is_one_cause(member: IncidentFinding, told: FindingTold, seen: Seen, now: float, stops: set[str]) -> bool:
     if member.ended is not None and now - member.ended > ENDED:
         return False
     if member.entity == told.entity:
@@ -188,7 +188,7 @@ def _is_one_cause(member: Member, told: FindingTold, seen: Seen, now: float, sto
     return is_upstream(member.entity, told.entity, seen) or is_upstream(told.entity, member.entity, seen)
 
 
-def root_of(findings: Iterable[Member], seen: Seen) -> Member:
+def root_of(findings: Iterable[IncidentFinding], seen: Seen) -> IncidentFinding:
     """The finding that no other is upstream of; of several, the gravest of those that came first."""
     members = list(findings)
     entities = list(dict.fromkeys(member.entity for member in members))

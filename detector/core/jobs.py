@@ -24,7 +24,7 @@ def on_run(turn: Turn, seen: RunObserved) -> None:
         return
     over = run.id in runs.closed
     lineage.meet(turn, up=seen.inputs, down=seen.outputs, at=turn.believed(seen.event_time))
-    turn.entity.lineage.parent = seen.parent or turn.entity.lineage.parent
+    lineage.learn(turn, seen.columns_from, seen.owners, seen.tags, seen.parent)
     _fold(turn, run, seen, over)
     runs.streaming = runs.streaming or run.streaming
     runs.sends_start = runs.sends_start or seen.state == "START"
@@ -43,6 +43,7 @@ def on_run(turn: Turn, seen: RunObserved) -> None:
 def on_job(turn: Turn, seen: JobObserved) -> None:
     """Remember what a job reads and writes, told outside any run."""
     lineage.meet(turn, up=seen.inputs, down=seen.outputs, at=turn.believed(seen.event_time))
+    lineage.learn(turn, seen.columns_from, seen.owners, seen.tags)
 
 
 def _fold(turn: Turn, run: Run, seen: RunObserved, over: bool) -> None:

@@ -12,7 +12,7 @@ they tell the datasets that they write, and so on, hop by hop through the log:
 With column lineage, only those are held who read a column that is bad, and they pass on the columns made of it.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,16 +20,18 @@ import msgspec
 from detector.core import recovery
 from detector.core.breaker import Held, State
 from detector.core.emissions import HoldChange
+from detector.core.events import AliasTold
 from detector.core.messages import COLUMN, PARTITION, Blame, BreakerTold, Hold, HoldTold, Release
 
 if TYPE_CHECKING:
     from detector.core.turn import Turn
 
 NEVER = float("inf")
-HOUR = 3_600.0
+HOUR, DAY = 3_600.0, 86_400.0
 LEASE, RENEW = 6 * HOUR, 2 * HOUR
 MAX_NEIGHBOURS, MAX_NAMES, FEW_NEIGHBOURS = 1_000, 100_000, 50  # by number, and by the characters of their names
 MAX_HOLDS = 256
+MAX_TRIPLES = 20_000
 KEEP_BLAMED = 50
 RUNS_THAT_TELL = 3
 ALL_COLUMNS = "*"
@@ -82,6 +84,31 @@ def meet(turn: "Turn", up: Iterable[str] = (), down: Iterable[str] = (), at: flo
                     turn.met.append(key)
             side[key] = max(at, side.get(key, 0.0))
         keep_newest(side)
+
+
+def learn(
+    turn: "Turn",
+    columns: Mapping[str, Triples],
+    owners: tuple[str, ...],
+    tags: tuple[str, ...],
+    parent: str | None = None,
+) -> None:
+    """What an event says of the entity beside its neighbours; what it is silent of stays as it was."""
+    lineage = turn.entity.lineage
+    lineage.owners, lineage.tags = owners or lineage.owners, tags or lineage.tags
+    lineage.parent = parent or lineage.parent
+    for key in sorted(columns):
+        if key in lineage.columns or sum(map(len, lineage.columns.values())) < MAX_TRIPLES:
+            lineage.columns[key] = columns[key]
+
+
+def known_as(turn: "Turn", aliases: Iterable[str], at: float) -> None:
+    """A dataset has other names: what is bad by one is bad by all. Each of these entities hears of it once a day."""
+    lineage, key = turn.entity.lineage, turn.entity.key
+    for alias in aliases:
+        if alias != key and at - lineage.down.get(alias, -NEVER) >= DAY:
+            turn.send(alias, AliasTold(key, at))
+            meet(turn, up=(alias,), down=(alias,), at=at)
 
 
 def keep_newest(side: dict[str, float]) -> None:

@@ -216,25 +216,32 @@ def _advance(
 
 def _rule(partition: Partition, body: Commanded, place: Place, rules: Rules, emissions: list[Emission]) -> None:
     """A mute or maintenance begins or ends, for all entities of the partition. One partition answers for all."""
-    command, windows = body.command, partition.windows
-    known = {window.id for window in windows}
+    command, before = body.command, partition.windows
     if isinstance(command, AddWindow):
-        new, clock = command.window, partition.clock
-        kept = [w for w in windows if w.id != new.id and next_change([w], clock, rules.zones) < NEVER]
-        partition.windows = sorted([*kept, new], key=lambda w: (w.start, w.id))[:MAX_WINDOWS]
-        done, effect = True, f"{new.kind} of {new.match}"
+        done, effect = _add(partition, command.window, rules)
     elif isinstance(command, EndWindow):
-        partition.windows = [window for window in windows if window.id != command.window]
-        done = command.window in known
+        partition.windows = [window for window in before if window.id != command.window]
+        done = len(partition.windows) < len(before)
         effect = "it is over" if done else f"no mute or maintenance is called {command.window}"
     else:
         return
     for key in sorted(partition.due):
-        if key == BOARD or any(fnmatchcase(key, w.match) for w in (*windows, *partition.windows)):
+        if key == BOARD or any(fnmatchcase(key, window.match) for window in (*before, *partition.windows)):
             schedule(partition, key, 0.0)  # what was quiet may have to be told now
     if place.partition == 0:
-        nobody = Turn(Entity(WINDOWS), rules.default, rules, place, partition.clock, place.appended, emissions)
-        people.answer(nobody, command, done, effect)
+        now = partition.clock
+        people.answer(Turn(Entity(WINDOWS), rules.default, rules, place, now, now, emissions), command, done, effect)
+
+
+def _add(partition: Partition, new: Window, rules: Rules) -> tuple[bool, str]:
+    if new.zone not in rules.zones:
+        return False, f"the tz database has no {new.zone}"
+    now, zones = partition.clock, rules.zones
+    kept = [w for w in partition.windows if w.id != new.id and next_change([w], now, zones) < NEVER]
+    if len(kept) >= MAX_WINDOWS:
+        return False, f"there are {MAX_WINDOWS} already: end one first"
+    partition.windows = sorted([*kept, new], key=lambda window: (window.start, window.id))
+    return True, f"{new.kind} of {new.match}"
 
 
 def _maintenance(turn: Turn) -> list[Window]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -82,7 +82,7 @@ class Rules:
     expire_after: float = 90 * DAY
     forget_lineage: float = 30 * DAY
     incident_wait: float = 10.0
-    zones: Mapping[str, tzinfo] = field(default_factory=dict)
+    zones: Mapping[str, tzinfo] = field(default_factory=lambda: {"UTC": UTC})
     declared: tuple[str, ...] = field(init=False)
     _known: dict[str, Settings] = field(default_factory=dict, repr=False)
 

@@ -26,6 +26,7 @@ from detector.core.emissions import (
     Rollback,
     emission_id,
 )
+from detector.core.events import AliasTold
 from detector.core.incidents import Incident
 from detector.core.messages import BOARD, COLUMN, PARTITION, BoardMessage, FindingTold, Message
 from detector.core.rules import Rules, Settings
@@ -133,7 +134,7 @@ class Turn(msgspec.Struct):
             Emission(self.next_id(), "incidents", key, type_, self.at, incident, self.place.partition)
         )
 
-    def send(self, key: str, message: Message | Commanded) -> None:
+    def send(self, key: str, message: Message | Commanded | AliasTold) -> None:
         """Tell another entity something, through the log."""
         self.emissions.append(Emission(self.next_id(), "log", key, MESSAGE, self.at, message))
 
@@ -363,7 +364,8 @@ class Turn(msgspec.Struct):
         judgement = self.entity.judgement
         if all(episode.id != judgement.breaker.cause for episode in judgement.episodes.values()):
             return True
-        return len(judgement.outcomes) == KEEP_OUTCOMES and not any(o.severity for o in judgement.outcomes)
+        last = judgement.outcomes[-KEEP_OUTCOMES:]
+        return len(last) == KEEP_OUTCOMES and not any(outcome.severity for outcome in last)
 
     def _trip(self, reason: str) -> None:
         episodes = self.entity.judgement.episodes.values()
