@@ -123,7 +123,7 @@ class Site:
         """Let the control topic have what a person said of an episode."""
         producer = Producer({"bootstrap.servers": self.broker.bootstrap})
         data = {"command": "feedback", "entity": entity, "episode": episode, "verdict": verdict, "by": "ada"}
-        named = {"specversion": "1.0", "id": "f", "source": "/d", "type": "io.detector.command.applied.v1"}
+        named = {"specversion": "1.0", "id": "f", "source": "/d", "type": "io.detector.command.done.v1"}
         headers: list[tuple[str, str | bytes | None]] = [(f"ce_{name}", value) for name, value in named.items()]
         producer.produce("detector.control", json.dumps(data), entity, headers=headers)
         assert producer.flush(10) == 0
