@@ -86,6 +86,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 
     `epoch` is the newest that `root` said; once it has let go (`active` is false) that is kept until `until`, since an
     older message may still be under way. `since` is when the bad data began to be written, `held_at` when it came.
+    `senders` are the neighbours above that have said so.
     """
 
     epoch: int
@@ -97,6 +98,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     reason: str = ""
     scope: tuple[str, ...] = ()
     episode: str = ""
+    senders: tuple[str, ...] = ()
 
 
 class Override(msgspec.Struct, frozen=True):

@@ -129,7 +129,8 @@ class HeldBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def held(self) -> Held:
         """The hold that this was published of."""
         path, scope = tuple(self.path), tuple(self.scope)
-        return Held(self.epoch, True, path, self.bad_since, self.until, self.since, self.reason, scope, self.episode)
+        what = self.reason, scope, self.episode, path[-1:]
+        return Held(self.epoch, True, path, self.bad_since, self.until, self.since, *what)
 
 
 class LastGood(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -31,6 +31,7 @@ HOUR, DAY = 3_600.0, 86_400.0
 LEASE, RENEW = 6 * HOUR, 2 * HOUR
 MAX_NEIGHBOURS, MAX_NAMES, FEW_NEIGHBOURS = 1_000, 100_000, 50  # by number, and by the characters of their names
 MAX_HOLDS = 256
+MAX_SENDERS = 16
 MAX_TRIPLES = 20_000
 KEEP_BLAMED = 50
 RUNS_THAT_TELL = 3
@@ -47,8 +48,9 @@ class Lineage(msgspec.Struct, array_like=True):
     which input's: (column, dataset, column there). `told` are the times of the last runs that named inputs.
 
     While `holding`, the entity has told those below to stop, with `scope`, and says so again at `renew_at`; `epoch`
-    counts what it said, `reason` is why. `released_at` is when the entity itself was last let go. `blamed` are the runs
-    that wrote what is bad, as far as their jobs were told, and `blamed_jobs` these.
+    counts what it said, `reason` is why, `since` when the bad data began to be written. `released_at` is when the
+    entity itself was last let go, `swept` when old neighbours were last looked for. `blamed` are the runs that wrote
+    what is bad, as far as their jobs were told, and `blamed_jobs` these.
     """
 
     up: dict[str, float] = {}
@@ -65,7 +67,9 @@ class Lineage(msgspec.Struct, array_like=True):
     blamed: list[str] = []
     blamed_jobs: list[str] = []
     reason: str = ""
+    since: float = 0.0
     released_at: float = 0.0
+    swept: float = 0.0
 
 
 # ---------------------------------------------------------------- neighbours
@@ -144,9 +148,12 @@ def reads(turn: "Turn", inputs: Collection[object], at: float) -> None:
     for key in [key for key, seen in lineage.up.items() if seen < since]:
         del lineage.up[key]
         turn.unpublished = True
-        for root, held in list(turn.entity.judgement.holds.items()):
-            if held.active and held.path[-1] == key:
-                _let_go(turn, root, held.epoch, held.until, f"{key} is not read any more", ())
+        for root, held in sorted(turn.entity.judgement.holds.items()):
+            others = tuple(sender for sender in held.senders if sender != key)
+            if held.active and not others:
+                _let_go(turn, root, held.epoch, held.until, f"{key} is not read any more")
+            elif others != held.senders:
+                turn.entity.judgement.holds[root] = msgspec.structs.replace(held, senders=others)
 
 
 # ---------------------------------------------------------------- what stops by itself
@@ -158,13 +165,16 @@ def settle(turn: "Turn") -> None:
     A job stops itself only: what it did not write is not bad.
     """
     lineage, key = turn.entity.lineage, turn.entity.key
+    if turn.now >= lineage.swept + DAY:
+        lineage.swept = turn.now
+        forget(turn)
     stops = key.startswith("dataset:") and _stops(turn)
     if stops:
         _blame(turn)
     scope = turn.signal().scope if stops else ()
     if stops and (not lineage.holding or scope != lineage.scope or turn.now >= lineage.renew_at):
         if not lineage.holding:
-            lineage.reason = turn.signal().reason
+            lineage.reason, lineage.since = turn.signal().reason, _bad_since(turn)
             _tell_board(turn, True)
         lineage.holding, lineage.scope, lineage.epoch = True, scope, _next_epoch(turn)
         lineage.renew_at = turn.now + RENEW
@@ -201,16 +211,15 @@ def _next_epoch(turn: "Turn") -> int:
 
 def _hold_of(turn: "Turn") -> Hold:
     key, lineage, breaker = turn.entity.key, turn.entity.lineage, turn.entity.judgement.breaker
-    since, until = _bad_since(turn), turn.now + LEASE
-    return Hold(key, lineage.epoch, (key,), since, until, lineage.reason, lineage.scope, breaker.cause or "")
+    until, what = turn.now + LEASE, (lineage.reason, lineage.scope, breaker.cause or "")
+    return Hold(key, lineage.epoch, (key,), lineage.since, until, *what)
 
 
 def _bad_since(turn: "Turn") -> float:
     """When the run that wrote the bad data began to write, as far as anything tells."""
     runs = turn.entity.runs
     bad = [run.began for run_id in turn.entity.lineage.blamed if (run := runs.closed.get(run_id))]
-    since = turn.entity.judgement.breaker.since
-    return min([since, *bad])
+    return min([turn.signal().since, *bad])
 
 
 def _blame(turn: "Turn") -> None:
@@ -260,14 +269,15 @@ def on_hold(turn: "Turn", hold: Hold) -> None:
         return
     scope = _widened(known.scope, hold.scope) if known and known.active and known.epoch == hold.epoch else hold.scope
     if known is not None and known.epoch == hold.epoch and (not known.active or scope == known.scope):
+        if sender not in known.senders[:MAX_SENDERS]:
+            holds[hold.root] = msgspec.structs.replace(known, senders=(*known.senders, sender)[:MAX_SENDERS])
         return
     begins = known is None or not known.active
     if begins and len(holds) >= MAX_HOLDS and known is None:
         return  # it is held by so many that one more changes nothing
     held_at = turn.now if begins or known is None else known.held_at
-    holds[hold.root] = Held(
-        hold.epoch, True, hold.path, hold.since, hold.until, held_at, hold.reason, scope, hold.episode
-    )
+    what = hold.reason, scope, hold.episode, (sender,)
+    holds[hold.root] = Held(hold.epoch, True, hold.path, hold.since, hold.until, held_at, *what)
     turn.unpublished = True
     if begins:
         _changed(turn, hold.root, holds[hold.root])
@@ -325,28 +335,29 @@ def on_release(turn: "Turn", release: Release) -> None:
     known = turn.entity.judgement.holds.get(release.root)
     if turn.entity.key in release.path or (known is not None and known.epoch >= release.epoch):
         return
-    _let_go(turn, release.root, release.epoch, release.until, release.reason, release.path)
-    recovery.on_release(turn, release.root)
+    if known is not None and known.active:
+        for key in sorted(turn.entity.lineage.down):
+            if key not in release.path:
+                path = (*release.path, turn.entity.key)
+                turn.send(key, Release(release.root, release.epoch, path, release.until, release.reason))
+    _let_go(turn, release.root, release.epoch, release.until, release.reason)
+    recovery.on_release(turn, release.root)  # also of a job that was blamed, and not held
 
 
-def _let_go(turn: "Turn", root: str, epoch: int, until: float, reason: str, path: tuple[str, ...]) -> None:
+def _let_go(turn: "Turn", root: str, epoch: int, until: float, reason: str) -> None:
+    """End a hold here; those below may be held by another way, and will hear of it from the root, or not any more."""
     holds = turn.entity.judgement.holds
     known = holds.get(root)
-    path = path or (known.path if known else (root,))
-    ended = Held(epoch, False, path, 0.0, until, 0.0, reason)
     if known is not None and known.active:
         holds[root] = msgspec.structs.replace(known, active=False, epoch=epoch, until=until, reason=reason)
         turn.unpublished = True
         _changed(turn, root, holds[root])
-        for key in sorted(turn.entity.lineage.down):
-            if key not in path:
-                turn.send(key, Release(root, epoch, (*path, turn.entity.key), until, reason))
     if len(holds) < MAX_HOLDS or root in holds:
-        holds[root] = ended
+        holds[root] = Held(epoch, False, (root,), 0.0, until, 0.0)
 
 
 def on_time(turn: "Turn", grace_until: float) -> None:
-    """Leases that nobody renewed are over; what was released long ago is forgotten; neighbours, too.
+    """Leases that nobody renewed are over; what was released long ago is forgotten.
 
     After an outage the root has until `grace_until` to say again what it said before.
     """
@@ -354,9 +365,8 @@ def on_time(turn: "Turn", grace_until: float) -> None:
     for root, held in sorted(holds.items()):
         if turn.now >= max(held.until, grace_until):
             if held.active:
-                _let_go(turn, root, held.epoch, held.until, "nothing was heard of it any more", ())
+                _let_go(turn, root, held.epoch, held.until, "nothing was heard of it any more")
             del holds[root]
-    forget(turn)
 
 
 def due(turn: "Turn", grace_until: float) -> float:

@@ -153,7 +153,7 @@ class Company:
         return [cast(Incident, e.data) for e in self.said if e.type == wanted_]
 
     def again(self, reload: bool = False) -> list[Shard]:
-        """The same log folded once more, from nothing; with `reload` through the bytes of every state at each record."""
+        """The same log folded once more, from nothing; with `reload` through the bytes of every state each time."""
         found = []
         for shard in self.shards:
             fresh = Shard(shard.partition.number, shard.partition.count, self.rules, reload)
