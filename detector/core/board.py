@@ -21,6 +21,7 @@ from detector.core.incidents import (
     Precision,
     Seen,
     belongs,
+    is_news,
     is_over,
     kind_of,
     like,
@@ -237,12 +238,23 @@ def _held(turn: Turn, told: HoldTold) -> None:
     if incident is None:
         return
     if told.held:
+        incident = _with_what_it_explains(turn, incident, told.entity)
         affected = sorted({*incident.affected, told.entity})[:KEEP_AFFECTED]
     else:
         mine = {member.entity for member in incident.findings}
         still = mine.intersection(board.held_by.get(told.entity, {}))
         affected = incident.affected if still else [key for key in incident.affected if key != told.entity]
     _put(turn, replace(incident, affected=affected, tags=sorted({*incident.tags, *told.tags})))
+
+
+def _with_what_it_explains(turn: Turn, incident: Incident, entity: str) -> Incident:
+    """What was found of late in an entity that is held now has its cause in what holds it."""
+    board = board_of(turn)
+    for other in list(board.open.values()):
+        if other.id != incident.id and any(m.entity == entity and is_news(m, turn.now) for m in other.findings):
+            older, newer = sorted((incident, other), key=lambda one: (one.opened, one.id))
+            incident = _merge(turn, older, newer)
+    return incident
 
 
 # ---------------------------------------------------------------- time
@@ -255,8 +267,9 @@ def due(turn: Turn) -> float:
         return NEVER
     told = [turn.now + AT_ONCE for key in board.changed if key not in board.waits]
     ends = [(i.resolved or 0.0) + REOPEN for i in board.resolved.values()]
+    plans = [plan.opened + recovery.FORGET for plan in board.plans.values()]
     quiet = [next_change(turn.windows, turn.now, turn.rules.zones)] if any(i.quiet for i in board.open.values()) else []
-    return min([*told, *board.waits.values(), *board.due.values(), *ends, *quiet], default=NEVER)
+    return min([*told, *board.waits.values(), *board.due.values(), *ends, *plans, *quiet], default=NEVER)
 
 
 def on_time(turn: Turn) -> None:
@@ -264,6 +277,8 @@ def on_time(turn: Turn) -> None:
     board = board_of(turn)
     for root in [root for root, at in board.due.items() if turn.now >= at]:
         _plan(turn, root)
+    for key in [key for key, plan in board.plans.items() if turn.now >= plan.opened + recovery.FORGET]:
+        _abandon(turn, key)
     for key, incident in board.open.items():
         if incident.quiet and not _quiet(turn, incident):
             board.changed.setdefault(key, "updated")
@@ -404,16 +419,23 @@ def _plan(turn: Turn, root: str) -> None:
         last_good_version=good.last_good_version if good else None,
     )
     board.plans[plan.plan] = plan
-    while len(board.plans) > KEEP_PLANS:
-        del board.plans[next(iter(board.plans))]
     turn.say(PLAN, plan, key=plan.plan)
+    while len(board.plans) > KEEP_PLANS:
+        _abandon(turn, next(iter(board.plans)))
     if incident is not None:
         changed = replace(incident, plan=plan.plan, timeline=noted(incident.timeline, turn.now, plan.summary))
         (board.open if incident.id in board.open else board.resolved)[incident.id] = changed
         board.changed.setdefault(incident.id, "updated")
         if incident.id in board.resolved:
             del board.changed[incident.id]
-            board.resolved[incident.id] = _tell(turn, "resolved", changed)
+            board.resolved[incident.id] = _tell(turn, "updated", changed)
+
+
+def _abandon(turn: Turn, key: str) -> RecoveryPlan:
+    """Nobody will go on with a plan: who follows it must hear of that."""
+    plan = board_of(turn).plans.pop(key)
+    turn.say(PLAN, replace(plan, version=plan.version + 1, state="abandoned"), key=key)
+    return plan
 
 
 def _redone(turn: Turn, told: RedoneTold) -> None:
@@ -459,7 +481,7 @@ def _judged(turn: Turn, told: VerdictTold) -> None:
     for key, one in board.resolved.items():
         if any(member.episode == told.episode for member in one.findings):
             said = replace(one, verdict=told.verdict, verdict_by=told.by)
-            board.resolved[key] = _tell(turn, "resolved", replace(said, timeline=noted(said.timeline, turn.now, text)))
+            board.resolved[key] = _tell(turn, "updated", replace(said, timeline=noted(said.timeline, turn.now, text)))
             board.past = [
                 replace(past, verdict=told.verdict, by=told.by) if past.id == key else past for past in board.past
             ]
@@ -483,7 +505,5 @@ def on_command(turn: Turn, command: AnyCommand) -> str | None:
                 turn.send(entity, Commanded(each))
             return f"the verdict goes to {len(found)} finding{'s' if len(found) != 1 else ''}"
         case AbandonPlan(plan=key) if key in board.plans:
-            plan = replace(board.plans.pop(key), state="abandoned")
-            turn.say(PLAN, replace(plan, version=plan.version + 1), key=key)
-            return f"the plan of {plan.root} is given up"
+            return f"the plan of {_abandon(turn, key).root} is given up"
     return None

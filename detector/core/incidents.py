@@ -188,6 +188,11 @@ def _is_one_cause(member: IncidentFinding, told: FindingTold, seen: Seen, now: f
     return is_upstream(member.entity, told.entity, seen) or is_upstream(told.entity, member.entity, seen)
 
 
+def is_news(member: IncidentFinding, now: float) -> bool:
+    """Whether a finding began, and goes on or ended, so lately that what is found now may explain it."""
+    return now - member.since <= TOGETHER and (member.ended is None or now - member.ended <= ENDED)
+
+
 def root_of(findings: Iterable[IncidentFinding], seen: Seen) -> IncidentFinding:
     """The finding that no other is upstream of; of several, the gravest of those that came first."""
     members = list(findings)

@@ -196,6 +196,7 @@ class Judgement(msgspec.Struct, array_like=True):
     """What the breaker section holds: the breaker, the outcomes that its policy sees, and the open episodes.
 
     `holds` are by entities upstream. `commands` are hashes of the last commands: one that comes twice is done once.
+    `good_version` is the last good version of a dataset that readers were told.
     """
 
     breaker: Breaker = msgspec.field(default_factory=Breaker)
@@ -207,6 +208,7 @@ class Judgement(msgspec.Struct, array_like=True):
     override: Override | None = None
     probe: Probe | None = None
     commands: list[int] = []
+    good_version: str | None = None
 
 
 class Entity(msgspec.Struct):

@@ -445,11 +445,16 @@ class Turn(msgspec.Struct):
         )
 
     def publish(self) -> None:
-        """At the end of a turn: put the whole breaker on `detector.breakers`, if there is anything new to read."""
-        if not self.unpublished:
-            return
+        """At the end of a turn: put the whole breaker on `detector.breakers`, if there is anything new to read.
+
+        The last good version is, since that is what one goes back to.
+        """
         entity, judgement = self.entity, self.entity.judgement
         breaker, told, good = judgement.breaker, self.signal(), entity.runs.good
+        version = good.version if good else None
+        if not self.unpublished and version == judgement.good_version:
+            return
+        judgement.good_version = version
         value = BreakerValue(
             entity=entity.key,
             state=told.state,
