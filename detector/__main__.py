@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.commands import breakers, events, operating, running, seeds
+from detector.commands import breakers, events, executing, operating, running, seeds
 from detector.commands.common import explain
 from detector.errors import DetectorError
 
@@ -24,6 +24,7 @@ app.add_typer(breakers.breaker, name="breaker", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(events.tail)
 app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.run)
+app.command(rich_help_panel=RUN)(executing.execute)
 app.command(rich_help_panel=RUN)(running.backtest)
 app.command(rich_help_panel=RUN)(seeds.seed)
 app.command(rich_help_panel=RUN)(events.emit)
