@@ -2,9 +2,9 @@
 
     control topic ─▶ reader ─▶ the newest version of each open plan ─▶ executor, a few runs at a time
 
-Nothing is kept: a position is committed only when all that its plan lets be asked for was asked for, so after a restart
-the same is asked again, and the executor, who looks first, does it once. A version of a plan says what is done; so that
-no old version is acted on, nothing is asked for before the reader has seen the end of the topic.
+Nothing is kept: a position is committed only when all that its plan lets be asked for was asked for and has ended, so
+after a restart the same is asked again, and the executor, who looks first, does it once. A version of a plan says what
+is done; so that no old version is acted on, nothing is asked for before the reader has seen the end of the topic.
 """
 
 import time
@@ -130,18 +130,9 @@ class Execution:
     def _take(self, record: Record) -> None:
         place = (record.topic, record.partition)
         self._next[place] = record.offset + 1
-        try:
-            event = cloudevents.decode(record)
-            if event["type"] != TYPE:
-                return
-            plan = msgspec.convert(event["data"], RecoveryPlan)
-        except cloudevents.NotCloudEvent:
-            return
-        except msgspec.ValidationError as error:
-            self._signals.plan_unreadable(record.partition, record.offset, str(error))
-            return
-        known = self._held.get(plan.plan)
-        if known is not None and plan.version < known.plan.version:
+        plan = self._plan_in(record)
+        known = None if plan is None else self._held.get(plan.plan)
+        if plan is None or (known is not None and plan.version < known.plan.version):
             return
         self._signals.plan_taken(plan)
         if plan.state != "open":
@@ -149,6 +140,16 @@ class Execution:
         else:
             asked = known.asked if known is not None else set()
             self._held[plan.plan] = Held(plan, place, record.offset, asked)
+
+    def _plan_in(self, record: Record) -> RecoveryPlan | None:
+        """None for any other event, of which most are not even decoded."""
+        if ("ce_type", TYPE.encode()) not in record.headers:
+            return None
+        try:
+            return msgspec.convert(cloudevents.decode(record)["data"], RecoveryPlan)
+        except (cloudevents.NotCloudEvent, msgspec.ValidationError) as error:
+            self._signals.plan_unreadable(record.partition, record.offset, str(error))
+            return None
 
     def _keep_to(self, places: frozenset[Place]) -> None:
         """What another member has now is that member's."""
@@ -198,10 +199,11 @@ class Execution:
     # ------------------------------------------------------------ committing
 
     def _commit(self) -> None:
-        """Up to the first event whose plan still has something to ask for."""
+        """Up to the first event whose plan has something to ask for still, or something that goes on."""
         positions = dict(self._next)
-        for held in self._held.values():
-            if held.place in positions and next(self._left(held), None) is not None:
+        going = {ask.plan for ask, _ in self._going}
+        for name, held in self._held.items():
+            if held.place in positions and (name in going or next(self._left(held), None) is not None):
                 positions[held.place] = min(positions[held.place], held.offset)
         changed = {place: at for place, at in positions.items() if self._committed.get(place) != at}
         if changed:

@@ -41,6 +41,9 @@ def _free(plan: RecoveryPlan) -> Iterator[PlanStep]:
     if plan.state != "open":
         return
     undone = {step.job for step in plan.steps if not done(step)}
+    # A step with nothing to redo, or that somebody has redone too early, hands on what it waits for.
+    while more := {step.job for step in plan.steps if step.job not in undone and not undone.isdisjoint(step.after)}:
+        undone |= more
     for step in plan.steps:
         if undone.isdisjoint(step.after):
             yield step
