@@ -14,7 +14,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Thread
@@ -134,15 +134,12 @@ def run(
     telemetry.stopped()
 
 
-def execute(config: Config, stop: Event, telemetry: Telemetry, *, embedded: bool = False) -> None:
+def execute(config: Config, stop: Event, telemetry: Telemetry) -> None:
     """Let the executor redo what open plans say, until `stop` is set. Raises the `DetectorError` that ended it."""
-    settings, group, wanted = kafka_settings(config), group_of("execute", config), config.executor
-    topic_identity(quietly(settings), config.topics.control, embedded)
+    group, wanted = group_of("execute", config), config.executor
     with ExitStack() as resources:
-        executor = executor_of(config)
-        resources.callback(executor.close)
-        reader = PlanReader(settings, group, config.topics.control)
-        resources.callback(reader.close)
+        executor = resources.enter_context(closing(executor_of(config)))
+        reader = resources.enter_context(closing(PlanReader(kafka_settings(config), group, config.topics.control)))
         telemetry.executing(wanted.kind, group)
         ours = partial(in_namespaces, globs=wanted.namespaces)
         Execution(reader, executor, ours, wanted.parallel, telemetry).run(stop)

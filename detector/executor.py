@@ -2,9 +2,9 @@
 
     control topic ─▶ reader ─▶ the newest version of each open plan ─▶ executor, a few runs at a time
 
-Nothing is kept: a position is committed only when all that its plan lets be asked for was asked for and has ended, so
-after a restart the same is asked again, and the executor, who looks first, does it once. A version of a plan says what
-is done; so that no old version is acted on, nothing is asked for before the reader has seen the end of the topic.
+Nothing is kept: a position is committed only when its plan says that all is done which it lets be asked for, so after a
+restart the same is asked again, and the executor, who looks first, does it once. A version of a plan says what is done;
+so that no old version is acted on, nothing is asked for before the reader has seen the end of the topic.
 """
 
 import time
@@ -199,11 +199,10 @@ class Execution:
     # ------------------------------------------------------------ committing
 
     def _commit(self) -> None:
-        """Up to the first event whose plan has something to ask for still, or something that goes on."""
+        """Up to the first event whose plan lets us ask for something that it has not seen done."""
         positions = dict(self._next)
-        going = {ask.plan for ask, _ in self._going}
-        for name, held in self._held.items():
-            if held.place in positions and (name in going or next(self._left(held), None) is not None):
+        for held in self._held.values():
+            if held.place in positions and any(self._ours(ask.job) for ask in ready(held.plan)):
                 positions[held.place] = min(positions[held.place], held.offset)
         changed = {place: at for place, at in positions.items() if self._committed.get(place) != at}
         if changed:

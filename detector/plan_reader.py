@@ -16,11 +16,20 @@ class PlanReader:
     """As `executor.Reader`. A group without a position begins at the oldest record: its open plan may still be open."""
 
     def __init__(self, settings: Settings, group: str, topic: str) -> None:
-        """Joins with the first poll. Call `close` in the end."""
+        """Raises `Unreachable` unless the topic is there. Call `close` in the end."""
         asked = {**settings, **CONSUMER, "group.id": group, "auto.offset.reset": "earliest"}
         self._consumer = Consumer(asked, logger=LIBRDKAFKA)
         self._ends: set[Place] = set()
+        self._must_have(topic, settings["bootstrap.servers"])
         self._consumer.subscribe([topic], on_assign=self._on_assign)
+
+    def _must_have(self, topic: str, where: object) -> None:
+        try:
+            known = self._consumer.list_topics(topic, timeout=ANSWER).topics[topic]
+        except KafkaException as error:
+            raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None
+        if known.error is not None:
+            raise Unreachable(f"Kafka at {where} has no topic {topic}: did `detector run` ever run here?")
 
     def _on_assign(self, _: Consumer, found: list[TopicPartition]) -> None:
         """What comes back is read anew from its committed position."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from detector.core.events import Record
 from detector.core.recovery import RecoveryPlan
 from detector.embedded import EmbeddedBroker
+from detector.errors import Unreachable
 from detector.executor import LOOK, Execution
 from detector.executors import Requested, Status
 from detector.plan_reader import PlanReader
@@ -162,23 +163,23 @@ def test_the_jobs_of_others_are_left_to_them() -> None:
     world = World(others=frozenset({"a"}))
     world.topic.say(plan(step("a"), step("b"), step("c", "a")))
     world.pass_()
-    world.end()
+    world.topic.say(version(2, plan(step("a"), step("b", done_by="r"), step("c", "a"))))
     world.pass_()
 
     assert world.asked == ["b"]
-    assert world.topic.committed == 1
+    assert world.topic.committed == 2
 
 
-def test_what_is_refused_is_told_once_and_keeps_nothing_else_back() -> None:
+def test_what_is_refused_is_told_once_by_each_process_and_keeps_nothing_else_back() -> None:
     world = World(executor=FakeExecutor(refused=frozenset({"a"})))
     world.topic.say(plan(step("a"), step("b")))
     world.pass_()
-    world.end()
+    first = list(world.told.refused)
+    world.restart()
     world.pass_()
 
-    assert world.asked == ["a", "b"]
-    assert world.told.refused == [("a", "not this one")]
-    assert world.topic.committed == 1
+    assert world.asked == ["a", "b", "a", "b"]
+    assert (first, len(world.told.refused)) == ([("a", "not this one")], 2)
 
 
 def test_an_executor_that_cannot_now_is_asked_again_later() -> None:
@@ -194,31 +195,30 @@ def test_an_executor_that_cannot_now_is_asked_again_later() -> None:
     assert world.told.waits == ["not now", "not now"]
 
 
-def test_a_position_is_not_committed_while_a_run_waits_for_its_turn() -> None:
+def test_a_position_is_not_committed_before_the_plan_says_that_it_is_done() -> None:
     world = World(parallel=1)
     world.topic.say(plan(step("a", runs=2)))
     world.topic.put(b"{}", "io.detector.anomaly.started.v1")
-    world.pass_()
-    world.topic.put(b"{}", "io.detector.anomaly.started.v1")
-    world.pass_()
-    before = world.topic.committed
-    for _ in range(2):
-        world.end()
+    committed = []
+    for _ in range(3):
         world.pass_()
+        committed.append(world.topic.committed)
+        world.end()
+    world.topic.say(version(2, plan(step("a", runs=2, done_by="r"))))
+    world.pass_()
 
-    assert (before, world.topic.committed) == (0, 3)
+    assert (committed, world.topic.committed) == ([0, 0, 0], 3)
 
 
-def test_a_position_is_not_committed_while_a_run_goes_on() -> None:
-    world = World(parallel=2)
+def test_a_run_that_fails_is_told_and_not_asked_for_again() -> None:
+    world = World()
     world.topic.say(plan(step("a")))
     world.pass_()
-    before = world.topic.committed
     world.end("failed")
     world.pass_()
 
-    assert (before, world.topic.committed) == (0, 1)
-    assert [status for _, _, status in world.told.ended] == ["failed"]
+    assert world.told.ended == [("a", "p1 a missed 0.0", "failed")]
+    assert world.asked == ["a"]
 
 
 def test_after_a_restart_what_goes_on_is_found_and_counts() -> None:
@@ -304,6 +304,16 @@ def test_plans_of_a_partition_that_has_moved_away_are_the_other_members() -> Non
     world.pass_()
 
     assert world.asked == ["a"]
+
+
+def test_a_topic_that_is_not_there_is_told_at_once(embedded_broker: EmbeddedBroker) -> None:
+    settings: dict[str, str | bool] = {
+        "bootstrap.servers": embedded_broker.bootstrap,
+        "allow.auto.create.topics": False,
+    }
+
+    with pytest.raises(Unreachable, match="has no topic none"):
+        PlanReader(settings, "g", "none")
 
 
 def read_to_the_end(reader: PlanReader, count: int) -> list[Record]:

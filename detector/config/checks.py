@@ -200,6 +200,8 @@ def _executor(executor: Executor) -> Iterator[str]:
         yield f"executor.url: is needed with kind {executor.kind}"
     elif not executor.url.startswith(("http://", "https://")):
         yield "executor.url: must begin with http:// or https://"
+    elif not urlsplit(executor.url).hostname:
+        yield "executor.url: names no host"
     if not executor.namespaces:
         yield f"executor.namespaces: name the namespaces of the jobs that {executor.kind} has"
     named = executor.username is not None or executor.password is not None

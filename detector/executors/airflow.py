@@ -169,7 +169,8 @@ class Airflow:
         its own. That is wrong where the schedule gives a run the interval that *begins* at its logical date.
         """
         query = {"run_type": "scheduled", "order_by": "-logical_date", "limit": LAST_RUNS}
-        runs = [run for run in self._api.get(path_of(dag), **query)["dag_runs"] if run["data_interval_start"]]
+        found = self._api.get(path_of(dag), **query)["dag_runs"]
+        runs = [run for run in found if run["run_type"] == "scheduled" and run["data_interval_start"]]
         lengths = {time_of(run["data_interval_end"]) - time_of(run["data_interval_start"]) for run in runs}
         if lengths <= {timedelta()} or any(run["logical_date"] != run["data_interval_start"] for run in runs):
             return {}
