@@ -52,7 +52,7 @@ class Airflow:
         run = self._run(place, ask)
         if run is None:
             return self._make(place, ask)
-        status = self._status(place, run)
+        status = self._status(place.task, run)
         if status == "unknown":
             raise RedoRefused(f"{run['dag_run_id']} of {place.dag} has no task {place.task}")
         return self._do(decide(ask.run.why, status, marked(ask, place, run)), place, ask, run)
@@ -61,7 +61,7 @@ class Airflow:
         """As `Executor.status`."""
         path, _, task = requested.id.partition("#")
         try:
-            return self._status(Place("", task or None, False), self._api.get(path), path)
+            return self._status(task or None, self._api.get(path))
         except NotThere:
             return "unknown"
 
@@ -94,7 +94,7 @@ class Airflow:
             return self._run_at(place.dag, datetime.fromtimestamp(at, UTC))
         try:
             # Who sends events of his own may call a run as Airflow does. OpenLineage's ids say nothing to Airflow.
-            return self._found(f"{path_of(place.dag)}/{quoted(name or '-')}")
+            return dict(self._api.get(f"{path_of(place.dag)}/{quoted(name or '-')}"))
         except NotThere:
             raise RedoRefused(f"nothing says which run of {place.dag} it is: its events had no nominal time") from None
 
@@ -109,16 +109,12 @@ class Airflow:
                 return dict(run)
         return None
 
-    def _found(self, path: str) -> Found:
-        found: Found = self._api.get(path)
-        return found
-
-    def _status(self, place: Place, run: Found, path: str = "") -> Status:
-        if place.task is None:
+    def _status(self, task: str | None, run: Found) -> Status:
+        if task is None:
             return as_status([ENDED.get(run["state"], "running")])
-        tasks = self._api.pages(f"{path or path_to(run)}/taskInstances", "task_instances")
+        found = self._api.pages(f"{path_to(run)}/taskInstances", "task_instances")
         goes_on = run["state"] not in ENDED
-        return as_status([task_status(one["state"], goes_on) for one in tasks if one["task_id"] == place.task])
+        return as_status([task_status(one["state"], goes_on) for one in found if one["task_id"] == task])
 
     # ------------------------------------------------------------ doing
 
@@ -131,20 +127,23 @@ class Airflow:
             told = f"{told}: cleared {place.task or 'the run'}{_paused(place)}"
         else:
             told += " goes on already" if what == "wait" else " has succeeded already"
-        return Requested(f"{path_to(run)}{f'#{place.task}' if place.task else ''}", told)
+        return Requested(id_of(run, place), told)
 
     def _clear(self, place: Place, ask: Ask, run: Found) -> None:
-        """Of what failed, what failed for that reason after it goes with it: the plan knows no task without data."""
-        failed = ask.run.why == "failed"
-        body = {"dry_run": False, "dag_run_id": run["dag_run_id"], "only_failed": failed, "reset_dag_runs": True}
-        if place.task is not None:
-            body |= {"task_ids": [place.task], "include_downstream": failed}
-        cleared = self._api.post(f"dags/{quoted(place.dag)}/clearTaskInstances", body)
-        if not cleared["total_entries"]:
-            raise RedoRefused(f"{run['dag_run_id']} of {place.dag} has nothing that Airflow would clear: look at it")
+        """With what failed goes what failed for that reason after it: the plan knows no task without data."""
+        if ask.run.why == "bad" or not self._cleared(place, run, only_failed=True):
+            self._cleared(place, run, only_failed=False)
         # After it, and not before: who dies between the two asks twice, and not never.
         note = "\n".join(part for part in (run["note"], mark(ask, place)) if part)[-NOTE:]
         self._api.patch(path_to(run), {"note": note}, update_mask="note")
+
+    def _cleared(self, place: Place, run: Found, only_failed: bool) -> bool:
+        """Whether Airflow cleared what was meant; what was skipped, for one, has not failed."""
+        body = {"dry_run": False, "dag_run_id": run["dag_run_id"], "only_failed": only_failed, "reset_dag_runs": True}
+        if place.task is not None:
+            body |= {"task_ids": [place.task], "include_downstream": only_failed}
+        found = self._api.post(f"dags/{quoted(place.dag)}/clearTaskInstances", body)["task_instances"]
+        return any(place.task in (None, one["task_id"]) for one in found)
 
     def _make(self, place: Place, ask: Ask) -> Requested:
         at = ask.run.nominal_time
@@ -159,8 +158,7 @@ class Airflow:
             if self._run_at(place.dag, date) is None:
                 raise RedoRefused(str(error)) from None
             return self.redo(ask)
-        task = f"#{place.task}" if place.task else ""
-        return Requested(f"{path_to(run)}{task}", f"{run['dag_run_id']} of {place.dag}: made{_paused(place)}")
+        return Requested(id_of(run, place), f"{run['dag_run_id']} of {place.dag}: made{_paused(place)}")
 
     def _interval(self, dag: str, at: datetime) -> dict[str, str]:
         """The data interval that the schedule would have given the run, where Airflow's own guess is another.
@@ -237,6 +235,11 @@ def path_of(dag: str) -> str:
 def path_to(run: Found) -> str:
     """Where a run is."""
     return f"{path_of(run['dag_id'])}/{quoted(run['dag_run_id'])}"
+
+
+def id_of(run: Found, place: Place) -> str:
+    """What `status` finds it by."""
+    return path_to(run) if place.task is None else f"{path_to(run)}#{place.task}"
 
 
 def quoted(name: str) -> str:

@@ -91,21 +91,78 @@ def test_a_failed_run_is_cleared_with_what_failed_after_it_and_its_note_says_so(
 
 
 @pytest.mark.parametrize(
-    ("why", "states", "with_failed"),
-    [("failed", ["failed"], True), ("bad", ["success"], False), ("blocked", ["skipped"], False)],
+    ("why", "tasks", "left"),
+    [
+        pytest.param(
+            "failed",
+            {"load": ["failed"], "mail": ["upstream_failed"], "log": ["success"]},
+            {"load": [None], "mail": [None], "log": ["success"]},
+            id="with a failed task goes what failed for it",
+        ),
+        pytest.param(
+            "blocked",
+            {"load": ["failed"], "mail": ["upstream_failed"]},
+            {"load": [None], "mail": [None]},
+            id="and with one that was held by failing",
+        ),
+        pytest.param(
+            "blocked",
+            {"load": ["skipped"], "mail": ["skipped"]},
+            {"load": [None], "mail": ["skipped"]},
+            id="one that was held by skipping goes alone",
+        ),
+        pytest.param(
+            "blocked",
+            {"load": ["skipped"], "mail": ["failed"]},
+            {"load": [None], "mail": [None]},
+            id="also where something else failed",
+        ),
+        pytest.param(
+            "bad",
+            {"load": ["success"], "mail": ["failed"]},
+            {"load": [None], "mail": ["failed"]},
+            id="a bad one goes alone: the plan has the others",
+        ),
+        pytest.param(
+            "failed",
+            {"load": ["success", "failed", "failed", "success"]},
+            {"load": ["success", None, None, "success"]},
+            id="of a mapped task those instances that failed",
+        ),
+    ],
 )
-def test_of_a_task_only_what_failed_for_it_goes_with_it(
-    airflow: FakeAirflow, why: Why, states: list[str | None], with_failed: bool
+def test_of_a_dag_no_more_is_cleared_than_must_be(
+    airflow: FakeAirflow, why: Why, tasks: dict[str, list[str | None]], left: dict[str, list[str | None]]
 ) -> None:
     run = airflow.run("orders", MONDAY, "success")
-    airflow.tasks[run["dag_run_id"]] = {"load": states, "other": ["success"]}
+    airflow.tasks[run["dag_run_id"]] = tasks
+    executor = airflow.executor()
 
-    requested = airflow.executor().redo(ask("orders.load", why))
+    requested = executor.redo(ask("orders.load", why))
 
-    ((_, body),) = airflow.said("POST")
-    assert (body["task_ids"], body["only_failed"], body["include_downstream"]) == (["load"], with_failed, with_failed)
+    assert tasks == left
     assert requested.id.endswith("#load")
-    assert airflow.executor().status(requested) == "running"
+    assert run["note"] == "Detector cleared load for plan p1."
+    assert executor.status(requested) == "running"
+
+
+@pytest.mark.parametrize(
+    ("why", "left"),
+    [
+        pytest.param("failed", {"load": ["success"], "mail": [None]}, id="of a failed one what failed"),
+        pytest.param("blocked", {"load": ["success"], "mail": [None]}, id="of a held one too"),
+        pytest.param("bad", {"load": [None], "mail": [None]}, id="of a bad one all"),
+    ],
+)
+def test_of_a_job_that_is_a_whole_dag_its_tasks_are_cleared(
+    airflow: FakeAirflow, why: Why, left: dict[str, list[str | None]]
+) -> None:
+    run = airflow.run("orders", MONDAY)
+    tasks = airflow.tasks[run["dag_run_id"]] = {"load": ["success"], "mail": ["failed"]}
+
+    airflow.executor().redo(ask("orders", why))
+
+    assert tasks == left
 
 
 def test_asked_twice_a_run_is_redone_once(airflow: FakeAirflow) -> None:
@@ -159,14 +216,6 @@ def test_a_long_note_keeps_its_end(airflow: FakeAirflow) -> None:
 
     assert len(run["note"]) == 1_000
     assert run["note"].endswith("for plan p1.")
-
-
-def test_what_airflow_does_not_clear_is_for_people(airflow: FakeAirflow) -> None:
-    run = airflow.run("orders", MONDAY)
-    airflow.tasks[run["dag_run_id"]] = {"load": ["success"]}
-
-    with pytest.raises(RedoRefused, match="nothing that Airflow would clear"):
-        airflow.executor().redo(ask())
 
 
 # ---------------------------------------------------------------- which run is meant

@@ -94,7 +94,7 @@ class FakeAirflow:
             case "POST", ["dags", dag, "dagRuns"]:
                 answer = self._made(dag, body)
             case "POST", ["dags", dag, "clearTaskInstances"]:
-                answer = 200, {"total_entries": self._cleared(dag, body)}
+                answer = 200, {"task_instances": self._cleared(dag, body)}
             case _, ["dags", dag, "dagRuns", name, *rest]:
                 answer = self._one(request, dag, name, bool(rest), body)
         return answer
@@ -140,16 +140,18 @@ class FakeAirflow:
         run |= {key: body[key] for key in ("data_interval_start", "data_interval_end") if key in body}
         return 200, run
 
-    def _cleared(self, dag: str, body: dict[str, Any]) -> int:
+    def _cleared(self, dag: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """Every other task comes after the one that is named."""
         run = next(run for run in self.dags[dag] if run["dag_run_id"] == body["dag_run_id"])
-        run["state"] = "queued"
-        tasks = self.tasks.get(run["dag_run_id"], {"a": ["failed"]})
-        cleared = 0
+        tasks = self.tasks.get(run["dag_run_id"], {"a": ["failed" if run["state"] == "failed" else "success"]})
+        cleared = []
         for task, states in tasks.items():
-            if task in body.get("task_ids", tasks):
+            if "task_ids" not in body or body["include_downstream"] or task in body["task_ids"]:
                 for at, state in enumerate(states):
                     if not body["only_failed"] or state in ("failed", "upstream_failed"):
-                        states[at], cleared = None, cleared + 1
+                        states[at] = None
+                        cleared.append({"task_id": task, "map_index": at})
+        run["state"] = "queued" if cleared else run["state"]
         return cleared
 
 
