@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from tests.services.waiting import eventually
 
 RELEASE: Final = "apache-airflow==3.3.2"
 USER, WORD = "admin", "hunter2"
-PROCESSES: Final = ("api-server", "scheduler", "dag-processor")
+PROCESSES: Final[dict[str, list[str]]] = {"api-server": [], "scheduler": ["--skip-serve-logs"], "dag-processor": []}
 
 
 class AirflowServer:
@@ -55,8 +56,8 @@ class AirflowServer:
         (self.directory / "passwords.json").write_text(json.dumps({USER: WORD}))
         if self._child("db", "migrate").wait(timeout=120) != 0:
             raise RuntimeError(f"Airflow makes no database:\n{self._tail('db')}")
-        for name in PROCESSES:
-            self._children.append(self._child(name))
+        for name, options in PROCESSES.items():
+            self._children.append(self._child(name, *options))
         eventually(self._logged_in, f"Airflow at {self.url}", timeout=120)
         return self
 
@@ -64,6 +65,8 @@ class AirflowServer:
         """End it. Does nothing when it does not run."""
         for child in self._children:
             child.stop()
+            with suppress(ProcessLookupError):  # what it has started and did not end is of its session
+                os.killpg(child.pid, signal.SIGKILL)
         self._children.clear()
         self._http.close()
 
