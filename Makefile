@@ -19,7 +19,7 @@ help: ## list the targets
 demo: $(VENV)/runtime.stamp ## a company of pipelines with faults, everything embedded (needs Python only)
 	@$(VENV)/bin/detector demo $(ARGS)
 
-test: $(VENV)/dev.stamp ## all tests, with a real Kafka, Schema Registry and Redis where the machine can have them
+test: $(VENV)/dev.stamp ## all tests, with a real Kafka, Schema Registry, Redis and Airflow where the machine can have them
 	@$(PY) -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp ## format, lint, types and the quick tests: under a minute, no services

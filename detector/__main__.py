@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.commands import breakers, events, operating, reports, running, seeds
+from detector.commands import breakers, events, executing, operating, reports, running, seeds
 from detector.commands.common import explain
 from detector.errors import DetectorError
 
@@ -25,6 +25,7 @@ app.command(rich_help_panel=ASK)(events.tail)
 breakers.breaker.command()(reports.report)
 app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.run)
+app.command(rich_help_panel=RUN)(executing.execute)
 app.command(rich_help_panel=RUN)(running.backtest)
 app.command(rich_help_panel=RUN)(seeds.seed)
 app.command(rich_help_panel=RUN)(events.emit)

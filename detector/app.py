@@ -14,8 +14,9 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread
 from uuid import uuid4
 
@@ -32,11 +33,14 @@ from detector.core.emissions import Emission
 from detector.core.events import DeadLetter
 from detector.deadletters import send_of
 from detector.errors import Unreachable
+from detector.executor import Execution
 from detector.follower import Follower, RedisView
 from detector.ingest import Destination, Ingest
 from detector.pace import Pace
+from detector.plan_reader import PlanReader
+from detector.plans import in_namespaces
 from detector.seams import Compacted, Send
-from detector.settings import kafka_settings, redis_client, registry_of, rules_of
+from detector.settings import executor_of, kafka_settings, redis_client, registry_of, rules_of
 from detector.sinks import cloudevents
 from detector.store import RedisStore
 from detector.telemetry import Telemetry
@@ -127,6 +131,18 @@ def run(
         services.stop.wait()
         telemetry.stopping()
         services.join(config.worker.stop_timeout)
+    telemetry.stopped()
+
+
+def execute(config: Config, stop: Event, telemetry: Telemetry) -> None:
+    """Let the executor redo what open plans say, until `stop` is set. Raises the `DetectorError` that ended it."""
+    group, wanted = group_of("execute", config), config.executor
+    with ExitStack() as resources:
+        executor = resources.enter_context(closing(executor_of(config)))
+        reader = resources.enter_context(closing(PlanReader(kafka_settings(config), group, config.topics.control)))
+        telemetry.executing(wanted.kind, group)
+        ours = partial(in_namespaces, globs=wanted.namespaces)
+        Execution(reader, executor, ours, wanted.parallel, telemetry).run(stop)
     telemetry.stopped()
 
 

@@ -11,6 +11,8 @@ DetectorError
 ├── SnapshotTooNew         a newer release wrote the snapshot: refuse the partition
 ├── StateAheadOfLog        the snapshot is ahead of the committed offset: an operator decides
 ├── LogMoved               the log is not the one that the snapshot was taken of: an operator decides
+├── ExecutorBusy           who redoes runs does not answer, or not now: ask again after `retry_after`
+├── RedoRefused            this run cannot be redone by the executor: somebody must
 └── IllegalTransition      a bug in the breaker: crash
 """
 
@@ -57,6 +59,19 @@ class StateAheadOfLog(DetectorError):
 
 class LogMoved(DetectorError):
     """The log was re-created, repartitioned or truncated below what is needed: an operator must decide."""
+
+
+class ExecutorBusy(DetectorError):
+    """Who redoes runs does not answer, or says that it cannot now; nothing is wrong with what was asked."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        """`retry_after` is in seconds."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RedoRefused(DetectorError):
+    """The executor cannot redo this run, now or later; the message says why, and what a person can do."""
 
 
 class IllegalTransition(DetectorError):

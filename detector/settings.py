@@ -14,6 +14,7 @@ from detector import __version__
 from detector.config import BreakerRule, Config, Rule, Zones, fingerprint, plugin, zone
 from detector.config import Deadline as Declared
 from detector.config.schema import DAYS
+from detector.errors import ConfigError
 
 if TYPE_CHECKING:
     import redis
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from detector.codecs import SchemaRegistry
     from detector.core.rules import Rules, Settings
     from detector.core.schedule import Deadline
+    from detector.executors import Executor
 
 REDIS_CONNECTS, REDIS_ANSWERS = 5.0, 10.0  # seconds
 
@@ -192,3 +194,23 @@ def registry_of(config: Config) -> "SchemaRegistry | None":
     if registry.ca_location is not None:
         settings["ssl.ca.location"] = registry.ca_location
     return SchemaRegistry(registry.url, settings)
+
+
+def executor_of(config: Config) -> "Executor":
+    """Who redoes runs; `close` it. Raises `ConfigError` where nobody does."""
+    from detector.executors import EXECUTORS, Access
+
+    executor = config.executor
+    if executor.kind not in EXECUTORS:
+        raise ConfigError(
+            f"executor.kind: is {executor.kind}, so there is nobody to ask; known: {', '.join(EXECUTORS)}"
+        )
+    access = Access(
+        url=executor.url or "",
+        username=executor.username or "",
+        password=executor.password.reveal() if executor.password else "",
+        token=executor.token.reveal() if executor.token else "",
+        ca_location=executor.ca_location,
+        timeout=executor.timeout,
+    )
+    return EXECUTORS[executor.kind](access)

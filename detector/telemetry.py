@@ -32,9 +32,11 @@ from detector.core.emissions import (
 from detector.core.events import DeadLetter
 from detector.core.incidents import Incident
 from detector.core.recovery import RecoveryPlan
+from detector.executors.seam import Requested, Status
 from detector.health import GAP, Health
 from detector.logs import Repeats, silent
 from detector.metrics import Metrics, Words
+from detector.plans import Ask
 
 FRESH: Final = 60.0
 
@@ -364,3 +366,40 @@ class Telemetry:
         """A record of the topic of breakers is none; it is left out."""
         self.metrics.view_unreadable.inc()
         self._warn("view_unreadable", str(partition), partition=partition, offset=offset, why=why)
+
+    # ------------------------------------------------------------ the executor
+
+    def executing(self, kind: str, group: str) -> None:
+        """`detector execute` begins to ask an executor for runs."""
+        self._log.info("executing", version=__version__, executor=kind, group=group)
+
+    def plan_taken(self, plan: RecoveryPlan) -> None:
+        """A new version of a plan was read."""
+        what = {"plan": plan.plan, "plan_version": plan.version, "state": plan.state, "root": plan.root}
+        self._log.info("plan_taken", **what, steps=len(plan.steps))
+
+    def plan_unreadable(self, partition: int, offset: int, why: str) -> None:
+        """An event of a plan is none; it is left out."""
+        self._warn("plan_unreadable", str(partition), partition=partition, offset=offset, why=why)
+
+    def redo_requested(self, ask: Ask, requested: Requested) -> None:
+        """A run was asked for, or goes on already."""
+        self._log.info("redo_requested", **_asked(ask), id=requested.id, message=requested.message)
+
+    def redo_refused(self, ask: Ask, why: str) -> None:
+        """A run cannot be redone by the executor: somebody must look."""
+        self._log.error("redo_refused", **_asked(ask), why=why)
+
+    def redo_ended(self, ask: Ask, requested: Requested, status: Status) -> None:
+        """A run that was asked for does not go on any more."""
+        write = self._log.info if status == "success" else self._log.warning
+        write("redo_ended", **_asked(ask), id=requested.id, status=status)
+
+    def executor_waits(self, why: str) -> None:
+        """The executor, or Kafka, does not answer, or not now; it is asked again."""
+        self._warn("executor_waits", "", why=why)
+
+
+def _asked(ask: Ask) -> dict[str, object]:
+    run = ask.run
+    return {"plan": ask.plan, "entity": ask.job, "needs": run.why, "run": run.run_id, "nominal_time": run.nominal_time}

@@ -20,6 +20,8 @@ from detector.core.events import (
     Statistics,
     dataset_key,
 )
+from detector.core.messages import Redo
+from detector.core.recovery import PlanStep, RecoveryPlan
 
 # Any character that can be in a name, and a few names that look like trouble.
 _CHARACTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))
@@ -360,3 +362,20 @@ def _changer(holder: Any, key: Any) -> Callable[[str, Any], None]:
             holder.append(value)
 
     return change
+
+
+@st.composite
+def recovery_plans(draw: st.DrawFn, plan: str = "p1") -> RecoveryPlan:
+    """An open plan whose steps come after some of those before them; some have no runs."""
+    steps: list[PlanStep] = []
+    for number in range(draw(st.integers(1, 6))):
+        before = [step.job for step in steps]
+        after = draw(st.lists(st.sampled_from(before), unique=True)) if before else []
+        days = range(draw(st.integers(0, 3)))
+        runs = [
+            Redo(why=draw(st.sampled_from(["failed", "missed", "bad", "blocked"])), nominal_time=day) for day in days
+        ]
+        steps.append(PlanStep(job=f"job:airflow/j{number}", after=after, runs=runs))
+    return RecoveryPlan(
+        plan=plan, version=1, root="dataset:db/raw", incident=None, state="open", opened=0.0, steps=steps, summary=""
+    )

@@ -20,13 +20,16 @@ from detector import __version__
 from detector.__main__ import app
 from detector.core.breaker import State
 from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, OpenEpisode
+from detector.core.messages import Redo
 from detector.core.partition import partition_of
+from detector.core.recovery import PlanStep, RecoveryPlan
 from detector.embedded import EmbeddedBroker, EmbeddedRedis
+from detector.plans import TYPE
 from detector.sinks import cloudevents
 
 COMMANDS = [
     *("run", "backtest", "demo", "check", "breaker list", "breaker show", "breaker report", "tail", "emit", "seed"),
-    *("config check", "config show", "config schema", "doctor", "reset"),
+    *("execute", "config check", "config show", "config schema", "doctor", "reset"),
 ]
 JOB = "job:airflow/orders.load"
 SAMPLES = Path(__file__).parent / "samples" / "openlineage"
@@ -184,6 +187,122 @@ def site(
     site.redis.flushall()
     yield site
     site.redis.close()
+
+
+# ---------------------------------------------------------------- execute
+
+
+PLAN = RecoveryPlan(
+    plan="5f0c",
+    version=2,
+    root="dataset:db/raw.orders",
+    incident=None,
+    state="open",
+    opened=0.0,
+    steps=[
+        PlanStep(job=JOB, runs=[Redo(why="failed", run_id="r1", nominal_time=0.0), Redo(why="failed", run_id="r2")]),
+        PlanStep(job="job:dbt/marts", runs=[Redo(why="missed", nominal_time=0.0)]),
+        PlanStep(job="job:airflow/report", after=[JOB], runs=[Redo(why="bad", nominal_time=0.0)]),
+    ],
+    summary="4 runs to redo since raw.orders was empty",
+)
+AIRFLOW = (
+    "executor: {kind: airflow, url: 'http://127.0.0.1:1', namespaces: [airflow], username: me, password: hunter2}\n"
+)
+
+
+def plan(site: Site, *plans: RecoveryPlan) -> None:
+    """Let the control topic have plans."""
+    producer = Producer({"bootstrap.servers": site.broker.bootstrap})
+    for one in plans:
+        attributes = {"specversion": "1.0", "id": f"{one.plan}{one.version}", "source": "/d", "type": TYPE}
+        headers: list[tuple[str, str | bytes | None]] = [(f"ce_{name}", text) for name, text in attributes.items()]
+        producer.produce("detector.control", msgspec.json.encode(one), one.root, headers=headers)
+    assert producer.flush(10) == 0
+
+
+def with_airflow(site: Site) -> None:
+    file = site.directory / "detector.yaml"
+    file.write_text(file.read_text() + AIRFLOW)
+
+
+def test_execute_says_what_would_be_asked_for_and_asks_for_nothing(site: Site) -> None:
+    with_airflow(site)
+    plan(site, msgspec.structs.replace(PLAN, version=1, steps=[]), PLAN)
+
+    result = detector("execute")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "plan 5f0c, version 2: 4 runs to redo since raw.orders was empty",
+        "  ask   job:airflow/orders.load  failed: 1970-01-01 00:00:00 UTC",
+        "  ask   job:airflow/orders.load  failed: run r2",
+        "  hand  job:dbt/marts  missed: 1970-01-01 00:00:00 UTC",
+        "  wait  job:airflow/report  after job:airflow/orders.load",
+    ]
+
+
+def test_execute_tells_programs_the_same(site: Site) -> None:
+    with_airflow(site)
+    plan(site, PLAN)
+
+    told = [json.loads(line) for line in detector("execute", "--dry-run", "--json").stdout.splitlines()]
+
+    assert [(one["plan"], one["job"], one["ours"]) for one in told] == [
+        ("5f0c", JOB, True),
+        ("5f0c", JOB, True),
+        ("5f0c", "job:dbt/marts", False),
+    ]
+    assert told[0]["run"] == {"why": "failed", "run_id": "r1", "nominal_time": 0.0}
+
+
+def test_without_an_executor_all_is_for_people(site: Site) -> None:
+    plan(site, PLAN)
+
+    lines = detector("execute").stdout.splitlines()
+
+    assert [line.split()[0] for line in lines] == ["plan", "hand", "hand", "hand", "wait"]
+
+
+def test_of_plans_that_are_over_nothing_is_said(site: Site) -> None:
+    plan(site, PLAN, msgspec.structs.replace(PLAN, version=3, state="done"))
+
+    assert detector("execute").stdout == "no plan is open\n"
+
+
+def test_an_event_that_is_no_plan_is_told_and_left_out(site: Site) -> None:
+    producer = Producer({"bootstrap.servers": site.broker.bootstrap})
+    attributes = {"specversion": "1.0", "id": "1", "source": "/d", "type": TYPE}
+    producer.produce("detector.control", b"{}", "e", headers={f"ce_{name}": text for name, text in attributes.items()})
+    assert producer.flush(10) == 0
+
+    result = detector("execute")
+
+    assert (result.exit_code, result.stdout) == (0, "no plan is open\n")
+    assert result.stderr.startswith("an event about e is no plan: Object missing required field `plan`")
+
+
+def test_execute_needs_somebody_to_ask(site: Site) -> None:
+    code, _, err = ended(process("execute", "--apply", cwd=site.directory))
+
+    assert code == 1
+    assert err.startswith("detector: executor.kind: is none, so there is nobody to ask; known: airflow\n")
+
+
+def test_execute_waits_for_an_executor_that_is_away_and_stops_when_it_is_told_to(site: Site) -> None:
+    with_airflow(site)
+    plan(site, PLAN)
+    child = process("execute", "--apply", cwd=site.directory)
+    assert child.stderr is not None
+    lines = []
+    for line in child.stderr:
+        lines.append(json.loads(line))
+        if lines[-1]["event"] == "executor_waits":
+            child.terminate()
+    code, _, _ = ended(child)
+
+    assert [line["event"] for line in lines] == ["executing", "plan_taken", "executor_waits", "stopped"]
+    assert code == 0
 
 
 # ---------------------------------------------------------------- check

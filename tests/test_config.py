@@ -31,6 +31,7 @@ from detector.errors import ConfigError
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "config" / "detector.yaml"
 WORD = "hunter2"
+AIRFLOW, JOBS = "kind: airflow", "url: 'https://a', namespaces: [airflow]"
 SASL = "security_protocol: SASL_SSL, sasl_mechanism: PLAIN, sasl_username: me"
 
 
@@ -209,6 +210,16 @@ def test_what_is_wrong_is_said_with_its_path(text: str, said: str) -> None:
         pytest.param("redis: {url: 'redis:///0'}", "redis.url: names no host", id="no host"),
         pytest.param("redis: {url: 'redis://h:99999'}", "redis.url: is no address", id="no port"),
         pytest.param("registry: {url: here}", "registry.url: must begin with http://", id="no registry"),
+        pytest.param("executor: {kind: dagster}", "executor.kind: unknown value 'dagster'", id="no executor"),
+        pytest.param("executor: {kind: airflow}", "executor.url: is needed with kind airflow", id="where it is"),
+        pytest.param(f"executor: {{{AIRFLOW}, url: 'a:8080'}}", "executor.url: must begin with http://", id="its url"),
+        pytest.param(f"executor: {{{AIRFLOW}, url: 'http://'}}", "executor.url: names no host", id="its host"),
+        pytest.param(f"executor: {{{AIRFLOW}, url: 'http://a'}}", "executor.namespaces: name the", id="its jobs"),
+        pytest.param(f"executor: {{{AIRFLOW}, {JOBS}}}", "executor: needs username and password, or a", id="its login"),
+        pytest.param(f"executor: {{{AIRFLOW}, {JOBS}, username: a}}", "executor: needs username and", id="half of it"),
+        pytest.param(
+            f"executor: {{{AIRFLOW}, {JOBS}, username: a, token: b}}", "executor.token: is given, and", id="two logins"
+        ),
         pytest.param("rules: [{match: 'job:*'}]", "rules[0]: changes nothing; give it a calendar", id="no effect"),
         pytest.param("rules: [{match: 'job:*', breaker: {}}]", "rules[0]: changes nothing", id="an empty breaker"),
         pytest.param("detection: {calendar: {timezone: Mars}}", "detection.calendar.timezone: the tz ", id="a zone"),
@@ -405,6 +416,30 @@ def test_a_secret_reaches_the_client_and_nobody_else(text: str, env: dict[str, s
 )
 def test_an_address_is_what_was_written_without_the_name_and_the_password(url: str, kept: str) -> None:
     assert load(f"redis: {{url: '{url}'}}").redis.url == kept
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "env"),
+    [
+        ("password", f"username: me, password: {WORD}", {}),
+        ("password", "username: me, password_file: word", {}),
+        ("password", "username: me", {"DETECTOR_EXECUTOR__PASSWORD_FILE": "word"}),
+        ("password", f"url: 'https://me:{WORD}@airflow:8080'", {}),
+        ("token", f"token: {WORD}", {}),
+        ("token", "token_file: word", {}),
+        ("token", "", {"DETECTOR_EXECUTOR__TOKEN": WORD}),
+    ],
+)
+def test_the_login_of_an_executor_is_secret_however_it_is_given(key: str, text: str, env: dict[str, str]) -> None:
+    where = text if "url" in text else f"url: https://airflow:8080, {text}"
+
+    config = load(
+        f"executor: {{kind: airflow, namespaces: [airflow], {where}}}", env, {"word": f"{WORD}\n"}.__getitem__
+    )
+
+    assert getattr(config.executor, key).reveal() == WORD
+    assert config.executor.url == "https://airflow:8080"
+    assert WORD not in f"{config!r} {show(config)}"
 
 
 def test_secrets_of_librdkafka_are_secrets_too() -> None:
@@ -611,6 +646,7 @@ def test_the_fingerprint_changes_with_what_decides(text: str) -> None:
         pytest.param("topics: {inputs: [a]}", id="what is read"),
         pytest.param("time: {tick: 1s}", id="how often time is told"),
         pytest.param("state: {backstop_interval: 2h}", id="what is kept for the worst"),
+        pytest.param("executor: {parallel: 2, timeout: 1s}", id="who redoes runs"),
         pytest.param("log: {level: debug}\nhttp: {port: 9}", id="how it tells of itself"),
         pytest.param("breaker: {wait: 600s}", id="the default in other words"),
     ],

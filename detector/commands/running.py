@@ -57,14 +57,14 @@ def run(
     # Hundreds of thousands of states and records live here, and hardly a cycle among them: looking for cycles after
     # every 700 objects, as Python does, costs an eighth of the worker's time and a fifth of ingest's.
     gc.set_threshold(100_000, 50, 50)
-    settings, stop = configuration(config), _Stop()
+    settings, stop = configuration(config), Stop()
     log = logs.logger(settings.log)
     logs.capture(log)
     app.run(settings, stages.split(","), stop.event, telemetry=Telemetry(log, gap=settings.time.gap))
     raise typer.Exit(INTERRUPTED if stop.interrupted else 0)
 
 
-class _Stop:
+class Stop:
     """Set by SIGTERM and by the first Ctrl-C; whoever presses it again does not want to wait."""
 
     def __init__(self) -> None:

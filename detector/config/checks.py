@@ -12,6 +12,7 @@ from detector.config.schema import (
     BreakerRule,
     Calendar,
     Config,
+    Executor,
     Kafka,
     Redis,
     Registry,
@@ -68,10 +69,13 @@ def without_credentials(config: Config) -> Config:
     registry = config.registry
     if registry.url is not None:
         registry = replace(registry, **_apart(registry.url, registry, "registry"))
-    return replace(config, redis=redis, registry=registry)
+    executor = config.executor
+    if executor.url is not None:
+        executor = replace(executor, **_apart(executor.url, executor, "executor"))
+    return replace(config, redis=redis, registry=registry, executor=executor)
 
 
-def _apart(url: str, table: Redis | Registry, path: str) -> dict[str, object]:
+def _apart(url: str, table: Redis | Registry | Executor, path: str) -> dict[str, object]:
     try:
         parts = urlsplit(url)
         name, word, _ = parts.username, parts.password, parts.port
@@ -105,6 +109,7 @@ def _problems(config: Config) -> Iterator[str]:
     for at, rule in enumerate(config.rules):
         yield from _rule(rule, f"rules[{at}]")
     yield from _waits(config)
+    yield from _executor(config.executor)
 
 
 def _kafka(kafka: Kafka) -> Iterator[str]:
@@ -187,6 +192,24 @@ def _waits(config: Config) -> Iterator[str]:
             yield f"{path}.wait: must not be more than breaker.max_wait"
         if rule.max_wait is not None and rule.max_wait < shortest:
             yield f"{path}.max_wait: must not be less than breaker.wait"
+
+
+def _executor(executor: Executor) -> Iterator[str]:
+    if executor.kind == "none":
+        return
+    if executor.url is None:
+        yield f"executor.url: is needed with kind {executor.kind}"
+    elif not executor.url.startswith(("http://", "https://")):
+        yield "executor.url: must begin with http:// or https://"
+    elif not urlsplit(executor.url).hostname:
+        yield "executor.url: names no host"
+    if not executor.namespaces:
+        yield f"executor.namespaces: name the namespaces of the jobs that {executor.kind} has"
+    named = executor.username is not None or executor.password is not None
+    if executor.token is not None and named:
+        yield "executor.token: is given, and a username or a password, too; only one of them can be"
+    elif executor.token is None and not (executor.username and executor.password):
+        yield f"executor: needs username and password, or a token, with kind {executor.kind}"
 
 
 def _calendar(calendar: Calendar, path: str) -> Iterator[str]:

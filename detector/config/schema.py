@@ -345,6 +345,27 @@ class Rule(Table, frozen=True, kw_only=True):
     breaker: Annotated[BreakerRule | None, about("What differs from the breaker of all others.")] = None
 
 
+class Executor(Table, frozen=True, kw_only=True):
+    """Who redoes the runs of recovery plans, for `detector execute`. Detector itself plans and runs nothing."""
+
+    kind: Annotated[
+        Literal["none", "airflow"], about("none: people redo them; airflow: the REST API of Airflow 3.")
+    ] = "none"
+    url: Annotated[str | None, about("Its address, without /api/v2.", "https://airflow.example.com")] = None
+    username: Annotated[str | None, about("Who logs in for a token, at /auth/token.", "detector")] = None
+    password: Annotated[Secret | None, about("The password. Better by file: password_file.")] = None
+    token: Annotated[
+        Secret | None, about("A token, in the place of username and password. Better by file: token_file.")
+    ] = None
+    ca_location: Annotated[str | None, about("File with the authorities that signed its certificate.")] = None
+    namespaces: Annotated[
+        tuple[str, ...],
+        about("Which jobs it has: globs over the namespace of OpenLineage. Others are left to people.", ["airflow*"]),
+    ] = ()
+    timeout: Annotated[SomeSeconds, about("How long it has for an answer.")] = 30.0
+    parallel: Annotated[Positive, about("How many runs that were asked for may go on at a time.")] = 4
+
+
 class Http(Table, frozen=True, kw_only=True):
     """/healthz, /readyz and /metrics."""
 
@@ -380,5 +401,6 @@ class Config(Table, frozen=True, kw_only=True):
         tuple[Rule, ...],
         about("What differs for some entities: a list, of which each entry names entities and what differs."),
     ] = ()
+    executor: Executor = Executor()
     http: Http = Http()
     log: Log = Log()

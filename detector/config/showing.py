@@ -57,7 +57,7 @@ def _as_written(node: Any) -> None:
 
 
 def _with_files(properties: dict[str, Any]) -> None:
-    for key in [key for key in properties if key.endswith("password")]:
+    for key in [key for key in properties if key.endswith(("password", "token"))]:
         properties[f"{key}_file"] = {"type": "string", "description": f"File that holds {key}."}
 
 
