@@ -20,14 +20,17 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from detector.core.breaker import State
+from detector.core.adoption import adopt, adopt_board
 from detector.core.commands import Commanded
-from detector.core.emissions import BreakerValue, Emission, digest
+from detector.core.emissions import BreakerValue, Emission, Heartbeat, digest
 from detector.core.events import DeadLetter, Envelope, Record, Tick, decode
+from detector.core.incidents import Board, Incident
+from detector.core.messages import BOARD
 from detector.core.partition import partition_of
 from detector.core.pipeline import StepFailed, rebuild, schedule, step, wanted
 from detector.core.rules import Rules
-from detector.core.state import NEVER, Entity, Episode, Partition, PartitionHead, dump, load
+from detector.core.state import NEVER, Entity, Partition, PartitionHead, dump, load
+from detector.core.windows import Window
 from detector.errors import (
     CommitAborted,
     DetectorError,
@@ -41,6 +44,10 @@ from detector.seams import LARGEST, Committed, Head, Log, Send, Store
 from detector.signals import Signals
 
 _breaker_value = msgspec.json.Decoder(BreakerValue)
+_heartbeat = msgspec.json.Decoder(Heartbeat)
+_incident = msgspec.json.Decoder(Incident)
+_windows = msgspec.msgpack.Decoder(list[Window])
+_NO_WINDOWS = msgspec.msgpack.encode([])
 
 
 @dataclass(slots=True)
@@ -64,7 +71,7 @@ class Held:
     in memory until they are in one, and `fresh` those that were touched since the last commit. `expected` is the
     metadata of the commit that a replay will come to. `folding` is a replay from the backstop, where each state is true
     for an offset of its own, and entities that are `cold` have none. `urgent` asks for a snapshot soon. `backed_up` is
-    when an entity was last put on the backstop topic.
+    when an entity was last put on the backstop topic, `windows` are the mutes and maintenance that stand there.
     """
 
     number: int
@@ -86,6 +93,7 @@ class Held:
     said: list[Emission] = field(default_factory=list)
     dead: list[Send] = field(default_factory=list)
     backed_up: dict[str, float] = field(default_factory=dict)
+    windows: list[Window] = field(default_factory=list)
 
     @property
     def muted(self) -> bool:
@@ -274,7 +282,7 @@ class Checkpoint:
         self._fetch(held, keys)
         if held.folding:
             keys = [key for key in keys if held.entities.get(key, _NEW).at <= record.offset]
-            if not keys and not isinstance(body, Tick):
+            if not keys and record.key is not None:
                 return True
         for key in keys:
             if key not in held.entities:
@@ -421,6 +429,10 @@ class Checkpoint:
                     sends.append(send)
                 else:
                     self._signals.backstop_skipped(key, send.size)
+        if held.partition.windows != held.windows:
+            held.windows = held.partition.windows
+            value = msgspec.msgpack.encode(held.windows)
+            sends.append(Send(self._backstop_topic, _windows_key(held.number), value, partition=held.number))
         return sends
 
     def snapshot(self, partitions: Iterable[int] | None = None) -> None:
@@ -555,11 +567,12 @@ class Checkpoint:
             held.urgent = True
 
     def _adopt(self, held: Held, keys: Iterable[str], cold: Collection[str] = ()) -> None:
-        """Let breakers and episodes be what was published: else one stays open that nobody will ever close.
+        """Let breakers, episodes and incidents be what was published: else one stays open that nobody will ever close.
 
         Each of these entities has a turn at the next tick. Those that are `cold` know nothing else.
         """
         published = self._log.compacted("breakers", held.number)
+        clock = held.partition.clock or _clock(published, held.number)
         for key in keys:
             value = published.get(key)
             entity = held.entities.get(key)
@@ -567,25 +580,23 @@ class Checkpoint:
                 if value is None:
                     continue
                 entity = held.entities[key] = Entity(key)
-            judgement = entity.judgement
-            judgement.announced = ""
-            judgement.breaker, judgement.episodes = type(judgement)().breaker, {}
-            judgement.override, judgement.probe, judgement.holds = None, None, {}
-            if value is not None:
-                told = _breaker_value.decode(value)
-                judgement.breaker = told.breaker()
-                judgement.announced = f"{told.mode}/{told.on_unknown}"
-                judgement.override, judgement.probe = told.override, told.probe
-                judgement.holds = {held.root: held.held() for held in told.held_by}
-                entity.lineage.holding = told.own is not None and told.own.state is not State.CLOSED
-                judgement.episodes = {
-                    check: Episode(e.id, e.since, e.severity, e.count, e.run_id, checks=e.checks)
-                    for check, e in told.episodes.items()
-                }
+            if key == BOARD:
+                self._adopt_board(held, entity, clock)
+            else:
+                adopt(entity, None if value is None else _breaker_value.decode(value), clock)
             if key in cold:
+                judgement = entity.judgement
                 judgement.breaker, judgement.announced = msgspec.structs.replace(judgement.breaker, warming_up=True), ""
             held.touched[key] = None
             schedule(held.partition, key, 0.0)
+
+    def _adopt_board(self, held: Held, entity: Entity, clock: float) -> None:
+        """The board hears of all entities, wherever they are: what goes on is in the records of all partitions."""
+        incidents = self._log.compacted("incidents", held.number)
+        records = [self._log.compacted("breakers", partition) for partition in range(self._log.partitions)]
+        values = [_breaker_value.decode(v) for found in records for k, v in found.items() if not _is_heartbeat(k)]
+        entity.board = entity.board or Board()
+        adopt_board(entity.board, {key: _incident.decode(value) for key, value in incidents.items()}, values, clock)
 
     # ------------------------------------------------------------ the backstop
 
@@ -595,11 +606,16 @@ class Checkpoint:
         Where the log is new, and nothing was ever said, there is nothing to find.
         """
         held = Held(number, None, upto, low, upto, partition, expected, folding=True)
-        held.entities, cold = self._thaw(self._log.compacted("snapshots", number))
+        states = self._log.compacted("snapshots", number)
+        partition.windows = _windows.decode(states.pop(_windows_key(number).decode(), _NO_WINDOWS))
+        held.entities, cold = self._thaw(states)
         for key in self._log.compacted("breakers", number):
-            if key not in held.entities and not key.startswith("heartbeat:"):
+            if key not in held.entities and not _is_heartbeat(key):
                 held.entities[key] = Entity(key)
                 cold.append(key)
+        if BOARD not in held.entities and self._log.compacted("incidents", number):
+            held.entities[BOARD] = Entity(BOARD)
+            cold.append(BOARD)
         if held.entities or upto > low:
             self._signals.backstop_used(number, low, upto)
         held.cold = set(cold)
@@ -619,6 +635,20 @@ class Checkpoint:
 
 
 _NEW = Entity("")
+
+
+def _windows_key(number: int) -> bytes:
+    return f"windows:{number}".encode()
+
+
+def _is_heartbeat(key: str) -> bool:
+    return key.startswith("heartbeat:")
+
+
+def _clock(published: Mapping[str, bytes], number: int) -> float:
+    """What a partition's clock was when it was last told."""
+    beat = published.get(f"heartbeat:{number}")
+    return _heartbeat.decode(beat).clock if beat is not None else 0.0
 
 
 def _key(record: Record) -> str:

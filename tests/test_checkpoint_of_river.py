@@ -46,7 +46,7 @@ def test_schedules_of_accidents_say_and_keep_what_a_quiet_run_does(name: str) ->
         schedule = RiverSchedule(seed, rules)
         schedule.run(150)
         schedule.end()
-        calm, store = Cluster(schedule.cluster.partitions), FakeStore()
+        calm, store = Cluster(schedule.cluster.partitions, delivers=False), FakeStore()
         calm.records = schedule.cluster.records
         give(calm, worker(calm, store, rules=rules)).finish()
 

@@ -17,15 +17,16 @@ from detector.core.incidents import (
     Board,
     Incident,
     IncidentFinding,
-    Past,
     Precision,
     Seen,
+    Severity,
     belongs,
     is_news,
     is_over,
     kind_of,
     like,
     noted,
+    past_of,
     root_of,
     severity_of,
 )
@@ -75,6 +76,14 @@ def on_message(turn: Turn, told: BoardMessage) -> None:
             _judged(turn, told)
 
 
+def hear(turn: Turn) -> None:
+    """What goes on by published records, first of all: what is told after them may be its end."""
+    board = board_of(turn)
+    heard, board.heard = board.heard, []
+    for told in heard:
+        _found(turn, told)
+
+
 def board_of(turn: Turn) -> Board:
     """The board, made when the first message comes."""
     board = turn.entity.board
@@ -94,6 +103,8 @@ def seen_by(board: Board) -> Seen:
 def _found(turn: Turn, told: FindingTold) -> None:
     board = board_of(turn)
     board.around[told.entity] = Around(told.up, told.down, told.parent)
+    if _with_episode(board, told.episode) is not None:
+        return  # it was read off a published record
     rule = board.precision.setdefault(kind_of(told.check), Precision())
     rule.told += 1
     member = IncidentFinding(
@@ -139,12 +150,9 @@ def _merge(turn: Turn, first: Incident, other: Incident) -> Incident:
     """Two incidents turn out to be one: the older goes on, the other says so, if anybody has heard of it."""
     board = board_of(turn)
     del board.open[other.id]
-    called = board.told.pop(other.id, 0)
     if board.waits.pop(other.id, None) is None:
         _tell(turn, "merged", replace(other, state="merged", merged_into=first.id, pages=False))
     board.changed.pop(other.id, None)
-    if called:
-        board.told[first.id] = max(called, board.told.get(first.id, 0))
     entries = sorted([*first.timeline, *other.timeline], key=lambda entry: entry.at)
     return replace(
         first,
@@ -153,17 +161,17 @@ def _merge(turn: Turn, first: Incident, other: Incident) -> Incident:
         tags=sorted({*first.tags, *other.tags}),
         owner=first.owner or other.owner,
         acknowledged_by=first.acknowledged_by or other.acknowledged_by,
+        called=max(first.called, other.called, key=_level),
     )
 
 
 def _reopen(turn: Turn, incident: Incident) -> Incident:
     board = board_of(turn)
     del board.resolved[incident.id]
-    board.told.pop(incident.id, None)
     board.changed[incident.id] = "reopened"
     board.waits[incident.id] = turn.now + turn.rules.incident_wait
     again = replace(incident, state="open", resolved=None, reopened=incident.reopened + 1, acknowledged_by=None)
-    return replace(again, timeline=noted(again.timeline, turn.now, "it is back"))
+    return replace(again, called=None, timeline=noted(again.timeline, turn.now, "it is back"))
 
 
 def _goes_on(turn: Turn, told: FindingTold) -> None:
@@ -174,6 +182,8 @@ def _goes_on(turn: Turn, told: FindingTold) -> None:
     changed = []
     for member in incident.findings:
         if member.episode == told.episode and told.phase == "ended":
+            if member.ended is not None:
+                return  # it was read off a published record
             member = replace(member, ended=told.at)
         elif member.episode == told.episode:
             member = replace(member, severity=LEVELS[told.severity], summary=told.summary)
@@ -300,19 +310,21 @@ def _say(turn: Turn, phase: str, incident: Incident) -> None:
     board = board_of(turn)
     incident = _judged_anew(turn, incident)
     over = is_over(incident, board.stops)
-    level, called = LEVELS.index(incident.severity), board.told.get(incident.id, 0)
-    worse = level > called
     quiet = _quiet(turn, incident)
-    pages = not quiet and not over and worse and level > 0
+    pages = not quiet and not over and _level(incident.severity) > _level(incident.called)
     if pages:
-        board.told[incident.id] = level
-        incident = replace(incident, acknowledged_by=None if phase == "updated" else incident.acknowledged_by)
+        by = None if phase == "updated" else incident.acknowledged_by
+        incident = replace(incident, called=incident.severity, acknowledged_by=by)
     incident = replace(incident, pages=pages, quiet=quiet)
     if phase != "updated" or not over:
         incident = _tell(turn, phase, incident)
     board.open[incident.id] = incident
     if over:
         _resolve(turn, incident)
+
+
+def _level(severity: Severity | None) -> int:
+    return 0 if severity is None else LEVELS.index(severity)
 
 
 def _quiet(turn: Turn, incident: Incident) -> str:
@@ -364,18 +376,7 @@ def _resolve(turn: Turn, incident: Incident) -> None:
     done = _tell(turn, "resolved", done)
     del board.open[incident.id]
     board.resolved[done.id] = done
-    board.told.pop(done.id, None)
-    past = Past(
-        id=done.id,
-        root=done.root,
-        checks=sorted({m.check for m in done.findings if m.entity == done.root}),
-        title=done.title,
-        opened=done.opened,
-        resolved=turn.now,
-        verdict=done.verdict,
-        by=done.verdict_by,
-    )
-    board.past = [*(one for one in board.past if one.id != done.id), past][-KEEP_PAST:]
+    board.past = [*(one for one in board.past if one.id != done.id), past_of(done)][-KEEP_PAST:]
 
 
 def _tell(turn: Turn, phase: str, incident: Incident) -> Incident:

@@ -210,7 +210,8 @@ class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):
     Valid while the heartbeat of `partition` is fresh. `state`, `since`, `reason` and `scope` are what a reader obeys;
     `own` is what the breaker found itself, `override` who has overruled it, `held_by` what is bad upstream. `scope`
     says what of a dataset is meant (`column:<name>`, `partition:<name>`); nothing: all of it. `up` and `down` are the
-    neighbours in the lineage: who writes it and reads it, or what it reads and writes.
+    neighbours in the lineage: who writes it and reads it, or what it reads and writes; `epoch` counts what these were
+    told.
     """
 
     entity: str
@@ -235,6 +236,7 @@ class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):
     up: list[str] = []
     down: list[str] = []
     parent: str | None = None
+    epoch: int = 0
 
     def breaker(self) -> Breaker:
         """The breaker that this value was published of."""

@@ -63,8 +63,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Findings of one cause, told once. `id` is the key by which receivers drop repeats: it never changes.
 
     `version` counts its changes. `pages` says of an event whether somebody is to be called for it; `quiet` why not, if
-    so. `affected` are the entities that are held because of it, `downstream` how many those are that read what is bad
-    (at least). Times in seconds since 1970.
+    so; `called` is the severity at which people were called last. `affected` are the entities that are held because of
+    it, `downstream` how many those are that read what is bad (at least). Times in seconds since 1970.
     """
 
     id: str
@@ -81,6 +81,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pages: bool = False
     quiet: str = ""
     acknowledged_by: str | None = None
+    called: Severity | None = None
     owner: str | None = None
     tags: list[str] = []
     findings: list[IncidentFinding] = []
@@ -120,16 +121,16 @@ class Precision(msgspec.Struct, array_like=True):
 class Board(msgspec.Struct, array_like=True):
     """The state of the board. `open` and `resolved` are incidents by id; `resolved` those that may open again.
 
-    `waits` is when a new incident is told at the latest, `told` the severity at which people were called; `changed` the
-    incidents of which something is to be told. `around` has the neighbours of entities with findings, `held_by` of each
-    entity who holds it, by which path; `stops` the breakers that stop by themselves. `drafts` are the runs that jobs
-    told of a root that is good again, `due` when its plan is made. `kept` are the incidents on the compacted topic.
+    `waits` is when a new incident is told at the latest, `changed` are those of which something is to be told. `around`
+    has the neighbours of entities with findings, `held_by` of each entity who holds it, by which path; `stops` the
+    breakers that stop by themselves. `drafts` are the runs that jobs told of a root that is good again, `due` when its
+    plan is made. `kept` are the incidents on the compacted topic. `heard` was read off published records after the
+    board's own state was lost, until its next turn.
     """
 
     open: dict[str, Incident] = {}
     resolved: dict[str, Incident] = {}
     waits: dict[str, float] = {}
-    told: dict[str, int] = {}
     changed: dict[str, str] = {}
     around: dict[str, Around] = {}
     held_by: dict[str, dict[str, tuple[str, ...]]] = {}
@@ -141,6 +142,7 @@ class Board(msgspec.Struct, array_like=True):
     plans: dict[str, RecoveryPlan] = {}
     good: dict[str, BreakerTold] = {}
     kept: list[str] = []
+    heard: list[FindingTold] = []
 
 
 class Seen(NamedTuple):
@@ -222,6 +224,20 @@ def noted(timeline: list[Entry], at: float, text: str) -> list[Entry]:
     """A timeline with one more entry; of a long one the middle is dropped."""
     entries = [*timeline, Entry(at=at, text=text)]
     return entries if len(entries) <= KEEP_TIMELINE else [*entries[:KEEP_FIRST], *entries[KEEP_FIRST + 1 :]]
+
+
+def past_of(incident: Incident) -> Past:
+    """What is kept of an incident that is over."""
+    return Past(
+        id=incident.id,
+        root=incident.root,
+        checks=sorted({m.check for m in incident.findings if m.entity == incident.root}),
+        title=incident.title,
+        opened=incident.opened,
+        resolved=incident.resolved or 0.0,
+        verdict=incident.verdict,
+        by=incident.verdict_by,
+    )
 
 
 def is_over(incident: Incident, stops: Iterable[str]) -> bool:

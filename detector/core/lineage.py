@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from detector.core import recovery
-from detector.core.breaker import Held, State
+from detector.core.breaker import Breaker, Held, Mode, Override, Signal, State, signal
 from detector.core.emissions import HoldChange
 from detector.core.events import AliasTold
 from detector.core.messages import COLUMN, PARTITION, Blame, BreakerTold, Hold, HoldTold, Release
@@ -168,40 +168,41 @@ def settle(turn: "Turn") -> None:
     if turn.now >= lineage.swept + DAY:
         lineage.swept = turn.now
         forget(turn)
-    stops = key.startswith("dataset:") and _stops(turn)
-    if stops:
+    judgement = turn.entity.judgement
+    bad = key.startswith("dataset:") and stops(turn.settings.mode, judgement.breaker, judgement.override)
+    if bad:
         _blame(turn)
-    scope = turn.signal().scope if stops else ()
-    if stops and (not lineage.holding or scope != lineage.scope or turn.now >= lineage.renew_at):
+    scope = _own(turn).scope if bad else ()
+    if bad and (not lineage.holding or scope != lineage.scope or turn.now >= lineage.renew_at):
         if not lineage.holding:
-            lineage.reason, lineage.since = turn.signal().reason, _bad_since(turn)
+            lineage.reason, lineage.since = _own(turn).reason, _bad_since(turn)
             _tell_board(turn, True)
         lineage.holding, lineage.scope, lineage.epoch = True, scope, _next_epoch(turn)
         lineage.renew_at = turn.now + RENEW
         for reader in sorted(lineage.down):
             turn.send(reader, _hold_of(turn))
-    elif stops:
+    elif bad:
         for reader in turn.met:
             turn.send(reader, _hold_of(turn))
     elif lineage.holding:
-        _tell_board(turn, False)
-        lineage.holding, lineage.scope, lineage.epoch, lineage.renew_at = False, (), _next_epoch(turn), NEVER
-        release = Release(key, lineage.epoch, (key,), turn.now + LEASE, f"{key} is good again")
-        for name in sorted({*lineage.down, *lineage.blamed_jobs}):
-            turn.send(name, release)
-        lineage.blamed, lineage.blamed_jobs = [], []
+        _release(turn, f"{key} is good again")
     for reader in turn.met:
         _forward_to(turn, reader)
     turn.met = []
 
 
-def _stops(turn: "Turn") -> bool:
-    judgement = turn.entity.judgement
-    if turn.settings.mode != "enforce":
+def stops(mode: Mode, breaker: Breaker, override: Override | None) -> bool:
+    """Whether a breaker keeps readers off by itself: not because something upstream holds it."""
+    if mode != "enforce":
         return False
-    if judgement.override is not None:
-        return judgement.override.state == "force_open"
-    return judgement.breaker.state in (State.OPEN, State.HALF_OPEN)
+    if override is not None:
+        return override.state == "force_open"
+    return breaker.state in (State.OPEN, State.HALF_OPEN)
+
+
+def _own(turn: "Turn") -> Signal:
+    """What readers would be told if nothing upstream held this entity: that is for its own root to tell."""
+    return signal(turn.entity.judgement.breaker, turn.entity.judgement.override, {})
 
 
 def _next_epoch(turn: "Turn") -> int:
@@ -219,7 +220,7 @@ def _bad_since(turn: "Turn") -> float:
     """When the run that wrote the bad data began to write, as far as anything tells."""
     runs = turn.entity.runs
     bad = [run.began for run_id in turn.entity.lineage.blamed if (run := runs.closed.get(run_id))]
-    return min([turn.signal().since, *bad])
+    return min([_own(turn).since, *bad])
 
 
 def _blame(turn: "Turn") -> None:
@@ -242,7 +243,7 @@ def _tell_board(turn: "Turn", stops: bool) -> None:
             turn.entity.key,
             stops,
             turn.believed(turn.at),
-            turn.signal().reason,
+            _own(turn).reason,
             turn.settings.mode,
             breaker.cause,
             good.run_id if good else None,
@@ -250,6 +251,25 @@ def _tell_board(turn: "Turn", stops: bool) -> None:
             good.at if good else None,
         )
     )
+
+
+def _release(turn: "Turn", reason: str) -> None:
+    lineage, key = turn.entity.lineage, turn.entity.key
+    _tell_board(turn, False)
+    lineage.holding, lineage.scope, lineage.epoch, lineage.renew_at = False, (), _next_epoch(turn), NEVER
+    release = Release(key, lineage.epoch, (key,), turn.now + LEASE, reason)
+    for name in sorted({*lineage.down, *lineage.blamed_jobs}):
+        turn.send(name, release)
+    lineage.blamed, lineage.blamed_jobs = [], []
+
+
+def leave(turn: "Turn") -> None:
+    """The entity is forgotten: it holds nobody any more, and nothing holds it."""
+    if turn.entity.lineage.holding:
+        _release(turn, f"{turn.entity.key} was forgotten after a long silence")
+    for root, held in sorted(turn.entity.judgement.holds.items()):
+        if held.active:
+            _let_go(turn, root, held.epoch, held.until, "it was forgotten after a long silence", ())
 
 
 # ---------------------------------------------------------------- what comes from above

@@ -122,6 +122,7 @@ def _take(turn: Turn, partition: Partition, record: Record, body: Observation) -
 
 
 def _take_board(turn: Turn, partition: Partition, body: Observation) -> None:
+    board.hear(turn)
     if isinstance(body, Tick):
         board.on_time(turn)
     elif isinstance(body, Commanded):
@@ -285,6 +286,7 @@ def _expire(turn: Turn, partition: Partition) -> None:
     """The entity was silent for so long that it is forgotten: its episodes end, its breaker becomes a tombstone."""
     for check in sorted(turn.entity.judgement.episodes):
         turn.over(check, "the entity was forgotten after a long silence")
+    lineage.leave(turn)
     turn.emissions.append(Emission(turn.next_id(), "breakers", turn.entity.key, BREAKER, turn.at, None))
     forget(partition, turn.entity.key)
 

@@ -153,7 +153,7 @@ def _not_begun(turn: "Turn", mine: Collected) -> list[float]:
     times: list[float] = []
     at = schedule.expected
     while at < turn.now and len(times) < MAX_BLOCKED:
-        times.append(round(at - behind))
+        times.append(float(round(at - behind)))
         at += interval
     return times
 

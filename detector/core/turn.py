@@ -480,6 +480,7 @@ class Turn(msgspec.Struct):
             up=sorted(entity.lineage.up),
             down=sorted(entity.lineage.down),
             parent=entity.lineage.parent,
+            epoch=entity.lineage.epoch,
         )
         entity.judgement.announced = self.settings.announced
         self.emissions.append(Emission(self.next_id(), "breakers", entity.key, BREAKER, self.at, value))

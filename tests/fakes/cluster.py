@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from detector.core.events import Record
+from detector.core.partition import partition_of
 from detector.errors import CommitAborted, SnapshotMoved, Unreachable
 from detector.seams import Committed, Compacted, Head, Send
 
@@ -14,7 +15,11 @@ LOG = "log"
 
 @dataclass
 class Cluster:
-    """Kafka, as far as the checkpoint sees it. `owner` is who the group says has a partition."""
+    """Kafka, as far as the checkpoint sees it. `owner` is who the group says has a partition.
+
+    What a transaction writes to the log is in the log, at the end of its partition, if it `delivers`: a pass over a log
+    that holds all of that already does not.
+    """
 
     partitions: int
     records: list[list[Record]] = field(default_factory=list)
@@ -23,6 +28,7 @@ class Cluster:
     owner: dict[int, int] = field(default_factory=dict)
     low: dict[int, int] = field(default_factory=dict)
     topic_id: str = "topic-1"
+    delivers: bool = True
 
     def __post_init__(self) -> None:
         self.records = [[] for _ in range(self.partitions)]
@@ -32,6 +38,15 @@ class Cluster:
         log = self.records[partition]
         offset = log[-1].offset + 1 + len(log) % 3 // 2 if log else 0
         log.append(Record(LOG, partition, offset, timestamp, key.encode() if key else None, value))
+
+    def write(self, sends: Sequence[Send]) -> None:
+        """The records of a transaction that was committed. The log stamps its own with its time, which never goes back."""
+        self.written += sends
+        now = max((log[-1].timestamp for log in self.records if log), default=0.0)
+        for send in sends:
+            if send.topic == LOG and self.delivers:
+                key = (send.key or b"").decode()
+                self.append(partition_of(key, self.partitions), key, send.value or b"", now)
 
 
 @dataclass
@@ -70,7 +85,7 @@ class FakeLog:
         fate = self.chaos.random() if self.chaos else 1.0
         if fate < 0.05:
             raise CommitAborted("the coordinator aborted")
-        self.cluster.written += sends
+        self.cluster.write(sends)
         self.cluster.committed.update({partition: at for (_, partition), at in positions.items()})
         if fate < 0.10:
             raise CommitAborted("the outcome is unknown")
@@ -97,8 +112,6 @@ class FakeLog:
 
     def compacted(self, topic: Compacted, partition: int) -> dict[str, bytes]:
         """The last values, by the partitioner of the log."""
-        from detector.core.partition import partition_of
-
         last: dict[str, bytes] = {}
         for send in self.cluster.written:
             if send.topic == topic and send.key is not None and send.partition in (None, partition):
