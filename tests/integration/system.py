@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from threading import Event, Thread
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
 import msgspec
 import redis
@@ -26,6 +26,7 @@ from detector.broker import topic_identity
 from detector.checkpoint import Checkpoint
 from detector.config import Config, load
 from detector.core.events import RunObserved, Tick, decode
+from detector.core.messages import Message as Told
 from detector.deadletters import send_of
 from detector.seams import Send
 from detector.settings import rules_of
@@ -36,6 +37,8 @@ from tests.services.kafka import create_topic
 from tests.services.waiting import eventually
 
 MINUTE = 60.0
+MESSAGES = get_args(Told)
+OURS = ("log", "control", "breakers", "incidents", "commands", "snapshots", "dead_letters")
 Message = tuple[int, int, bytes | None, bytes | None, dict[str, bytes]]
 
 
@@ -86,7 +89,7 @@ class System:
                 "inputs": [f"{self.name}in"],
                 "partitions": self.partitions,
                 "replication": self.replication,
-                **{key: f"{self.name}{key}" for key in ("log", "control", "breakers", "snapshots", "dead_letters")},
+                **{key: f"{self.name}{key}" for key in OURS},
             },
             "redis": {"url": self.redis_url, "prefix": self.name.strip(".").replace(".", "-")},
             "worker": {"snapshot_interval": "1s"},
@@ -216,16 +219,29 @@ class System:
             reader.close()
 
     def said(self, events: Sequence[Message] | None = None) -> list[tuple[bytes, bytes | None, bytes | None]]:
-        """(id, key, value) of everything on the topics of control and breakers."""
-        topics = self.config.topics
-        messages = [*self.read(topics.control), *self.read(topics.breakers)] if events is None else events
+        """(id, key, value) of everything on the topics of control, breakers and incidents."""
+        messages = [m for topic in self._told() for m in self.read(topic)] if events is None else events
         return sorted((h["ce_id"], key, value) for _, _, key, value, h in messages)
 
     def expected(self) -> list[tuple[bytes, bytes | None, bytes | None]]:
         """The same, as an undisturbed pass over the log says it."""
-        topics = self.config.topics
-        wanted = [s for s in self.undisturbed()[0].written if s.topic in (topics.control, topics.breakers)]
+        wanted = [s for s in self.undisturbed()[0].written if s.topic in self._told()]
         return sorted((_id(send), send.key, send.value) for send in wanted)
+
+    def _told(self) -> tuple[str, str, str]:
+        topics = self.config.topics
+        return topics.control, topics.breakers, topics.incidents
+
+    def messages(self) -> tuple[Counter[tuple[bytes, bytes]], Counter[tuple[bytes, bytes]]]:
+        """What entities told each other, by key and value: as it stands in the log, and as an undisturbed pass says."""
+        log = self.config.topics.log
+        stands = Counter(
+            (key or b"", value or b"")
+            for _, _, key, value, _ in self.read(log)
+            if isinstance(decode(value or b"").body, MESSAGES)
+        )
+        sent = [send for send in self.undisturbed()[0].written if send.topic == log]
+        return stands, Counter((send.key or b"", send.value or b"") for send in sent)
 
     def undisturbed(self) -> tuple[Cluster, FakeStore]:
         """What one pass over the log writes and keeps: the real checkpoint, with Kafka and Redis in memory."""
@@ -312,6 +328,8 @@ class System:
         said, expected = Counter(self.said()), Counter(self.expected())
         assert sorted((said - expected).elements()) == [], "said, and not expected or not so often"
         assert sorted((expected - said).elements()) == [], "expected, and not said"
+        stands, sent = self.messages()
+        assert stands == sent, "messages between entities"
 
     def ticks(self) -> list[float]:
         """The times of the ticks in partition 0 of the log."""
