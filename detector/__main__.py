@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.commands import breakers, events, operating, running, seeds
+from detector.commands import breakers, events, operating, running, seeds, slas
 from detector.commands.common import explain
 from detector.errors import DetectorError
 
@@ -22,6 +22,7 @@ ASK, RUN, LOOK = "Ask", "Run", "Look after it"
 app.command(rich_help_panel=ASK)(breakers.check)
 app.add_typer(breakers.breaker, name="breaker", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(events.tail)
+app.command(rich_help_panel=ASK)(slas.sla)
 app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.run)
 app.command(rich_help_panel=RUN)(running.backtest)

@@ -231,6 +231,12 @@ class Metrics:
             "Entities that were given a history to learn; `taken` is false where they knew enough by themselves.",
             "taken",
         )
+        self.deadlines = self._counter(
+            "detector_deadlines", "Declared deadlines that have passed; `outcome` is met or missed.", "outcome"
+        )
+        self.unevaluated = self._counter(
+            "detector_checks_unevaluated", "Declared checks that were said to lack what they need.", "check"
+        )
         self.breakers = Breakers(valid)
         self.registry.register(self.breakers)
         self.rows.append(Row(Breakers.NAME, "gauge", Breakers.LABELS, Breakers.ABOUT))

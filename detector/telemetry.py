@@ -18,7 +18,17 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from structlog.typing import FilteringBoundLogger
 
 from detector import __version__
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Emission, Heartbeat, Quarantined, Seeded
+from detector.core.emissions import (
+    Anomaly,
+    BreakerChange,
+    BreakerValue,
+    Emission,
+    Heartbeat,
+    Quarantined,
+    Seeded,
+    Sla,
+    Unevaluated,
+)
 from detector.core.events import DeadLetter
 from detector.health import GAP, Health
 from detector.logs import Repeats, silent
@@ -99,6 +109,10 @@ class Telemetry:
                 self._quarantined(emission.data)
             case Seeded():
                 self._seeded(emission.data)
+            case Sla():
+                self._deadline_passed(emission.data)
+            case Unevaluated():
+                self._unevaluated(emission.data)
             case None:
                 self._expired(emission.key)
 
@@ -134,6 +148,14 @@ class Telemetry:
     def _seeded(self, seeded: Seeded) -> None:
         self.metrics.seeded.labels(str(seeded.taken).lower()).inc()
         self._log.debug("entity_seeded", entity=seeded.entity, taken=seeded.taken, known=seeded.known)
+
+    def _deadline_passed(self, sla: Sla) -> None:
+        self.metrics.deadlines.labels("met" if sla.met else "missed").inc()
+        self._log.debug("deadline_passed", entity=sla.entity, met=sla.met, summary=sla.summary)
+
+    def _unevaluated(self, told: Unevaluated) -> None:
+        self.metrics.unevaluated.labels(self._checks.bound(told.check)).inc()
+        self._log.warning("check_not_evaluated", entity=told.entity, check=told.check, reason=told.reason)
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()

@@ -19,13 +19,13 @@ from typer.testing import CliRunner, Result
 from detector import __version__
 from detector.__main__ import app
 from detector.core.breaker import State
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, OpenEpisode
+from detector.core.emissions import Anomaly, Attained, BreakerChange, BreakerValue, Data, Emission, OpenEpisode, Sla
 from detector.core.partition import partition_of
 from detector.embedded import EmbeddedBroker, EmbeddedRedis
 from detector.sinks import cloudevents
 
 COMMANDS = [
-    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "tail", "emit", "seed"),
+    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "tail", "sla", "emit", "seed"),
     *("config check", "config show", "config schema", "doctor", "reset"),
 ]
 JOB = "job:airflow/orders.load"
@@ -390,6 +390,48 @@ def test_tail_shows_what_is_wanted(site: Site, options: list[str], expected: lis
     lines = detector("tail", "--no-follow", "--json", *options).stdout.splitlines()
 
     assert [int(json.loads(line)["id"]) for line in lines] == expected
+
+
+def deadline(entity: str, met: int, missed: int) -> tuple[str, str, Data]:
+    data = Sla(
+        entity=entity,
+        deadline=0.0,
+        met=missed == 0,
+        completed=None,
+        month="2026-11",
+        months={"2026-10": Attained(met=31, missed=0), "2026-11": Attained(met=met, missed=missed)},
+        owner="team-orders",
+        summary="",
+    )
+    return entity, "io.detector.sla.v1", data
+
+
+def test_sla_says_how_many_deadlines_were_met(site: Site) -> None:
+    site.say(*STORY, deadline(JOB, 16, 0), deadline(JOB, 16, 1), deadline("dataset:db/orders", 3, 0))
+
+    told = detector("sla", "--month", "2026-11")
+    rows = [line.split() for line in told.stdout.splitlines()]
+
+    assert rows == [
+        ["entity", "month", "met", "missed", "attained", "owner"],
+        ["dataset:db/orders", "2026-11", "3", "0", "100.0", "%", "team-orders"],
+        [JOB, "2026-11", "16", "1", "94.1", "%", "team-orders"],
+    ]
+    assert told.stderr == "20 deadlines, 1 missed\n"
+    lines = detector("sla", "--entity", "job:*", "--json").stdout.splitlines()
+
+    assert [(json.loads(line)["month"], json.loads(line)["attained"]) for line in lines] == [
+        ("2026-10", 1.0),
+        ("2026-11", 0.941176),
+    ]
+
+
+@pytest.mark.parametrize("month", ["november", "2026-13", "2026-1"])
+def test_sla_refuses_what_is_no_month(month: str) -> None:
+    result = detector("sla", "--month", month)
+
+    assert result.exit_code == 2
+    assert "is no month: write one like 2026-11" in " ".join(result.stderr.replace("│", "").split())
 
 
 def test_tail_follows_until_ctrl_c_and_then_is_quiet(site: Site) -> None:

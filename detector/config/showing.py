@@ -28,7 +28,7 @@ def schema() -> dict[str, Any]:
     made: dict[str, Any] = msgspec.json.schema(Config, schema_hook=lambda _: {"type": "string"})
     for name, table in made["$defs"].items():
         _as_written(table)
-        if name in ("Model", "Policy"):
+        if name in ("Model", "Policy", "Check"):
             # In the file the parameters stand beside the kind.
             table["additionalProperties"] = table["properties"].pop("parameters")["additionalProperties"]
         else:
@@ -127,7 +127,7 @@ def _example(kind: type[msgspec.Struct], indent: str) -> Iterator[str]:
             yield f"{indent}{field.name}:"
             yield from _example(inner.cls, indent + "  ")
         else:
-            yield f"{indent}{field.name}: {_inline(_meta(field)['examples'][0])}"
+            yield f"{indent}{field.name}: {_inline(_meta(field).get('examples', [None])[0])}"
 
 
 def show(config: Config) -> str:

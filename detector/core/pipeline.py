@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
 from detector.core import breaker as breakers
-from detector.core import datasets, jobs, seeding
+from detector.core import datasets, jobs, promises, seeding
 from detector.core.breaker import State
 from detector.core.emissions import Emission, Heartbeat, Quarantined
 from detector.core.events import (
@@ -174,11 +174,12 @@ def _on_time(turn: Turn, partition: Partition) -> None:
     turn.moves(breakers.on_time(turn.entity.judgement.breaker, turn.now))
     if turn.entity.key.startswith("job:"):
         jobs.on_time(turn, partition.grace_until)
+    promises.on_time(turn, partition.grace_until)
 
 
 def _due(turn: Turn, partition: Partition) -> float:
     breaker = turn.entity.judgement.breaker
-    times = [_expires_at(turn)]
+    times = [_expires_at(turn), promises.due(turn, partition.grace_until)]
     if breaker.state is State.OPEN and breaker.retry_at is not None:
         times.append(breaker.retry_at)
     if turn.entity.key.startswith("job:"):
@@ -187,8 +188,8 @@ def _due(turn: Turn, partition: Partition) -> float:
 
 
 def _expires_at(turn: Turn) -> float:
-    """Forgotten at the end of the day: the index need not change with every record. Declared jobs stay."""
-    if turn.settings.deadline is not None:
+    """Forgotten at the end of the day: the index need not change with every record. What was promised stays."""
+    if turn.settings.is_promised:
         return NEVER
     return (turn.entity.seen + turn.rules.expire_after) // DAY * DAY + DAY
 
@@ -239,7 +240,7 @@ def _due_keys(partition: Partition, at: float) -> list[str]:
 
 
 def _unborn(partition: Partition, rules: Rules) -> list[str]:
-    """Declared jobs of this partition that no event has spoken of yet: they are watched all the same."""
+    """Declared entities of this partition that no event has spoken of yet: they are watched all the same."""
     return [
         key
         for key in rules.declared

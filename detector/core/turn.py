@@ -29,6 +29,7 @@ KEEP_OUTCOMES = 8
 WARM = 7  # outcomes after which an entity whose state was lost knows again what is normal
 CHECKS = frozenset({"failed", "aborted", "late", "hanging", "deadline", "assertion"})
 APART = CHECKS | {"schema"}  # checks that are told by themselves; all others of one load are parts of one anomaly
+DECLARED = "declared:"  # and so are those that an owner has declared
 SAME_DATA, COLUMNS, LOAD = "same_data", "columns", "load"
 LEADING = ("rows", "profile_rows", "rows_out", "rows_in", COLUMNS, "bytes", "profile_bytes", "bytes_out", "bytes_in")
 KEEP_CONTRIBUTORS = 20
@@ -113,6 +114,7 @@ class Turn(msgspec.Struct):
 
         `note` is what to add where the episode begins, if there is room.
         """
+        severity = min(severity, self.settings.worst)
         if severity > self.worst[0]:
             self.worst = severity, summary
         episodes = self.entity.judgement.episodes
@@ -155,7 +157,7 @@ class Turn(msgspec.Struct):
 
     def goes_on(self, grain: str) -> str | None:
         """The check by which the open anomaly of a grain is called, if there is one."""
-        names = (check for check in self.entity.judgement.episodes if check not in APART)
+        names = (name for name in self.entity.judgement.episodes if name not in APART and not name.startswith(DECLARED))
         return next((check for check in names if self.grain(check) == grain), None)
 
     def unusual(self) -> set[str]:
@@ -196,7 +198,7 @@ class Turn(msgspec.Struct):
             self.over(name, why.why, run_id, **why.evidence)
 
     def _join(self, goes_on: str | None, parts: list[Part], run_id: str | None) -> None:
-        lead, worst = parts[0], max(part.severity for part in parts)
+        lead, worst = parts[0], min(max(part.severity for part in parts), self.settings.worst)
         if goes_on and self._is_another(goes_on, lead, worst):
             self.over(goes_on, "something else is wrong now", run_id)
             goes_on = None
@@ -251,7 +253,7 @@ class Turn(msgspec.Struct):
         a new attempt of a run `mends` what the old one did. A run that began before the breaker opened is no probe,
         and a bad one at the same tick is none: of many in parallel that fail for one reason, the first opens it.
         """
-        judgement = self.entity.judgement
+        judgement, severity = self.entity.judgement, min(severity, self.settings.worst)
         known = next((outcome.severity for outcome in judgement.outcomes if outcome.run == run), -1)
         if severity <= known and not mends:
             return

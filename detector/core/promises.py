@@ -1,0 +1,172 @@
+"""What was declared of time: by when a run or a load must have completed, and how old the last load may be.
+
+A promise needs no event to be broken, so time alone asks for it; and, as all that time tells, it trips no breaker.
+How many deadlines of a month were met is counted, and said with each.
+"""
+
+from datetime import UTC, datetime
+
+from detector.core.declared import Check
+from detector.core.emissions import SEVERITIES, Attained, Sla
+from detector.core.rules import Promise
+from detector.core.state import NEVER
+from detector.core.text import moment, rounded
+from detector.core.turn import CRITICAL, DECLARED, Turn
+
+SLA = "io.detector.sla.v1"
+DEADLINE = "deadline"
+KEEP_MADE, MOST = 64, 500  # deadlines to come; deadlines that are counted after a gap
+INSTANT = 1e-3
+
+
+def due(turn: Turn, grace_until: float) -> float:
+    """When a promise of this entity is next to be looked at, in seconds since 1970."""
+    if not turn.settings.is_promised or turn.now == 0:
+        return NEVER
+    return max(min(_deadline_at(turn), _stale_at(turn)), grace_until)
+
+
+def on_time(turn: Turn, grace_until: float) -> None:
+    """Time has come for a promise; what is no longer declared is over at once."""
+    if turn.entity.judgement.episodes:
+        _forget(turn)
+    if not turn.settings.is_promised or turn.now < grace_until:
+        return
+    if turn.now >= _deadline_at(turn):
+        _deadline(turn)
+    if turn.now >= _stale_at(turn):
+        _stale(turn)
+
+
+def completed(turn: Turn, at: float, run_id: str | None = None) -> None:
+    """A run of a job, or a load of a dataset, has completed at a time that is believed."""
+    runs, intent, deadline = turn.entity.runs, turn.entity.intent, turn.settings.deadline
+    runs.completed = max(runs.completed, at)
+    if turn.entity.judgement.episodes:
+        turn.over(DEADLINE, f"a {_what(turn)} completed at {moment(at)}", run_id)
+        _fresh(turn, run_id)
+    if deadline is not None:
+        made = deadline.after(at - INSTANT, turn.settings.calendar)
+        if made > runs.deadline_checked and made not in intent.made:
+            intent.made = sorted([*intent.made, made])[-KEEP_MADE:]
+
+
+def _what(turn: Turn) -> str:
+    return "run" if turn.entity.key.startswith("job:") else "load"
+
+
+def named(check: Check) -> str:
+    """What findings of a declared check are called."""
+    return f"{DECLARED}{check.called}"
+
+
+def _forget(turn: Turn) -> None:
+    known = {named(check) for check in turn.settings.checks}
+    for name in list(turn.entity.judgement.episodes):
+        if name.startswith(DECLARED) and name not in known:
+            turn.over(name, "it is no longer declared")
+            turn.entity.intent.checks.pop(name, None)
+    if turn.settings.deadline is None:
+        turn.over(DEADLINE, "none is declared any more")
+
+
+# ---------------------------------------------------------------- deadlines
+
+
+def _deadline_at(turn: Turn) -> float:
+    deadline = turn.settings.deadline
+    if deadline is None:
+        return NEVER
+    runs = turn.entity.runs
+    if runs.deadline_checked == 0:
+        runs.deadline_checked = turn.now
+    return deadline.after(runs.deadline_checked, turn.settings.calendar)
+
+
+def _deadline(turn: Turn) -> None:
+    """A declared deadline has passed: something must have completed since the one before it."""
+    deadline, calendar, runs = turn.settings.deadline, turn.settings.calendar, turn.entity.runs
+    if deadline is None:
+        return
+    reached = runs.deadline_checked
+    for _ in range(MOST):
+        following = deadline.after(reached, calendar)
+        if following > turn.now:
+            break
+        reached = following
+        _count(turn, deadline, reached)
+    reached = deadline.before(turn.now + INSTANT, calendar)
+    runs.deadline_checked = turn.now
+    turn.entity.intent.made = [at for at in turn.entity.intent.made if at > turn.now]
+    if runs.completed > deadline.before(reached, calendar):
+        return
+    last = f"the last one completed at {moment(runs.completed)}" if runs.completed else "none was ever seen"
+    turn.find(
+        DEADLINE,
+        CRITICAL,
+        f"no {_what(turn)} has completed by {moment(reached)}, the declared deadline; {last}",
+        expected=reached,
+        unit="time",
+        direction="high",
+    )
+
+
+def _count(turn: Turn, deadline: Promise, at: float) -> None:
+    """Whether one deadline was met, and what comes of its month so far."""
+    intent, last = turn.entity.intent, turn.entity.runs.completed
+    met = at in intent.made or deadline.before(at, turn.settings.calendar) < last <= at
+    month = f"{datetime.fromtimestamp(at, UTC).astimezone(deadline.zone):%Y-%m}"
+    intent.count(month, met)
+    kept, missed = intent.months[month]
+    share = 100 * kept / (kept + missed)
+    data = Sla(
+        entity=turn.entity.key,
+        deadline=at,
+        met=met,
+        completed=last or None,
+        month=month,
+        months={name: Attained(met=found[0], missed=found[1]) for name, found in sorted(intent.months.items())},
+        owner=turn.settings.owner,
+        summary=f"{turn.entity.key}: the deadline of {moment(at)} was {'met' if met else 'missed'};"
+        f" {kept} of {kept + missed} in {month} ({share:.4g} %)",
+    )
+    turn.say(SLA, data)
+
+
+# ---------------------------------------------------------------- freshness
+
+
+def _stale_at(turn: Turn) -> float:
+    """When the first check of freshness fails that does not fail yet."""
+    fresh = turn.settings.fresh
+    if not fresh:
+        return NEVER
+    intent, open_ = turn.entity.intent, turn.entity.judgement.episodes
+    if intent.watched == 0:
+        intent.watched = turn.now
+    last = max(turn.entity.runs.completed, intent.watched)
+    return min((last + check.within for check in fresh if named(check) not in open_), default=NEVER)
+
+
+def _stale(turn: Turn) -> None:
+    for check in turn.settings.fresh:
+        if named(check) in turn.entity.judgement.episodes:
+            continue
+        outcome = check.evaluate(turn.entity.runs.completed, turn.entity.intent.watched, turn.now)
+        if outcome.status == "failed":
+            turn.find(
+                named(check),
+                SEVERITIES.index(check.severity),
+                outcome.sentence,
+                observed=rounded(outcome.observed),
+                upper=rounded(outcome.upper),
+                unit="seconds",
+                direction="high",
+            )
+
+
+def _fresh(turn: Turn, run_id: str | None) -> None:
+    for check in turn.settings.fresh:
+        outcome = check.evaluate(turn.entity.runs.completed, turn.entity.intent.watched, turn.now)
+        if outcome.status == "passed":
+            turn.over(named(check), f"passes again ({outcome.sentence})", run_id)
