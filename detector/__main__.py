@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.commands import breakers, events, operating, running, seeds, slas
+from detector.commands import breakers, events, imports, operating, running, seeds, slas
 from detector.commands.common import explain
 from detector.errors import DetectorError
 
@@ -30,6 +30,7 @@ app.command(rich_help_panel=RUN)(seeds.seed)
 app.command(rich_help_panel=RUN)(events.emit)
 app.command(rich_help_panel=LOOK)(operating.doctor)
 app.add_typer(operating.config, name="config", rich_help_panel=LOOK)
+app.add_typer(imports.imports, name="import", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(operating.reset)
 
 

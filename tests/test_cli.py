@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from detector import __version__
 from detector.__main__ import app
+from detector.config import load
 from detector.core.breaker import State
 from detector.core.emissions import Anomaly, Attained, BreakerChange, BreakerValue, Data, Emission, OpenEpisode, Sla
 from detector.core.partition import partition_of
@@ -26,6 +27,7 @@ from detector.sinks import cloudevents
 
 COMMANDS = [
     *("run", "backtest", "demo", "check", "breaker list", "breaker show", "tail", "sla", "emit", "seed"),
+    *("import odcs", "import dbt"),
     *("config check", "config show", "config schema", "doctor", "reset"),
 ]
 JOB = "job:airflow/orders.load"
@@ -315,6 +317,62 @@ def test_show_tells_all_that_is_known(site: Site) -> None:
     assert shown.startswith("block   job:airflow/orders.load  open for 1 h")
     for told in ("probe from", "anomaly 5f0c", "2 without a recovery", "anomaly rows_out", "seen 3 times"):
         assert told in shown
+
+
+# ---------------------------------------------------------------- import
+
+CONTRACT = Path(__file__).parent / "samples" / "contracts" / "orders.odcs.yaml"
+PROJECT = Path(__file__).parent / "samples" / "dbt"
+
+
+def test_a_contract_is_printed_as_rules_and_counted_beside() -> None:
+    result = detector("import", "odcs", str(CONTRACT), "--server", "staging")
+
+    assert result.exit_code == 0
+    assert len(load(result.stdout).rules) == 2
+    assert "match: dataset:postgres://staging-db:5432/dwh.public.ORDERS" in result.stdout
+    assert result.stderr == "2 datasets, 14 checks, 1 deadlines; 11 not translated\n"
+
+
+@pytest.mark.parametrize("path", [".", "manifest.json", "models/marts.yml"])
+def test_a_project_a_manifest_or_a_file_of_dbt_is_printed_as_rules(path: str) -> None:
+    options = ["--namespace", "snowflake://acme", "--namespace", "stripe=postgres://s:1", "--models", "DWH.PUBLIC"]
+    result = detector("import", "dbt", str(PROJECT / path), *options)
+
+    assert result.exit_code == 0
+    assert load(result.stdout).rules
+    assert "not translated" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["odcs", "nowhere.yaml"], "there is no nowhere.yaml", id="no file"),
+        pytest.param(["dbt", str(PROJECT), "--namespace", "s=x"], "give one --namespace for all", id="of one source"),
+        pytest.param(["dbt", str(PROJECT), "--namespace", "a", "--namespace", "b"], "one namespace for all", id="two"),
+    ],
+)
+def test_import_says_what_was_typed_wrong(options: list[str], said: str) -> None:
+    result = detector("import", *options)
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["odcs", str(CONTRACT)], "name one with --server: production, staging", id="which server"),
+        pytest.param(["dbt", str(CONTRACT.with_suffix(".json")), "--namespace", "x"], "is no manifest", id="no JSON"),
+    ],
+)
+def test_import_fails_with_what_to_do(options: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "orders.odcs.json").write_text("{")
+    options = [str(tmp_path / "orders.odcs.json") if option.endswith(".json") else option for option in options]
+    code, out, err = ended(process("import", *options, cwd=tmp_path))
+
+    assert (code, out) == (1, "")
+    assert said in err
 
 
 # ---------------------------------------------------------------- tail

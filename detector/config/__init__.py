@@ -40,7 +40,7 @@ from detector.config.schema import (
     Topics,
     Worker,
 )
-from detector.config.showing import fingerprint, reference, schema, show
+from detector.config.showing import fingerprint, inline, reference, schema, show
 from detector.config.zones import zone
 from detector.errors import ConfigError
 
@@ -71,8 +71,10 @@ __all__ = [
     "Worker",
     "declared",
     "fingerprint",
+    "inline",
     "load",
     "load_file",
+    "parse",
     "parse_cron",
     "plugin",
     "reference",

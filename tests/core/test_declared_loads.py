@@ -136,6 +136,15 @@ def test_a_check_of_one_grain_does_not_look_at_others() -> None:
     assert [a.since for a in anomalies(world.said)] == [MONDAY + HOUR]
 
 
+def test_a_grain_that_never_comes_is_said_to_lack_after_a_week() -> None:
+    world = declared(RowCountBetween(min=500, grain="table"))
+    for day in range(10):
+        world.tick(MONDAY + day * DAY)
+        world.run(MONDAY + day * DAY, rows=1_000 + day)
+
+    assert [one.reason for one in unevaluated(world.said)] == ["no profile of grain table came"]
+
+
 def test_what_fails_at_one_grain_is_not_mended_by_another() -> None:
     world = declared(RowCountBetween(min=500))
     world.tell(profile(MONDAY, 3, "partition", partition="a"))

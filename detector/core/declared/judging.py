@@ -16,6 +16,7 @@ from detector.core.turn import DECLARED, INFO, Turn
 
 UNEVALUATED = "io.detector.check.unevaluated.v1"
 PATIENCE = 7 * 86_400.0
+NOTHING = Facts(None, None, None, {})
 READ, LOAD, PROFILED = "read", "load", "profile_rows:"
 
 
@@ -27,7 +28,11 @@ def judge_declared(turn: Turn, run: Run) -> int:
     grain, facts = facts_of(run)
     worst = INFO
     for check in checks:
-        if grain == READ or check.grain not in (None, grain) or named(check) in run.judged:
+        if grain == READ or named(check) in run.judged:
+            continue
+        if check.grain not in (None, grain):
+            lacks = Outcome("not_evaluated", f"no profile of grain {check.grain} came")
+            _unknown(turn, check, NOTHING, lacks)
             continue
         outcome = check.evaluate(facts)
         if outcome.status == "not_evaluated":
@@ -54,7 +59,7 @@ def facts_of(run: Run) -> tuple[str, Facts]:
     for metric, value in run.metrics.items():
         if metric == "rows" or metric.startswith(PROFILED):
             return metric.removeprefix(PROFILED) if metric != "rows" else LOAD, Facts(None, value, value, {})
-    return LOAD, Facts(None, None, None, {})
+    return LOAD, NOTHING
 
 
 def _standing(turn: Turn, check: LoadCheck) -> Standing:
