@@ -22,13 +22,15 @@ class Intent(msgspec.Struct, array_like=True):
     """The state of all that was declared.
 
     `watched` is since when the freshness of a dataset is watched. `made` are the deadlines to come for which a run, or
-    a load, has completed. `months` counts the deadlines that were met and missed in a month, `2026-11`.
+    a load, has completed; `spent` is when one completed that was too late for its deadline, and so counts for no other.
+    `months` counts the deadlines that were met and missed in a month, `2026-11`.
     """
 
     checks: dict[str, Standing] = {}
     watched: float = 0.0
     made: list[float] = []
     months: dict[str, tuple[int, int]] = {}
+    spent: float = 0.0
 
     def count(self, month: str, met: bool) -> None:
         """One more deadline of this month was met, or missed."""

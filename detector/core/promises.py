@@ -41,14 +41,24 @@ def on_time(turn: Turn, grace_until: float) -> None:
 def completed(turn: Turn, at: float, run_id: str | None = None) -> None:
     """A run of a job, or a load of a dataset, has completed at a time that is believed."""
     runs, intent, deadline = turn.entity.runs, turn.entity.intent, turn.settings.deadline
+    owed = DEADLINE in turn.entity.judgement.episodes
     runs.completed = max(runs.completed, at)
     if turn.entity.judgement.episodes:
         turn.over(DEADLINE, f"a {_what(turn)} completed at {moment(at)}", run_id)
         _fresh(turn, run_id)
-    if deadline is not None:
-        made = deadline.after(at - INSTANT, turn.settings.calendar)
-        if made > runs.deadline_checked and made not in intent.made:
-            intent.made = sorted([*intent.made, made])[-KEEP_MADE:]
+    if deadline is None:
+        return
+    made = deadline.after(at - INSTANT, turn.settings.calendar)
+    if owed and _is_late(turn, deadline, at):
+        intent.spent = at
+    elif made > runs.deadline_checked and made not in intent.made:
+        intent.made = sorted([*intent.made, made])[-KEEP_MADE:]
+
+
+def _is_late(turn: Turn, deadline: Promise, at: float) -> bool:
+    """Whether what completed after a deadline that was missed was meant for it: it is nearer to it than to the next."""
+    calendar = turn.settings.calendar
+    return at - deadline.before(at, calendar) < deadline.after(at, calendar) - at
 
 
 def _what(turn: Turn) -> str:
@@ -88,17 +98,21 @@ def _deadline(turn: Turn) -> None:
     deadline, calendar, runs = turn.settings.deadline, turn.settings.calendar, turn.entity.runs
     if deadline is None:
         return
-    reached = runs.deadline_checked
+    reached, met = runs.deadline_checked, True
     for _ in range(MOST):
         following = deadline.after(reached, calendar)
         if following > turn.now:
             break
         reached = following
-        _count(turn, deadline, reached)
+        met = _count(turn, deadline, reached)
     reached = deadline.before(turn.now + INSTANT, calendar)
     runs.deadline_checked = turn.now
     turn.entity.intent.made = [at for at in turn.entity.intent.made if at > turn.now]
-    if runs.completed > deadline.before(reached, calendar):
+    if met:
+        return
+    if runs.completed > reached:  # too late, but there
+        if _is_late(turn, deadline, runs.completed):
+            _spend(turn, deadline)
         return
     last = f"the last one completed at {moment(runs.completed)}" if runs.completed else "none was ever seen"
     turn.find(
@@ -111,10 +125,18 @@ def _deadline(turn: Turn) -> None:
     )
 
 
-def _count(turn: Turn, deadline: Promise, at: float) -> None:
-    """Whether one deadline was met, and what comes of its month so far."""
+def _spend(turn: Turn, deadline: Promise) -> None:
+    """What has completed too late while nobody looked keeps no other deadline."""
     intent, last = turn.entity.intent, turn.entity.runs.completed
-    met = at in intent.made or deadline.before(at, turn.settings.calendar) < last <= at
+    intent.spent, kept = last, deadline.after(last - INSTANT, turn.settings.calendar)
+    intent.made = [at for at in intent.made if at != kept]
+
+
+def _count(turn: Turn, deadline: Promise, at: float) -> bool:
+    """Say whether one deadline was met, with the figures of its month so far."""
+    intent, last = turn.entity.intent, turn.entity.runs.completed
+    unspent = last != intent.spent and deadline.before(at, turn.settings.calendar) < last <= at
+    met = at in intent.made or unspent
     month = f"{datetime.fromtimestamp(at, UTC).astimezone(deadline.zone):%Y-%m}"
     intent.count(month, met)
     kept, missed = intent.months[month]
@@ -131,6 +153,7 @@ def _count(turn: Turn, deadline: Promise, at: float) -> None:
         f" {kept} of {kept + missed} in {month} ({share:.4g} %)",
     )
     turn.say(SLA, data)
+    return met
 
 
 # ---------------------------------------------------------------- freshness

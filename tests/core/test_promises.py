@@ -222,6 +222,48 @@ def test_a_run_that_was_too_late_for_its_deadline_has_missed_it_though_nobody_is
     assert [one.met for one in figures(world.said)] == [False]
 
 
+def test_a_job_that_is_late_each_day_misses_each_deadline() -> None:
+    world = World(promised(JOB, deadline=AT_THREE))
+    world.ticks(MONDAY - HOUR, MONDAY, every=MINUTE)
+    for day in range(3):
+        world.ticks(MONDAY + day * DAY, MONDAY + day * DAY + 4 * HOUR, every=MINUTE)
+        world.run(MONDAY + day * DAY + 4 * HOUR)
+        world.ticks(MONDAY + day * DAY + 5 * HOUR, MONDAY + (day + 1) * DAY, every=MINUTE)
+
+    assert found(world.said) == 3 * [("deadline", "started"), ("deadline", "ended")]
+    assert [one.met for one in figures(world.said)] == [False, False, False]
+
+
+def test_the_next_run_after_one_that_was_too_late_keeps_the_next_deadline() -> None:
+    world = World(promised(JOB, deadline=AT_THREE))
+    world.ticks(MONDAY - HOUR, MONDAY + 4 * HOUR, every=MINUTE)
+    world.run(MONDAY + 4 * HOUR, run_id="late")
+    world.run(MONDAY + 5 * HOUR, run_id="hourly")
+    world.ticks(MONDAY + 6 * HOUR, MONDAY + DAY + 4 * HOUR, every=MINUTE)
+
+    assert [one.met for one in figures(world.said)] == [False, True]
+
+
+def test_a_run_of_the_next_day_keeps_its_own_deadline_and_not_the_one_that_was_missed() -> None:
+    world = World(promised(JOB, deadline=AT_THREE))
+    world.ticks(MONDAY - HOUR, MONDAY + DAY + HOUR, every=MINUTE)
+    world.run(MONDAY + DAY + HOUR)
+    world.ticks(MONDAY + DAY + 2 * HOUR, MONDAY + DAY + 4 * HOUR, every=MINUTE)
+
+    assert found(world.said) == [("deadline", "started"), ("deadline", "ended")]
+    assert [one.met for one in figures(world.said)] == [False, True]
+
+
+def test_a_run_that_was_too_late_while_nobody_looked_keeps_no_other_deadline() -> None:
+    world = World(promised(JOB, deadline=AT_THREE))
+    world.ticks(MONDAY - HOUR, MONDAY, every=MINUTE)
+    world.run(MONDAY + 4 * HOUR)
+    world.ticks(MONDAY + 5 * HOUR, MONDAY + DAY + 4 * HOUR, every=MINUTE)
+
+    assert [one.met for one in figures(world.said)] == [False, False]
+    assert found(world.said) == [("deadline", "started")]
+
+
 def test_the_month_is_that_of_the_deadlines_own_clock() -> None:
     zone = ZoneInfo("Pacific/Auckland")
     eve = datetime(2026, 1, 31, 20, tzinfo=UTC).timestamp()  # 1 February there
