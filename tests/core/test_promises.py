@@ -181,8 +181,9 @@ def test_what_is_promised_is_not_forgotten() -> None:
 # ---------------------------------------------------------------- how many were met
 
 
-def test_each_deadline_is_said_to_be_met_or_missed_with_its_month_so_far() -> None:
-    world = World(promised(JOB, deadline=AT_THREE, owner="team-orders"))
+@pytest.mark.parametrize("reload", [False, True])
+def test_each_deadline_is_said_to_be_met_or_missed_with_its_month_so_far(reload: bool) -> None:
+    world = World(promised(JOB, deadline=AT_THREE, owner="team-orders"), reload)
     world.ticks(MONDAY - HOUR, MONDAY, every=MINUTE)
     for day in (0, 2):
         world.run(MONDAY + day * DAY + HOUR)
