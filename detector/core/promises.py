@@ -15,7 +15,7 @@ from detector.core.turn import CRITICAL, DECLARED, Turn
 
 SLA = "io.detector.sla.v1"
 DEADLINE = "deadline"
-KEEP_MADE, MOST = 64, 500  # deadlines to come; deadlines that are counted after a gap
+KEEP_MADE, MOST = 64, 60  # deadlines that are kept, and that are counted after a gap
 INSTANT = 1e-3
 
 
@@ -95,30 +95,41 @@ def _deadline_at(turn: Turn) -> float:
 
 def _deadline(turn: Turn) -> None:
     """A declared deadline has passed: something must have completed since the one before it."""
-    deadline, calendar, runs = turn.settings.deadline, turn.settings.calendar, turn.entity.runs
+    deadline, runs, intent = turn.settings.deadline, turn.entity.runs, turn.entity.intent
     if deadline is None:
         return
-    reached, met = runs.deadline_checked, True
-    for _ in range(MOST):
-        following = deadline.after(reached, calendar)
-        if following > turn.now:
-            break
-        reached = following
-        met = _count(turn, deadline, reached)
-    reached = deadline.before(turn.now + INSTANT, calendar)
+    passed = _passed(turn, deadline)
+    for at in passed:
+        _count(turn, deadline, at)
+    reached = passed[-1]
+    met = _is_met(turn, deadline, reached)
     runs.deadline_checked = turn.now
-    turn.entity.intent.made = [at for at in turn.entity.intent.made if at > turn.now]
-    if met:
-        return
-    if runs.completed > reached:  # too late, but there
+    intent.made = [at for at in intent.made if at > turn.now]
+    if not met and runs.completed > reached:  # too late, but there
         if _is_late(turn, deadline, runs.completed):
             _spend(turn, deadline)
-        return
-    last = f"the last one completed at {moment(runs.completed)}" if runs.completed else "none was ever seen"
+    elif not met:
+        _missed(turn, reached)
+
+
+def _passed(turn: Turn, deadline: Promise) -> list[float]:
+    """The deadlines since they were last looked at, ascending: after a long gap the last ones only."""
+    calendar, found = turn.settings.calendar, list[float]()
+    at = deadline.before(turn.now + INSTANT, calendar)
+    while at > turn.entity.runs.deadline_checked and len(found) < MOST:
+        found.append(at)
+        at = deadline.before(at, calendar)
+    # Where all days are holidays, the two directions leave out other ones.
+    return found[::-1] or [deadline.after(turn.entity.runs.deadline_checked, calendar)]
+
+
+def _missed(turn: Turn, reached: float) -> None:
+    last = turn.entity.runs.completed
+    so_far = f"the last one completed at {moment(last)}" if last else "none was ever seen"
     turn.find(
         DEADLINE,
         CRITICAL,
-        f"no {_what(turn)} has completed by {moment(reached)}, the declared deadline; {last}",
+        f"no {_what(turn)} has completed by {moment(reached)}, the declared deadline; {so_far}",
         expected=reached,
         unit="time",
         direction="high",
@@ -132,11 +143,15 @@ def _spend(turn: Turn, deadline: Promise) -> None:
     intent.made = [at for at in intent.made if at != kept]
 
 
-def _count(turn: Turn, deadline: Promise, at: float) -> bool:
-    """Say whether one deadline was met, with the figures of its month so far."""
+def _is_met(turn: Turn, deadline: Promise, at: float) -> bool:
+    """Whether something completed in time. What did before the deadline was declared is known of the last only."""
     intent, last = turn.entity.intent, turn.entity.runs.completed
-    unspent = last != intent.spent and deadline.before(at, turn.settings.calendar) < last <= at
-    met = at in intent.made or unspent
+    return at in intent.made or (last != intent.spent and deadline.before(at, turn.settings.calendar) < last <= at)
+
+
+def _count(turn: Turn, deadline: Promise, at: float) -> None:
+    """Say whether one deadline was met, with the figures of its month so far."""
+    intent, last, met = turn.entity.intent, turn.entity.runs.completed, _is_met(turn, deadline, at)
     month = f"{datetime.fromtimestamp(at, UTC).astimezone(deadline.zone):%Y-%m}"
     intent.count(month, met)
     kept, missed = intent.months[month]
@@ -153,7 +168,6 @@ def _count(turn: Turn, deadline: Promise, at: float) -> bool:
         f" {kept} of {kept + missed} in {month} ({share:.4g} %)",
     )
     turn.say(SLA, data)
-    return met
 
 
 # ---------------------------------------------------------------- freshness

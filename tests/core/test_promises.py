@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from detector.core.calendar import Calendar
 from detector.core.declared.kinds import FreshWithin
 from detector.core.emissions import Emission, Sla
 from detector.core.events import Dataset
@@ -291,3 +292,22 @@ def test_a_deadline_that_is_no_longer_declared_is_over() -> None:
     world.tick(MONDAY + 5 * HOUR)
 
     assert found(world.said) == [("deadline", "started"), ("deadline", "ended")]
+
+
+def test_where_every_day_is_a_holiday_a_deadline_comes_all_the_same() -> None:
+    always = Calendar(holidays=frozenset(range(int(MONDAY // DAY) - 100, int(MONDAY // DAY) + 100)))
+    deadline = Deadline(time(3), ZoneInfo("UTC"), holidays=False)
+    world = World(promised(JOB, deadline=deadline, calendar=always))
+    world.ticks(MONDAY, MONDAY + 35 * DAY, every=MINUTE)
+
+    assert started(world.said) == ["deadline"]
+
+
+def test_after_a_long_gap_only_the_last_deadlines_are_counted() -> None:
+    world = World(promised(JOB, deadline=AT_THREE))
+    world.tick(MONDAY)
+    world.ticks(MONDAY + 200 * DAY, MONDAY + 200 * DAY + 10 * MINUTE)
+
+    assert len(figures(world.said)) == 60
+    assert figures(world.said)[-1].deadline == MONDAY + 199 * DAY + 3 * HOUR
+    assert found(world.said) == [("deadline", "started")]
