@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.commands import breakers, events, executing, operating, reports, running, seeds
+from detector.commands import breakers, events, executing, imports, operating, reports, running, seeds, slas
 from detector.commands.common import explain
 from detector.errors import DetectorError
 
@@ -23,6 +23,7 @@ app.command(rich_help_panel=ASK)(breakers.check)
 app.add_typer(breakers.breaker, name="breaker", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(events.tail)
 breakers.breaker.command()(reports.report)
+app.command(rich_help_panel=ASK)(slas.sla)
 app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.run)
 app.command(rich_help_panel=RUN)(executing.execute)
@@ -31,6 +32,7 @@ app.command(rich_help_panel=RUN)(seeds.seed)
 app.command(rich_help_panel=RUN)(events.emit)
 app.command(rich_help_panel=LOOK)(operating.doctor)
 app.add_typer(operating.config, name="config", rich_help_panel=LOOK)
+app.add_typer(imports.imports, name="import", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(operating.reset)
 
 

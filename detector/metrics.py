@@ -247,6 +247,12 @@ class Metrics:
             "detector_commands", "Commands of people; `outcome` is done or refused.", "command", "outcome"
         )
         self.feedback = self._counter("detector_feedback", "Verdicts of people on anomalies.", "verdict")
+        self.deadlines = self._counter(
+            "detector_deadlines", "Declared deadlines that have passed; `outcome` is met or missed.", "outcome"
+        )
+        self.unevaluated = self._counter(
+            "detector_checks_unevaluated", "Declared checks that were said to lack what they need.", "check"
+        )
         self.breakers = Breakers(valid)
         self.registry.register(self.breakers)
         self.rows.append(Row(Breakers.NAME, "gauge", Breakers.LABELS, Breakers.ABOUT))

@@ -11,8 +11,19 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from detector import __version__
-from detector.config import BreakerRule, Config, Rule, Zones, fingerprint, plugin, zone
-from detector.config import Deadline as Declared
+from detector.config import (
+    BreakerRule,
+    Check,
+    Config,
+    Deadline,
+    Rule,
+    Zones,
+    declared,
+    fingerprint,
+    parse_cron,
+    plugin,
+    zone,
+)
 from detector.config.schema import DAYS
 from detector.errors import ConfigError
 
@@ -20,10 +31,11 @@ if TYPE_CHECKING:
     import redis
 
     from detector.codecs import SchemaRegistry
-    from detector.core.rules import Rules, Settings
-    from detector.core.schedule import Deadline
+    from detector.core.declared import Check as LoadCheck
+    from detector.core.rules import Promise, Rules, Settings
     from detector.executors import Executor
 
+SEVERITIES = ("info", "warning", "critical")  # as the core numbers them
 REDIS_CONNECTS, REDIS_ANSWERS = 5.0, 10.0  # seconds
 
 
@@ -95,14 +107,39 @@ def _override(rule: Rule, path: str) -> dict[str, object]:
         changed["budget"] = rule.budget
     if rule.together is not None:
         changed["together"] = rule.together
+    if rule.checks:
+        changed["checks"] = _checks(rule.checks, f"{path}.checks")
+    if rule.severity is not None:
+        changed["worst"] = SEVERITIES.index(rule.severity)
+    if rule.owner is not None:
+        changed["owner"] = rule.owner
+    if rule.tags:
+        changed["tags"] = rule.tags
     return changed | _breaker(rule.breaker or BreakerRule(), path)
 
 
-def _deadline(declared: Declared) -> "Deadline":
-    from detector.core.schedule import Deadline
+def _checks(chosen: tuple[Check, ...], path: str) -> "tuple[LoadCheck, ...]":
+    from detector.core.declared import KINDS
 
-    days = frozenset(DAYS.index(day) for day in declared.days)
-    return Deadline(time.fromisoformat(declared.at), zone(declared.timezone), days, declared.holidays)
+    made: dict[str, LoadCheck] = {}
+    for at, one in enumerate(chosen):
+        check = declared(KINDS, one, f"{path}[{at}]")
+        if check.called in made:
+            other = list(made).index(check.called)
+            raise ConfigError(f"{path}[{at}]: is called {check.called}, as {path}[{other}] is; give it a name")
+        made[check.called] = check
+    return tuple(made.values())
+
+
+def _deadline(promised: Deadline) -> "Promise":
+    from detector.core import schedule
+    from detector.core.cron import Cron
+
+    if promised.cron is not None:
+        return Cron(*parse_cron(promised.cron), zone(promised.timezone), promised.holidays)
+    days = frozenset(DAYS.index(day) for day in promised.days)
+    clock = time.fromisoformat(promised.at or "")
+    return schedule.Deadline(clock, zone(promised.timezone), days, promised.holidays)
 
 
 def _breaker(rule: BreakerRule, path: str) -> dict[str, object]:

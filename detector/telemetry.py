@@ -11,7 +11,7 @@ logged once in thirty seconds. No value of a record is in a log line, and no loc
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import confluent_kafka
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -28,6 +28,8 @@ from detector.core.emissions import (
     HoldChange,
     Quarantined,
     Seeded,
+    Sla,
+    Unevaluated,
 )
 from detector.core.events import DeadLetter
 from detector.core.incidents import Incident
@@ -67,6 +69,19 @@ class Telemetry:
             PlatformCollector(registry=self.registry)
         release = {"version": __version__, "python": platform.python_version()}
         self.metrics.build.info({**release, "librdkafka": confluent_kafka.libversion()[0]})
+        self._tells: dict[type, Callable[[Any], None]] = {
+            Anomaly: self._anomaly,
+            BreakerChange: self._breaker_changed,
+            BreakerValue: self.breaker_is,
+            CommandDone: self._command_done,
+            Heartbeat: self._beat,
+            HoldChange: self._held,
+            Quarantined: self._quarantined,
+            RecoveryPlan: self._planned,
+            Seeded: self._seeded,
+            Sla: self._deadline_passed,
+            Unevaluated: self._unevaluated,
+        }
 
     def _answers_for(self, partition: int) -> bool:
         """Whether this process has lately told a heartbeat of this partition of the log."""
@@ -99,34 +114,24 @@ class Telemetry:
 
     def said(self, emission: Emission) -> None:
         """An emission was committed."""
-        match emission.data:
-            case Anomaly():
-                self._anomaly(emission.data)
-            case BreakerChange():
-                self._breaker_changed(emission.data)
-            case BreakerValue():
-                self.breaker_is(emission.data)
-            case Heartbeat(partition=partition, clock=clock):
-                self._beats[partition] = self._clock()
-                self.metrics.heartbeat.labels(str(partition)).set(clock)
-            case Quarantined():
-                self._quarantined(emission.data)
-            case Seeded():
-                self._seeded(emission.data)
-            case HoldChange():
-                self._held(emission.data)
-            case Incident() if emission.topic == "control":
-                self._incident(emission.type, emission.data)
-            case RecoveryPlan():
-                self._log.info("recovery_plan", root=emission.data.root, summary=emission.data.summary)
-            case CommandDone():
-                self._command_done(emission.data)
-            case None if emission.topic == "breakers":
-                self._expired(emission.key)
+        data = emission.data
+        if emission.topic == "breakers" and data is None:
+            self._expired(emission.key)
+        elif isinstance(data, Incident) and emission.topic == "control":
+            self._incident(emission.type, data)
+        elif type(data) in self._tells:
+            self._tells[type(data)](data)
 
     def breaker_is(self, value: BreakerValue) -> None:
         """This is the value of a breaker, whoever said it: for one that was published before this process began."""
         self.metrics.breakers.put(value)
+
+    def _beat(self, beat: Heartbeat) -> None:
+        self._beats[beat.partition] = self._clock()
+        self.metrics.heartbeat.labels(str(beat.partition)).set(beat.clock)
+
+    def _planned(self, plan: RecoveryPlan) -> None:
+        self._log.info("recovery_plan", root=plan.root, summary=plan.summary)
 
     def _anomaly(self, anomaly: Anomaly) -> None:
         check, told = self._checks.bound(anomaly.check), {"entity": anomaly.entity, "check": anomaly.check}
@@ -172,6 +177,14 @@ class Telemetry:
     def _seeded(self, seeded: Seeded) -> None:
         self.metrics.seeded.labels(str(seeded.taken).lower()).inc()
         self._log.debug("entity_seeded", entity=seeded.entity, taken=seeded.taken, known=seeded.known)
+
+    def _deadline_passed(self, sla: Sla) -> None:
+        self.metrics.deadlines.labels("met" if sla.met else "missed").inc()
+        self._log.debug("deadline_passed", entity=sla.entity, met=sla.met, summary=sla.summary)
+
+    def _unevaluated(self, told: Unevaluated) -> None:
+        self.metrics.unevaluated.labels(self._checks.bound(told.check)).inc()
+        self._log.warning("check_not_evaluated", entity=told.entity, check=told.check, reason=told.reason)
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()

@@ -18,8 +18,9 @@ from typer.testing import CliRunner, Result
 
 from detector import __version__
 from detector.__main__ import app
+from detector.config import load
 from detector.core.breaker import State
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, OpenEpisode
+from detector.core.emissions import Anomaly, Attained, BreakerChange, BreakerValue, Data, Emission, OpenEpisode, Sla
 from detector.core.messages import Redo
 from detector.core.partition import partition_of
 from detector.core.recovery import PlanStep, RecoveryPlan
@@ -28,7 +29,20 @@ from detector.plans import TYPE
 from detector.sinks import cloudevents
 
 COMMANDS = [
-    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "breaker report", "tail", "emit", "seed"),
+    *(
+        "run",
+        "backtest",
+        "demo",
+        "check",
+        "breaker list",
+        "breaker show",
+        "breaker report",
+        "tail",
+        "sla",
+        "emit",
+        "seed",
+    ),
+    *("sla", "import odcs", "import dbt"),
     *("execute", "config check", "config show", "config schema", "doctor", "reset"),
 ]
 JOB = "job:airflow/orders.load"
@@ -447,6 +461,62 @@ def test_show_tells_all_that_is_known(site: Site) -> None:
         assert told in shown
 
 
+# ---------------------------------------------------------------- import
+
+CONTRACT = Path(__file__).parent / "samples" / "contracts" / "orders.odcs.yaml"
+PROJECT = Path(__file__).parent / "samples" / "dbt"
+
+
+def test_a_contract_is_printed_as_rules_and_counted_beside() -> None:
+    result = detector("import", "odcs", str(CONTRACT), "--server", "staging")
+
+    assert result.exit_code == 0
+    assert len(load(result.stdout).rules) == 2
+    assert "match: dataset:postgres://staging-db:5432/dwh.public.ORDERS" in result.stdout
+    assert result.stderr == "2 datasets, 14 checks, 1 deadlines; 11 not translated\n"
+
+
+@pytest.mark.parametrize("path", [".", "manifest.json", "models/marts.yml"])
+def test_a_project_a_manifest_or_a_file_of_dbt_is_printed_as_rules(path: str) -> None:
+    options = ["--namespace", "snowflake://acme", "--namespace", "stripe=postgres://s:1", "--models", "DWH.PUBLIC"]
+    result = detector("import", "dbt", str(PROJECT / path), *options)
+
+    assert result.exit_code == 0
+    assert load(result.stdout).rules
+    assert "not translated" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["odcs", "nowhere.yaml"], "there is no nowhere.yaml", id="no file"),
+        pytest.param(["dbt", str(PROJECT), "--namespace", "s=x"], "give one --namespace for all", id="of one source"),
+        pytest.param(["dbt", str(PROJECT), "--namespace", "a", "--namespace", "b"], "one namespace for all", id="two"),
+    ],
+)
+def test_import_says_what_was_typed_wrong(options: list[str], said: str) -> None:
+    result = detector("import", *options)
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(["odcs", str(CONTRACT)], "name one with --server: production, staging", id="which server"),
+        pytest.param(["dbt", str(CONTRACT.with_suffix(".json")), "--namespace", "x"], "is no manifest", id="no JSON"),
+    ],
+)
+def test_import_fails_with_what_to_do(options: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "orders.odcs.json").write_text("{")
+    options = [str(tmp_path / "orders.odcs.json") if option.endswith(".json") else option for option in options]
+    code, out, err = ended(process("import", *options, cwd=tmp_path))
+
+    assert (code, out) == (1, "")
+    assert said in err
+
+
 # ---------------------------------------------------------------- tail
 
 
@@ -521,6 +591,48 @@ def test_tail_shows_what_is_wanted(site: Site, options: list[str], expected: lis
     lines = detector("tail", "--no-follow", "--json", *options).stdout.splitlines()
 
     assert [int(json.loads(line)["id"]) for line in lines] == expected
+
+
+def deadline(entity: str, met: int, missed: int) -> tuple[str, str, Data]:
+    data = Sla(
+        entity=entity,
+        deadline=0.0,
+        met=missed == 0,
+        completed=None,
+        month="2026-11",
+        months={"2026-10": Attained(met=31, missed=0), "2026-11": Attained(met=met, missed=missed)},
+        owner="team-orders",
+        summary="",
+    )
+    return entity, "io.detector.sla.v1", data
+
+
+def test_sla_says_how_many_deadlines_were_met(site: Site) -> None:
+    site.say(*STORY, deadline(JOB, 16, 0), deadline(JOB, 16, 1), deadline("dataset:db/orders", 3, 0))
+
+    told = detector("sla", "--month", "2026-11")
+    rows = [line.split() for line in told.stdout.splitlines()]
+
+    assert rows == [
+        ["entity", "month", "met", "missed", "attained", "owner"],
+        ["dataset:db/orders", "2026-11", "3", "0", "100.0", "%", "team-orders"],
+        [JOB, "2026-11", "16", "1", "94.1", "%", "team-orders"],
+    ]
+    assert told.stderr == "20 deadlines, 1 missed\n"
+    lines = detector("sla", "--entity", "job:*", "--json").stdout.splitlines()
+
+    assert [(json.loads(line)["month"], json.loads(line)["attained"]) for line in lines] == [
+        ("2026-10", 1.0),
+        ("2026-11", 0.941176),
+    ]
+
+
+@pytest.mark.parametrize("month", ["november", "2026-13", "2026-1"])
+def test_sla_refuses_what_is_no_month(month: str) -> None:
+    result = detector("sla", "--month", month)
+
+    assert result.exit_code == 2
+    assert "is no month: write one like 2026-11" in " ".join(result.stderr.replace("│", "").split())
 
 
 def test_tail_follows_until_ctrl_c_and_then_is_quiet(site: Site) -> None:

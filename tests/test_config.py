@@ -69,7 +69,7 @@ def test_the_example_of_a_rule_in_the_reference_file_is_one() -> None:
 
     (rule,) = load(example).rules
 
-    assert rule.match == "job:airflow/nightly_*"
+    assert rule.match == "*/nightly_*"
     assert None not in (rule.deadline, rule.max_duration, rule.breaker)
 
 
@@ -244,7 +244,15 @@ def test_what_cannot_work_together_is_refused(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        pytest.param("deadline: {}", "rules[0].deadline.at: is missing", id="when"),
+        pytest.param("deadline: {}", "rules[0].deadline.at: is missing, and so is cron", id="when"),
+        pytest.param("deadline: {cron: 3 * *}", "rules[0].deadline.cron: '3 * *' has 3 fields; five are", id="fields"),
+        pytest.param("deadline: {cron: 61 * * * *}", "rules[0].deadline.cron: minute: '61' is not", id="no minute"),
+        pytest.param("deadline: {cron: 0 3 * * *, at: 03:30}", "rules[0].deadline.cron: stands in the", id="both"),
+        pytest.param("deadline: {cron: 0 3 * * *, days: [mon]}", "rules[0].deadline.cron: stands in the", id="days"),
+        pytest.param("checks: [{kind: unique, column: a}]", "rules[0].checks: are of datasets, and match", id="a job"),
+        pytest.param(
+            "severity: error", "rules[0].severity: unknown value 'error'; known: critical, info", id="how bad"
+        ),
         pytest.param("deadline: {at: 24:00}", "rules[0].deadline.at: expected a text like 03:30", id="no time"),
         pytest.param("deadline: {at: 3:30}", "rules[0].deadline.at: expected a text like 03:30", id="one digit"),
         pytest.param("deadline: {at: 03:30, days: []}", "rules[0].deadline.days: ", id="never"),

@@ -13,6 +13,7 @@ from detector.config.reading import parse
 from detector.config.schema import Plugin
 from detector.config.units import write_seconds
 from detector.core.rules import Settings
+from detector.core.schedule import Deadline
 from detector.errors import ConfigError
 from detector.settings import kafka_settings, redis_client, registry_of, rules_of
 
@@ -85,7 +86,7 @@ def test_the_table_of_entities_is_what_the_rules_make() -> None:
 def as_told(settings: Settings) -> tuple[str, ...]:
     deadline, longest = settings.deadline, settings.max_duration
     return (
-        "-" if deadline is None else f"{deadline.at:%H:%M}",
+        f"{deadline.at:%H:%M}" if isinstance(deadline, Deadline) else "-",
         "-" if longest is None else write_seconds(longest),
         settings.mode,
         write_seconds(settings.wait),

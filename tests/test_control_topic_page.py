@@ -10,9 +10,11 @@ import msgspec
 import msgspec.inspect as inspection
 import pytest
 
-from detector.core import emissions, pipeline, seeding, turn
+from detector.core import emissions, pipeline, promises, seeding, turn
+from detector.core.declared import judging
 from detector.core.emissions import (
     Anomaly,
+    Attained,
     BreakerChange,
     BreakerValue,
     Contributor,
@@ -20,16 +22,21 @@ from detector.core.emissions import (
     OpenEpisode,
     Quarantined,
     Seeded,
+    Sla,
+    Unevaluated,
 )
 from detector.core.schemas import Change
 
 PAGE = (Path(__file__).parent.parent / "docs" / "control-topic.md").read_text(encoding="utf-8")
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     kind.__name__: kind
-    for kind in (Anomaly, BreakerChange, BreakerValue, Change, Contributor, Heartbeat, OpenEpisode, Quarantined, Seeded)
+    for kind in (
+        *(Anomaly, Attained, BreakerChange, BreakerValue, Change, Contributor, Heartbeat, OpenEpisode, Quarantined),
+        *(Seeded, Sla, Unevaluated),
+    )
 }
 TYPES = {*turn.ANOMALY.values(), turn.BREAKER_CHANGED, turn.BREAKER, pipeline.HEARTBEAT, pipeline.QUARANTINED}
-TYPES |= {seeding.SEEDED}
+TYPES |= {seeding.SEEDED, promises.SLA, judging.UNEVALUATED}
 WORDS = {
     inspection.StrType: "string",
     inspection.FloatType: "number",

@@ -71,6 +71,8 @@ ABOUT = {
     "breaker_changed": "A breaker moved.",
     "entity_quarantined": "A record was set aside, since judging it fails each time.",
     "entity_seeded": "An entity was given a history to learn.",
+    "deadline_passed": "A declared deadline has passed, and was met or missed.",
+    "check_not_evaluated": "A declared check lacks what it needs, and has neither passed nor failed.",
     "entity_expired": "An entity was silent for so long that it is forgotten.",
 }
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, time
 import pytest
 
 from detector.config import load, zone
+from detector.core.cron import Cron
+from detector.core.declared.kinds import FreshWithin, InSet
 from detector.core.models.band import Band
 from detector.core.models.baseline import Baseline
 from detector.core.policies import Policy
@@ -251,3 +253,67 @@ def test_a_redis_client_logs_in_and_gives_up_after_a_while() -> None:
 def test_there_is_a_registry_where_one_is_named() -> None:
     assert registry_of(load("")) is None
     assert registry_of(load("registry: {url: 'mock://here', username: me, password: secret}")) is not None
+
+
+# ---------------------------------------------------------------- what is declared
+
+
+def test_what_is_declared_reaches_the_core() -> None:
+    settings = rules_of(
+        load("""
+            rules:
+              - match: dataset:db/orders
+                deadline: {cron: "30 3 * * mon-fri", timezone: Europe/Berlin, holidays: false}
+                severity: warning
+                owner: team-orders
+                tags: [finance]
+                checks:
+                  - {kind: in_set, column: status, values: [new, 1, true], severity: warning}
+                  - {kind: fresh_within, within: 26h, name: daily}
+        """)
+    ).of("dataset:db/orders")
+    deadline = settings.deadline
+    assert isinstance(deadline, Cron)
+
+    assert (deadline.minutes, deadline.hours, deadline.holidays) == ((30,), (3,), False)
+    assert deadline.weekdays == frozenset(range(5))
+    assert (settings.worst, settings.owner, settings.tags) == (1, "team-orders", ("finance",))
+    assert settings.checks == (
+        InSet(column="status", values=("new", 1, True), severity="warning"),
+        FreshWithin(within=26 * 3_600.0, name="daily"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        pytest.param("{column: a}", "rules[0].checks[0].kind: is missing", id="no kind"),
+        pytest.param("{kind: not_nul}", "rules[0].checks[0].kind: unknown value 'not_nul', did you mean", id="a word"),
+        pytest.param("{kind: not_null}", "rules[0].checks[0].column: is missing", id="no column"),
+        pytest.param("{kind: not_null, colum: a}", "rules[0].checks[0].colum: unknown key, did you mean", id="a key"),
+        pytest.param("{kind: unique, column: 5}", "rules[0].checks[0].column: expected a text, got a whole", id="type"),
+        pytest.param(
+            "{kind: unique, column: [a]}", "rules[0].checks[0].column: expected a text, got a list", id="list"
+        ),
+        pytest.param("{kind: not_null, column: a, at_most: 2}", "rules[0].checks[0].at_most: expected", id="no share"),
+        pytest.param("{kind: between, column: a}", "rules[0].checks[0]: needs a min, a max, or both", id="no bound"),
+        pytest.param("{kind: fresh_within, within: 5}", "rules[0].checks[0].within: 5 is no duration", id="no unit"),
+        pytest.param(
+            "{kind: in_set, column: a, values: [[b]]}", "rules[0].checks[0].values[0]: expected a t", id="deep"
+        ),
+        pytest.param("{kind: in_set, column: a, values: []}", "rules[0].checks[0].values: expected a list", id="empty"),
+        pytest.param(
+            "{kind: unique, column: a, severity: bad}", "rules[0].checks[0].severity: unknown va", id="how bad"
+        ),
+        pytest.param(
+            "{kind: unique, column: a}, {kind: unique, column: a, tolerance: 0.1}",
+            "rules[0].checks[1]: is called unique(a), as rules[0].checks[0] is; give it a name",
+            id="two of one name",
+        ),
+    ],
+)
+def test_a_check_that_cannot_be_made_is_refused_with_its_path(check: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        rules_of(load(f"rules: [{{match: 'dataset:*', checks: [{check}]}}]"))
+
+    assert str(caught.value).startswith(said)

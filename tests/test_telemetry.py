@@ -15,7 +15,19 @@ from prometheus_client.exposition import choose_encoder
 from detector import executor, follower, logs, signals
 from detector.config import Log
 from detector.core.breaker import State
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Data, Emission, Heartbeat, Quarantined, Seeded
+from detector.core.emissions import (
+    Anomaly,
+    Attained,
+    BreakerChange,
+    BreakerValue,
+    Data,
+    Emission,
+    Heartbeat,
+    Quarantined,
+    Seeded,
+    Sla,
+    Unevaluated,
+)
 from detector.core.events import DeadLetter, Record
 from detector.core.messages import Redo
 from detector.core.recovery import PlanStep, RecoveryPlan
@@ -210,6 +222,31 @@ CASES: dict[str, Case] = {
         {'detector_entities_seeded_total{taken="true"}': 1},
         ("debug", "entity_seeded"),
         {"entity": ORDERS, "taken": True, "known": 61},
+    ),
+    "said: a deadline was missed": Case(
+        said(
+            emission(
+                Sla(
+                    entity=ORDERS,
+                    deadline=NOW,
+                    met=False,
+                    completed=None,
+                    month="2026-11",
+                    months={"2026-11": Attained(met=0, missed=1)},
+                    owner=None,
+                    summary="missed",
+                )
+            )
+        ),
+        {'detector_deadlines_total{outcome="missed"}': 1},
+        ("debug", "deadline_passed"),
+        {"entity": ORDERS, "met": False, "summary": "missed"},
+    ),
+    "said: a check lacks something": Case(
+        said(emission(Unevaluated(entity=ORDERS, check="declared:unique(id)", reason="no distinct", summary=""))),
+        {'detector_checks_unevaluated_total{check="declared:unique(id)"}': 1},
+        ("warning", "check_not_evaluated"),
+        {"entity": ORDERS, "check": "declared:unique(id)", "reason": "no distinct"},
     ),
     "said: nothing more": Case(
         said(emission(None)), {"detector_entities_expired_total": 1}, ("info", "entity_expired"), {"entity": ORDERS}

@@ -4,11 +4,9 @@ The names are the same in every format: `count`, `null_count`, `distinct`, `sum`
 as `q0.5`, and whatever names a producer adds.
 """
 
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from detector.codecs.checks import LONGEST_NAME, Refused
 from detector.core.events import Statistics
+from detector.core.text import value_hash
 
 KNOWN: Final = ("count", "null_count", "distinct", "sum", "min", "max", "mean", "std")
 COUNTS: Final = frozenset({"count", "null_count", "distinct"})
@@ -28,7 +27,6 @@ _SMALL: Final = 2_000
 _SPARSEST: Final = 32
 _LONGEST_FRACTION: Final = 32
 _MOST_TOP: Final = 32  # values of a column
-_HASH: Final = re.compile(r"[0-9a-f]{16}")
 _LARGEST: Final = sys.float_info.max
 
 
@@ -100,12 +98,7 @@ def with_top_values(
 def _top(counts: Mapping[str, float | None]) -> dict[str, float]:
     plausible = [(count, value) for value, count in counts.items() if count is not None and 0.0 < count <= _LARGEST]
     largest = sorted(plausible, key=lambda found: -found[0])[:_MOST_TOP]
-    return {value if _HASH.fullmatch(value) else hash_of(value): count for count, value in largest}
-
-
-def hash_of(value: str) -> str:
-    """What stands for a value: 16 hex digits."""
-    return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return {value_hash(value): count for count, value in largest}
 
 
 def from_columns(found: Iterable[Column]) -> Statistics | None:

@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from detector.config.checks import check, without_credentials
-from detector.config.reading import QUOTES, Read, override, parse, shape, unknown_choice, unknown_key
+from detector.config.cron import Times, parse_cron
+from detector.config.reading import QUOTES, Read, override, parse, shape, shape_table, unknown_choice, unknown_key
 from detector.config.schema import (
     Breaker,
     BreakerRule,
     Calendar,
+    Check,
     Config,
     Deadline,
     Detection,
@@ -39,7 +41,7 @@ from detector.config.schema import (
     Topics,
     Worker,
 )
-from detector.config.showing import fingerprint, reference, schema, show
+from detector.config.showing import fingerprint, inline, reference, schema, show
 from detector.config.zones import Zones, zone
 from detector.errors import ConfigError
 
@@ -47,6 +49,7 @@ __all__ = [
     "Breaker",
     "BreakerRule",
     "Calendar",
+    "Check",
     "Config",
     "Deadline",
     "Detection",
@@ -65,12 +68,17 @@ __all__ = [
     "Secret",
     "State",
     "Time",
+    "Times",
     "Topics",
     "Worker",
     "Zones",
+    "declared",
     "fingerprint",
+    "inline",
     "load",
     "load_file",
+    "parse",
+    "parse_cron",
     "plugin",
     "reference",
     "schema",
@@ -90,6 +98,7 @@ _WORDS = {
 _PATTERNS = {
     "matching regex '^([01]\\\\d|2[0-3]):[0-5]\\\\d$'": "like 03:30",
     "matching regex '^(\\\\d{4}-)?\\\\d{2}-\\\\d{2}$'": "like 2026-12-24 or 12-24",
+    "matching regex '^[^\\\\n]*$'": "on one line",
     "matching regex '^[A-Za-z0-9._-]+$'": "of letters, digits, dots, hyphens and underscores only",
 }
 
@@ -152,6 +161,21 @@ def plugin(registry: Mapping[str, type[T]], chosen: Plugin, path: str) -> T:
         return made(**chosen.parameters)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def declared(registry: Mapping[str, type[T]], chosen: Plugin, path: str) -> T:
+    """The same for a registry of structs, whose parameters are typed as the keys of the file are: with units and lists.
+
+    Raises `ConfigError` with the path of the parameter.
+    """
+    if chosen.kind not in registry:
+        raise ConfigError(f"{path}.kind: {unknown_choice(chosen.kind, registry)}")
+    kind = registry[chosen.kind]
+    try:
+        return msgspec.convert(shape_table(dict(chosen.parameters), kind, path), kind)
+    except msgspec.ValidationError as error:
+        problem, _, inner = str(error).partition(" - at `$")
+        raise ConfigError(f"{path}{inner.rstrip('`')}: {_lower(problem)}") from None
 
 
 def _check_type(value: object, annotation: Any, path: str) -> None:

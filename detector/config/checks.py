@@ -8,10 +8,13 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from detector.config.cron import parse_cron
 from detector.config.schema import (
+    DAYS,
     BreakerRule,
     Calendar,
     Config,
+    Deadline,
     Executor,
     Kafka,
     Redis,
@@ -170,16 +173,31 @@ def _time(time: Time) -> Iterator[str]:
 def _rule(rule: Rule, path: str) -> Iterator[str]:
     if not rule.match.startswith(("job:", "dataset:", "*", "?", "[")):
         yield f"{path}.match: {rule.match} matches nothing; entities are job:<namespace>/<name> and dataset:..."
-    given = (rule.calendar, rule.deadline, rule.max_duration)
-    if given == (None, None, None) and rule.breaker in (None, BreakerRule()):
-        yield f"{path}: changes nothing; give it a calendar, a deadline, a max_duration or a breaker"
+    if rule == Rule(match=rule.match) or rule == Rule(match=rule.match, breaker=BreakerRule()):
+        yield f"{path}: changes nothing; give it a calendar, a deadline, checks, a breaker or another of its keys"
+    if rule.checks and rule.match.startswith("job:"):
+        yield f"{path}.checks: are of datasets, and match begins with job:"
     if rule.calendar is not None:
         yield from _calendar(rule.calendar, f"{path}.calendar")
     if rule.deadline is not None:
-        yield from _zone(rule.deadline.timezone, f"{path}.deadline.timezone")
+        yield from _deadline(rule.deadline, f"{path}.deadline")
     waits = rule.breaker
     if waits is not None and waits.wait is not None and waits.max_wait is not None and waits.wait > waits.max_wait:
         yield f"{path}.breaker.wait: must not be more than max_wait"
+
+
+def _deadline(deadline: Deadline, path: str) -> Iterator[str]:
+    yield from _zone(deadline.timezone, f"{path}.timezone")
+    if deadline.cron is None:
+        if deadline.at is None:
+            yield f"{path}.at: is missing, and so is cron"
+        return
+    if deadline.at is not None or deadline.days != DAYS:
+        yield f"{path}.cron: stands in the place of at and days; give one of them"
+    try:
+        parse_cron(deadline.cron)
+    except ValueError as error:
+        yield f"{path}.cron: {error}"
 
 
 def _waits(config: Config) -> Iterator[str]:

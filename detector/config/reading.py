@@ -191,6 +191,17 @@ def shape(value: Any, read: Read) -> Any:
     return _shape(value, _ROOT, "", read)
 
 
+def shape_table(value: dict[str, Any], kind: type, path: str) -> dict[str, Any]:
+    """The same for one table of this class, which stands at `path` and holds no secrets."""
+
+    def read(name: str) -> str:
+        raise ValueError(f"{name} is a file")
+
+    table = inspection.type_info(kind)
+    assert isinstance(table, inspection.StructType)
+    return _table(value, table, path, read)
+
+
 def _shape(value: Any, kind: inspection.Type, path: str, read: Read) -> Any:
     unit = _unit(kind)
     if value is None:
@@ -232,7 +243,7 @@ def _measured(value: Any, unit: str, path: str) -> float | int:
 def _table(value: dict[Any, Any], kind: inspection.StructType, path: str, read: Read) -> dict[str, Any]:
     fields = _fields(kind)
     if issubclass(kind.cls, Plugin):
-        return {"kind": value.get("kind", _default_kind(kind)), "parameters": _parameters(value, path)}
+        return {"kind": _kind(value, kind, path), "parameters": _parameters(value, path, _takes_lists(kind))}
     shaped: dict[str, Any] = {}
     for key, item in value.items():
         at = f"{path}.{key}" if path else str(key)
@@ -249,14 +260,29 @@ def _table(value: dict[Any, Any], kind: inspection.StructType, path: str, read: 
     return shaped
 
 
-def _default_kind(kind: inspection.StructType) -> object:
-    return _fields(kind)["kind"].default
+def _kind(value: dict[Any, Any], table: inspection.StructType, path: str) -> object:
+    field = _fields(table)["kind"]
+    if field.required and "kind" not in value:
+        raise ConfigError(f"{path}.kind: is missing")
+    return value.get("kind", field.default)
 
 
-def _parameters(value: dict[Any, Any], path: str) -> dict[str, Any]:
+def _takes_lists(table: inspection.StructType) -> bool:
+    parameters = _fields(table)["parameters"].type
+    return (
+        isinstance(parameters, inspection.DictType)
+        and isinstance(parameters.value_type, inspection.UnionType)
+        and any(isinstance(one, inspection.VarTupleType) for one in parameters.value_type.types)
+    )
+
+
+def _parameters(value: dict[Any, Any], path: str, lists: bool) -> dict[str, Any]:
     given = {str(key): item for key, item in value.items() if key != "kind"}
     for key, item in given.items():
-        _check_scalar(item, f"{path}.{key}")
+        for at, one in enumerate(item) if lists and isinstance(item, list) else ():
+            _check_scalar(one, f"{path}.{key}[{at}]")
+        if not (lists and isinstance(item, list)):
+            _check_scalar(item, f"{path}.{key}")
     return given
 
 

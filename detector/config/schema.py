@@ -25,6 +25,7 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Mode = Literal["enforce", "shadow", "off"]
 OnUnknown = Literal["allow", "block"]
+Severity = Literal["info", "warning", "critical"]
 
 
 class Secret:
@@ -302,12 +303,21 @@ class Incidents(Table, frozen=True, kw_only=True):
     ] = 10.0
 
 
+class Check(Plugin, frozen=True, kw_only=True):
+    """What is promised of each load of a dataset. Keys beside `kind` are the kind's own parameters."""
+
+    kind: Annotated[str, about("The name of a kind of check.")]
+    parameters: dict[str, Parameter | tuple[Parameter, ...]] = {}  # type: ignore[assignment]
+
+
 class Deadline(Table, frozen=True, kw_only=True):
-    """On each of the days a run must have completed by this time."""
+    """On each of the days a run, or a load, must have completed by this time. Either `at` or `cron` is needed."""
 
     at: Annotated[
-        Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], about("Local time of the day, HH:MM.", "03:30")
-    ]
+        Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None,
+        about("Local time of the day, HH:MM.", "03:30"),
+    ] = None
+    cron: Annotated[str | None, about("Instead of at and days: a cron expression of five fields, 30 3 * * 1-5.")] = None
     timezone: Annotated[str, about("Name in the tz database.", "Europe/Berlin")] = "UTC"
     days: Annotated[
         Annotated[tuple[Day, ...], Meta(min_length=1)], about("Days of the week.", ["mon", "tue", "wed", "thu", "fri"])
@@ -334,14 +344,32 @@ class Rule(Table, frozen=True, kw_only=True):
         str,
         about(
             "Pattern over the entity's key, job:<namespace>/<name> or dataset:...; * also matches /.",
-            "job:airflow/nightly_*",
+            "*/nightly_*",
         ),
     ]
     calendar: Annotated[Calendar | None, about("In the place of detection.calendar, as a whole.")] = None
-    deadline: Annotated[Deadline | None, about("When a run must have completed.")] = None
+    deadline: Annotated[Deadline | None, about("When a run of a job, or a load of a dataset, must have completed.")] = (
+        None
+    )
     max_duration: Annotated[SomeSeconds | None, about("A run that takes longer hangs.", "2h")] = None
     budget: Annotated[Budget | None, about("As detection.budget.", 1)] = None
     together: Annotated[bool | None, about("As detection.together.", False)] = None
+    checks: Annotated[
+        tuple[Check, ...],
+        about(
+            "What is promised of the loads of a dataset; those of all rules that match hold.",
+            [{"kind": "not_null", "column": "order_id"}, {"kind": "fresh_within", "within": "26h"}],
+        ),
+    ] = ()
+    severity: Annotated[
+        Severity | None,
+        about("The worst that anything of it is told as: as info, nothing moves its breaker.", "warning"),
+    ] = None
+    owner: Annotated[str | None, about("Who is to be told: goes along with what is said.", "team-orders")] = None
+    tags: Annotated[
+        tuple[str, ...],
+        about("Words to sort by; those of all rules that match are taken together.", ["finance", "pii"]),
+    ] = ()
     breaker: Annotated[BreakerRule | None, about("What differs from the breaker of all others.")] = None
 
 

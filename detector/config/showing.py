@@ -28,7 +28,7 @@ def schema() -> dict[str, Any]:
     made: dict[str, Any] = msgspec.json.schema(Config, schema_hook=lambda _: {"type": "string"})
     for name, table in made["$defs"].items():
         _as_written(table)
-        if name in ("Model", "Policy"):
+        if name in ("Model", "Policy", "Check"):
             # In the file the parameters stand beside the kind.
             table["additionalProperties"] = table["properties"].pop("parameters")["additionalProperties"]
         else:
@@ -90,7 +90,7 @@ def _keys(table: inspection.StructType, values: Any, indent: str) -> Iterator[st
             yield f"{indent}{field.name}:"
             yield from _keys(inner, value, indent + "  ")
         else:
-            yield f"{indent}{field.name}: {_inline(_plain(value, field.type))}"
+            yield f"{indent}{field.name}: {inline(_plain(value, field.type))}"
 
 
 def _registry(kind: type[Plugin]) -> Mapping[str, type]:
@@ -106,7 +106,7 @@ def _kinds(registry: Mapping[str, type]) -> Iterator[str]:
     """Every kind with its parameters and their defaults."""
     for kind, plugin in registry.items():
         parameters = signature(plugin).parameters.values()
-        named = [f"{p.name} {_inline(p.default)}" for p in parameters if p.kind is not p.VAR_KEYWORD]
+        named = [f"{p.name} {inline(p.default)}" for p in parameters if p.kind is not p.VAR_KEYWORD]
         more = ["what the estimator itself takes"] if len(named) < len(parameters) else []
         yield f"{kind}: {', '.join(named + more)}."
 
@@ -127,7 +127,7 @@ def _example(kind: type[msgspec.Struct], indent: str) -> Iterator[str]:
             yield f"{indent}{field.name}:"
             yield from _example(inner.cls, indent + "  ")
         else:
-            yield f"{indent}{field.name}: {_inline(_meta(field)['examples'][0])}"
+            yield f"{indent}{field.name}: {inline(_meta(field).get('examples', [None])[0])}"
 
 
 def show(config: Config) -> str:
@@ -188,7 +188,8 @@ def _dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
 
 
-def _inline(value: Any) -> str:
+def inline(value: Any) -> str:
+    """A value as YAML on one line."""
     text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10_000, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
 

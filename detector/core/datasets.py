@@ -1,10 +1,12 @@
 """What a dataset's entity does with what runs write to it, with the checks of others, and with profiles."""
 
 from detector.core import lineage
-from detector.core.columns import judge_columns
+from detector.core.columns import NO_LOADS, judge_columns
+from detector.core.declared.judging import judge_declared, still_fails
 from detector.core.events import TERMINAL, Assertion, DatasetObserved, Profiled
 from detector.core.judge import judge
 from detector.core.ledger import close, find_run, hash_of, is_new_profile, note_time
+from detector.core.promises import completed
 from detector.core.schema_changes import CHECK, explain, is_explained, judge_schema, kept, lifecycle_of
 from detector.core.state import NEVER, Good, Measured, Run
 from detector.core.turn import CRITICAL, INFO, Turn
@@ -51,6 +53,8 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
     _fold(run, seen, over)
     if run.ended is not None and not over:
         close(runs, run, turn.believed(NEVER))
+        if seen.role == "output" and run.state == "COMPLETE":
+            completed(turn, turn.believed(run.ended), run.id)
         _judge_write(turn, run)
         return
     if over:
@@ -61,6 +65,8 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
             run.severity = max(run.severity, judge_columns(turn, run))
             turn.tell(_told_as(run))
         if run.streaming and seen.state == "RUNNING":  # it may never end
+            if seen.role == "output" and seen.dataset.rows != 0:
+                completed(turn, turn.believed(seen.event_time), run.id)
             run.severity = max(run.severity, judge_schema(turn, run, "output", _told_as(run)))
     if run.severity > before:
         turn.outcome(run.hash, run.severity, _reason(run), run.began)
@@ -108,7 +114,7 @@ def _judge_write(turn: Turn, run: Run) -> None:
         _judge_assertions(turn, run)
     else:
         return
-    if run.severity == INFO and turn.entity.runs.failing:
+    if run.severity == INFO and (turn.entity.runs.failing or still_fails(turn)):
         return
     told = _told_as(run)
     if run.severity == INFO and run.state == "COMPLETE" and run.metrics and told:
@@ -128,6 +134,7 @@ def _judge_facts(turn: Turn, run: Run) -> None:
         }
         run.judged += new
         run.severity = max([run.severity, *judge(turn, new).values()])
+    run.severity = max(run.severity, judge_declared(turn, run))
     if run.state == "COMPLETE" and not run.streaming:
         run.severity = max(run.severity, judge_columns(turn, run))
     turn.tell(_told_as(run))
@@ -219,5 +226,7 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
         which = profile.run_id or f"{profile.partition or ''}/{profile.window_end or ''}".strip("/")
         run.measured = Measured(profile.statistics, profile.rows, profile.bytes, profile.grain, which)
     run.schema = kept(profile.schema)
+    if profile.grain not in NO_LOADS:
+        completed(turn, turn.believed(profile.event_time), profile.run_id)
     run.severity = judge_schema(turn, run, f"profile {profile.grain}", _told_as(run))
     _judge_write(turn, run)

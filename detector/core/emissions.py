@@ -287,6 +287,38 @@ class Seeded(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
+class Attained(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deadlines of a month were met, and how many missed."""
+
+    met: int
+    missed: int
+
+
+class Sla(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared deadline has passed, and was met or missed; with the figures of its `month` so far, and of others.
+
+    `completed` is when a run, or a load, last completed. Months are those of the deadline's own time zone.
+    """
+
+    entity: str
+    deadline: float
+    met: bool
+    completed: float | None
+    month: str
+    months: dict[str, Attained]
+    owner: str | None
+    summary: str
+
+
+class Unevaluated(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared check lacks what it needs: it has neither passed nor failed."""
+
+    entity: str
+    check: str
+    reason: str
+    summary: str
+
+
 Data = (
     Anomaly
     | BreakerChange
@@ -299,6 +331,8 @@ Data = (
     | RecoveryPlan
     | Rollback
     | Seeded
+    | Sla
+    | Unevaluated
 )
 
 

@@ -5,6 +5,7 @@ from detector.core.events import JobObserved, RunObserved
 from detector.core.judge import MAX_SERIES, judge, model_of
 from detector.core.ledger import close, find_run, hash_of, note_time
 from detector.core.models import Model
+from detector.core.promises import completed
 from detector.core.state import NEVER, Good, Run
 from detector.core.text import duration, moment
 from detector.core.turn import CHECKS, CRITICAL, INFO, WARNING, Turn
@@ -149,11 +150,10 @@ def _failed(turn: Turn, run: Run, check: str, severity: int) -> str:
 
 def _completed(turn: Turn, run: Run) -> str:
     runs = turn.entity.runs
-    runs.completed = max(runs.completed, turn.believed(run.ended or 0.0))
     if turn.entity.judgement.episodes:
         for check in ("failed", "aborted"):
             turn.over(check, f"run {run.id} completed", run.id)
-        turn.over("deadline", f"a run completed at {moment(run.ended or turn.at)}", run.id)
+    completed(turn, turn.believed(run.ended or 0.0), run.id)
     reason = _judge_metrics(turn, run)
     if run.severity == INFO:
         runs.good = Good(run.id, run.ended or turn.at, run.version, run.code_version)
@@ -219,12 +219,11 @@ def due(turn: Turn, grace_until: float) -> float:
             times.append(max(_hangs_at(turn, run), grace_until))
             times.append(run.first_seen + ABANDON)
     times.append(max(_late_at(turn), grace_until))
-    times.append(max(_deadline_at(turn), grace_until))
     return min(times)
 
 
 def on_time(turn: Turn, grace_until: float) -> None:
-    """Time has come for something: runs that waited, that hang or were abandoned; a run that is late or missing."""
+    """Time has come for something: runs that waited, that hang or were abandoned; a run that is late."""
     runs = turn.entity.runs
     for run in list(runs.open.values()):
         if run.ended is not None:
@@ -240,8 +239,6 @@ def on_time(turn: Turn, grace_until: float) -> None:
         return
     if turn.now >= _late_at(turn):
         _late(turn)
-    if turn.now >= _deadline_at(turn):
-        _missed(turn)
 
 
 def _duration_model(turn: Turn) -> Model | None:
@@ -333,34 +330,4 @@ def _late(turn: Turn) -> None:
         unit="time",
         direction="high",
         samples=len(schedule.starts),
-    )
-
-
-def _deadline_at(turn: Turn) -> float:
-    deadline = turn.settings.deadline
-    if deadline is None or turn.now == 0:
-        return NEVER
-    runs = turn.entity.runs
-    if runs.deadline_checked == 0:
-        runs.deadline_checked = turn.now
-    return deadline.after(runs.deadline_checked, turn.settings.calendar)
-
-
-def _missed(turn: Turn) -> None:
-    """A declared deadline has passed: a run must have completed since the one before it."""
-    deadline, calendar, runs = turn.settings.deadline, turn.settings.calendar, turn.entity.runs
-    if deadline is None:
-        return
-    reached = deadline.before(turn.now + 1e-3, calendar)
-    runs.deadline_checked = turn.now
-    if runs.completed > deadline.before(reached, calendar):
-        return
-    last = f"the last one completed at {moment(runs.completed)}" if runs.completed else "none was ever seen"
-    turn.find(
-        "deadline",
-        CRITICAL,
-        f"no run has completed by {moment(reached)}, the declared deadline; {last}",
-        expected=reached,
-        unit="time",
-        direction="high",
     )

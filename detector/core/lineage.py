@@ -269,7 +269,7 @@ def leave(turn: "Turn") -> None:
         _release(turn, f"{turn.entity.key} was forgotten after a long silence")
     for root, held in sorted(turn.entity.judgement.holds.items()):
         if held.active:
-            _let_go(turn, root, held.epoch, held.until, "it was forgotten after a long silence", ())
+            _let_go(turn, root, held.epoch, held.until, "it was forgotten after a long silence")
 
 
 # ---------------------------------------------------------------- what comes from above

@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import get_args
 
-from detector.core import board, datasets, jobs, lineage, people, recovery, seeding
+from detector.core import board, datasets, jobs, lineage, people, promises, recovery, seeding
 from detector.core import breaker as breakers
 from detector.core.breaker import State
 from detector.core.commands import AddWindow, Commanded, EndWindow
@@ -263,11 +263,13 @@ def _on_time(turn: Turn, partition: Partition) -> None:
     recovery.on_time(turn)
     if turn.entity.key.startswith("job:"):
         jobs.on_time(turn, _grace(turn, partition))
+    promises.on_time(turn, _grace(turn, partition))
 
 
 def _due(turn: Turn, partition: Partition) -> float:
     breaker = turn.entity.judgement.breaker
     times = [_expires_at(turn), people.due(turn), lineage.due(turn, partition.grace_until)]
+    times.append(promises.due(turn, _grace(turn, partition)))
     if breaker.state is State.OPEN and breaker.retry_at is not None:
         times.append(breaker.retry_at)
     if turn.entity.key.startswith("job:"):
@@ -276,8 +278,8 @@ def _due(turn: Turn, partition: Partition) -> float:
 
 
 def _expires_at(turn: Turn) -> float:
-    """Forgotten at the end of the day: the index need not change with every record. Declared jobs stay."""
-    if turn.settings.deadline is not None:
+    """Forgotten at the end of the day: the index need not change with every record. What was promised stays."""
+    if turn.settings.is_promised:
         return NEVER
     return (turn.entity.seen + turn.rules.expire_after) // DAY * DAY + DAY
 
@@ -329,7 +331,7 @@ def _due_keys(partition: Partition, at: float) -> list[str]:
 
 
 def _unborn(partition: Partition, rules: Rules) -> list[str]:
-    """Declared jobs of this partition that no event has spoken of yet: they are watched all the same."""
+    """Declared entities of this partition that no event has spoken of yet: they are watched all the same."""
     return [
         key
         for key in rules.declared

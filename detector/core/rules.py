@@ -8,6 +8,8 @@ from typing import Literal
 
 from detector.core.breaker import Mode
 from detector.core.calendar import Calendar
+from detector.core.cron import Cron
+from detector.core.declared import Check, FreshWithin, LoadCheck
 from detector.core.models import Model
 from detector.core.models.baseline import Baseline
 from detector.core.policies import Policy
@@ -15,6 +17,8 @@ from detector.core.policies.window import Window
 from detector.core.schedule import Deadline, Lateness
 
 DAY = 86_400.0
+ADDED = ("checks", "tags")  # what several rules say of one entity
+Promise = Deadline | Cron
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class Settings:
     `budget` is how many false alarms all metrics of an entity may raise in a quarter of a year. `metrics` are the names
     of the metrics that are judged, or None for all; `together` says whether also all of them at once. `deadline` and
     `max_duration` are declared; `late` and `hanging` say how the learned ones are read. `calendar` is by what clock the
-    entity lives.
+    entity lives. `checks` are declared of a dataset; `of_loads` and `fresh` are these, by what they are held against.
+    `worst` is the worst severity that a finding has. `owner` and `tags` are for people.
     """
 
     model: Callable[[], Model] = Baseline
@@ -43,28 +48,40 @@ class Settings:
     calendar: Calendar = field(default_factory=Calendar)
     late: Lateness | None = field(default_factory=Lateness)
     hanging: Hanging | None = field(default_factory=Hanging)
-    deadline: Deadline | None = None
+    deadline: Promise | None = None
     max_duration: float | None = None
     mode: Mode = "enforce"
     policy: Policy = field(default_factory=Window)
     wait: float = 600.0
     max_wait: float = DAY
     on_unknown: Literal["allow", "block"] = "allow"
+    checks: tuple[Check, ...] = ()
+    worst: int = 2
     owner: str | None = None
     tags: tuple[str, ...] = ()
 
     announced: str = field(init=False, default="")
+    of_loads: tuple[LoadCheck, ...] = field(init=False, default=())
+    fresh: tuple[FreshWithin, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         """`announced` is what readers of a breaker must be told anew when it changes."""
         object.__setattr__(self, "announced", f"{self.mode}/{self.on_unknown}")
+        object.__setattr__(self, "of_loads", tuple(c for c in self.checks if not isinstance(c, FreshWithin)))
+        object.__setattr__(self, "fresh", tuple(c for c in self.checks if isinstance(c, FreshWithin)))
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether something is to come by a time, so that its absence is news."""
+        return self.deadline is not None or bool(self.fresh)
 
 
 @dataclass(slots=True)
 class Rules:
     """The settings of every entity, and the rules of time.
 
-    `overrides` are (glob over the entity's key, changed settings); the first that names a setting wins. `fingerprint`
+    `overrides` are (glob over the entity's key, changed settings); the first that names a setting wins, but checks and
+    tags of all are taken together, and of checks that are called the same the first. `fingerprint`
     stands for all of it (code included). A tick more than `ahead` seconds after its append time is ignored; ticks that
     stay away for longer than `gap` mean an outage, after which lateness waits for `grace`; a partition's heartbeat is
     sent every `heartbeat` seconds; an entity that is silent for `expire_after` is forgotten. A neighbour in the lineage
@@ -87,9 +104,10 @@ class Rules:
     _known: dict[str, Settings] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """`declared` are the jobs that are named whole and have a deadline: watched before their first event."""
-        whole = {p for p, _ in self.overrides if p.startswith("job:") and not any(c in p for c in "*?[")}
-        self.declared = tuple(sorted(key for key in whole if self.of(key).deadline is not None))
+        """`declared` are the entities that are named whole and have a promise: watched before their first event."""
+        kinds = ("job:", "dataset:")
+        whole = {p for p, _ in self.overrides if p.startswith(kinds) and not any(c in p for c in "*?[")}
+        self.declared = tuple(sorted(key for key in whole if self.of(key).is_promised))
 
     def of(self, key: str) -> Settings:
         """The settings of the entity with this key."""
@@ -104,5 +122,16 @@ class Rules:
         changes: dict[str, object] = {}
         for pattern, override in self.overrides:
             if fnmatchcase(key, pattern):
-                changes = {**override, **changes}
+                changes = {**override, **changes, **_added(changes, override)}
+        if key.startswith("job:"):
+            changes.pop("checks", None)  # those are of datasets
         return replace(self.default, **changes) if changes else self.default  # type: ignore[arg-type]
+
+
+def _added(first: dict[str, object], more: dict[str, object]) -> dict[str, object]:
+    """What two rules have of what is taken together."""
+    found: dict[str, object] = {}
+    for name in [name for name in ADDED if name in first and name in more]:
+        values = (*first[name], *more[name])  # type: ignore[misc]
+        found[name] = tuple({getattr(value, "called", value): value for value in reversed(values)}.values())[::-1]
+    return found

@@ -171,7 +171,7 @@ class Deadline:
     def _nearest(self, moment: float, calendar: Calendar, step: int) -> float:
         day = datetime.fromtimestamp(moment, UTC).astimezone(self.zone).date() - timedelta(days=step)
         for tried in range(10 + LONGEST_REST):
-            rests = not self.holidays and tried < LONGEST_REST and calendar.is_holiday(_midnight(day))
+            rests = not self.holidays and tried < LONGEST_REST and calendar.is_holiday(midnight(day))
             if day.weekday() in self.days and not rests:
                 found = self._on(day)
                 if (found - moment) * step > 0:
@@ -183,6 +183,6 @@ class Deadline:
         return datetime.combine(day, self.at, self.zone).timestamp()
 
 
-def _midnight(day: date) -> float:
-    """Of a date on the wall."""
+def midnight(day: date) -> float:
+    """When a date begins, as a wall time."""
     return datetime.combine(day, time(), UTC).timestamp()

@@ -1,9 +1,9 @@
 """The state of one entity and of one partition, and their bytes.
 
 A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`, `schema`,
-`together`, `lineage`, `recovery`, `board`), each with a version of its own, so that a new engine of one section does
-not wipe the others. A section that is newer than this release knows refuses the partition (`SnapshotTooNew`): dropping
-it would lose what a later release needs.
+`together`, `intent`, `lineage`, `recovery`, `board`), each with a version of its own, so that a new engine of one
+section does not wipe the others. A section that is newer than this release knows refuses the partition
+(`SnapshotTooNew`): dropping it would lose what a later release needs.
 """
 
 from struct import Struct
@@ -15,6 +15,7 @@ import msgspec
 from detector.core.breaker import Breaker, Held, Outcome, Override, Probe
 from detector.core.events import Field, Statistics
 from detector.core.incidents import Board
+from detector.core.intent import Intent
 from detector.core.lineage import Lineage
 from detector.core.models.together import Together
 from detector.core.recovery import Collected
@@ -231,6 +232,7 @@ class Entity(msgspec.Struct):
     lineage: Lineage = msgspec.field(default_factory=Lineage)
     recovery: dict[str, Collected] = msgspec.field(default_factory=dict)
     board: Board | None = None
+    intent: Intent = msgspec.field(default_factory=Intent)
 
 
 class _Section(msgspec.Struct, array_like=True):
@@ -256,6 +258,7 @@ _SECTIONS: dict[str, tuple[int, Any]] = {
     "lineage": (1, msgspec.msgpack.Decoder(Lineage)),
     "recovery": (1, msgspec.msgpack.Decoder(dict[str, Collected])),
     "board": (1, msgspec.msgpack.Decoder(Board | None)),
+    "intent": (1, msgspec.msgpack.Decoder(Intent)),
 }
 _LATER: dict[str, Any] = {
     "profile": dict,
@@ -264,6 +267,7 @@ _LATER: dict[str, Any] = {
     "lineage": Lineage,
     "recovery": dict,
     "board": type(None),
+    "intent": Intent,
 }  # sections that older releases did not write, and what they begin as
 _encoder = msgspec.msgpack.Encoder()
 _sections = msgspec.msgpack.Decoder(list[_Section])
@@ -284,6 +288,7 @@ def dump(entity: Entity) -> bytes:
         "lineage": entity.lineage,
         "recovery": entity.recovery,
         "board": entity.board,
+        "intent": entity.intent,
     }
     sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
     body = _encoder.encode(sections)
@@ -318,10 +323,10 @@ def load(snapshot: bytes) -> Entity:
         found["profile"],
         found["schema"],
         found["together"],
-        None,
-        found["lineage"],
-        found["recovery"],
-        found["board"],
+        lineage=found["lineage"],
+        recovery=found["recovery"],
+        board=found["board"],
+        intent=found["intent"],
     )
 
 

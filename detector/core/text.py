@@ -1,7 +1,9 @@
-"""Numbers, durations and times as a person reads them at 3 a.m."""
+"""Numbers, durations and times as a person reads them at 3 a.m.; and values of columns, which nobody is to read."""
 
 import math
+import re
 from datetime import UTC, datetime
+from hashlib import blake2b
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999: a producer may tell any number
@@ -13,6 +15,7 @@ MONTHS_IN_FULL = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+HASH = re.compile(r"[0-9a-f]{16}")
 
 
 def unit_of(metric: str) -> str | None:
@@ -83,3 +86,10 @@ def rounded(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.6g}")
+
+
+def value_hash(value: str) -> str:
+    """What stands for a value of a column: 16 hex digits, which a producer may have made already."""
+    if HASH.fullmatch(value):
+        return value
+    return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

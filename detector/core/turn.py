@@ -39,6 +39,7 @@ KEEP_OUTCOMES = 8  # at least, whatever the policy looks at: what is told of a r
 WARM = 7  # outcomes after which an entity whose state was lost knows again what is normal
 CHECKS = frozenset({"failed", "aborted", "late", "hanging", "deadline", "assertion"})
 APART = CHECKS | {"schema"}  # checks that are told by themselves; all others of one load are parts of one anomaly
+DECLARED = "declared:"  # and so are those that an owner has declared
 SAME_DATA, COLUMNS, LOAD = "same_data", "columns", "load"
 LEADING = ("rows", "profile_rows", "rows_out", "rows_in", COLUMNS, "bytes", "profile_bytes", "bytes_out", "bytes_in")
 KEEP_CONTRIBUTORS = 20
@@ -165,6 +166,7 @@ class Turn(msgspec.Struct):
 
         `note` is what to add where the episode begins, if there is room.
         """
+        severity = min(severity, self.settings.worst)
         if severity > self.worst[0]:
             self.worst = severity, summary
         episodes = self.entity.judgement.episodes
@@ -232,7 +234,7 @@ class Turn(msgspec.Struct):
 
     def goes_on(self, grain: str) -> str | None:
         """The check by which the open anomaly of a grain is called, if there is one."""
-        names = (check for check in self.entity.judgement.episodes if check not in APART)
+        names = (name for name in self.entity.judgement.episodes if name not in APART and not name.startswith(DECLARED))
         return next((check for check in names if self.grain(check) == grain), None)
 
     def unusual(self) -> set[str]:
@@ -273,7 +275,7 @@ class Turn(msgspec.Struct):
             self.over(name, why.why, run_id, **why.evidence)
 
     def _join(self, goes_on: str | None, parts: list[Part], run_id: str | None) -> None:
-        lead, worst = parts[0], max(part.severity for part in parts)
+        lead, worst = parts[0], min(max(part.severity for part in parts), self.settings.worst)
         if goes_on and self._is_another(goes_on, lead, worst):
             self.over(goes_on, "something else is wrong now", run_id)
             goes_on = None
@@ -331,7 +333,7 @@ class Turn(msgspec.Struct):
 
         What a run does while something upstream holds the entity, or in maintenance, says nothing of the entity itself.
         """
-        judgement = self.entity.judgement
+        judgement, severity = self.entity.judgement, min(severity, self.settings.worst)
         known = next((outcome.severity for outcome in judgement.outcomes if outcome.run == run), -1)
         if severity <= known and not mends:
             return

@@ -12,7 +12,6 @@ from hypothesis import given
 from detector.codecs import CODECS, Codec, Decoder, NativeJson, OpenLineage
 from detector.codecs.encoding import encode_json, encode_profile, encode_run_event
 from detector.codecs.schema import text
-from detector.codecs.statistics import hash_of
 from detector.core.events import (
     Dataset,
     DeadLetter,
@@ -27,6 +26,7 @@ from detector.core.events import (
 )
 from detector.core.events import decode as decode_log
 from detector.core.events import encode as encode_log
+from detector.core.text import value_hash
 from tests.codecs.records import AT, decode, record, refusal
 from tests.codecs.registries import PROFILE_ID, RUN_EVENT_ID, MemoryRegistry, guid
 from tests.strategies import events, native_run_events, profiles
@@ -196,7 +196,7 @@ def test_what_the_most_frequent_values_are_does_not_reach_the_log() -> None:
 
     assert isinstance(read, Profile)
     assert read.statistics is not None
-    assert read.statistics.top_values == {"city": {hash_of("Rome"): 6, "f" * 16: 3}}
+    assert read.statistics.top_values == {"city": {value_hash("Rome"): 6, "f" * 16: 3}}
     assert b"Rome" not in msgspec.msgpack.encode(read)
 
 

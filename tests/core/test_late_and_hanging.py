@@ -454,6 +454,7 @@ def test_learned_lateness_and_the_declared_deadline_hold_side_by_side() -> None:
     rules = Rules(Settings(late=Lateness(), deadline=Deadline(time(10, 3), ZoneInfo("UTC"))))
     world = hourly(rules)
     world.entities[JOB].runs.completed = 0.0  # as if every run had failed
+    world.entities[JOB].intent.made.clear()
 
     assert started(world.ticks(LAST + HOUR, LATE_AT)) == ["deadline", "late"]
 

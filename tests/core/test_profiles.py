@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from detector.codecs.statistics import hash_of
 from detector.core.columns import MAX_WATCHED
 from detector.core.distances import between, binned, jensen_shannon, stability, wasserstein
 from detector.core.emissions import Anomaly
@@ -21,6 +20,7 @@ from detector.core.references import Load, learn
 from detector.core.references import series as references
 from detector.core.rules import Rules
 from detector.core.state import Entity, Loads, dump, load
+from detector.core.text import value_hash
 from detector.errors import SnapshotTooNew
 from tests.core.test_state import sections, written
 from tests.core.world import DAY, HOUR, MONDAY, TABLE, World, anomalies, event, profile, ready
@@ -34,7 +34,7 @@ def table(columns: dict[str, dict[str, float]], top: dict[str, dict[str, float]]
     names = tuple(dict.fromkeys(name for column in columns.values() for name in column))
     cells = [column.get(name, math.nan) for column in columns.values() for name in names]
     hashed = {
-        column: {hash_of(value): count for value, count in counts.items()} for column, counts in (top or {}).items()
+        column: {value_hash(value): count for value, count in counts.items()} for column, counts in (top or {}).items()
     }
     return Statistics(tuple(columns), names, pack(f"<{len(cells)}d", *cells), hashed)
 
@@ -274,8 +274,8 @@ def test_a_new_and_a_vanished_category_are_told_by_hash_and_share() -> None:
     found = next_load(world, loaded(1_000, rng, shares={"paid": 0.2, "open": 0.2, "secret": 0.6}))
 
     mix = next(c for c in found[0].contributors if c.metric == "mix(status)")
-    assert mix.new_values == {hash_of("secret"): 0.6}
-    assert mix.vanished_values == {hash_of("void"): pytest.approx(0.1)}
+    assert mix.new_values == {value_hash("secret"): 0.6}
+    assert mix.vanished_values == {value_hash("void"): pytest.approx(0.1)}
 
 
 def test_no_value_of_a_column_is_ever_said() -> None:
@@ -470,7 +470,7 @@ def test_profiles_with_other_columns_and_fractions_are_no_trouble() -> None:
         (
             table({"new": {"q0.1": 1.5, "q0.9": 2.5}}),
             table({"amount0": {"q0.5": -1e300, "mean": -5.5, "distinct": 0, "null_count": 9e9}}),
-            Statistics(("x",), ("count",), pack("<d", math.nan), {"x": {hash_of("a"): 1.0}}),
+            Statistics(("x",), ("count",), pack("<d", math.nan), {"x": {value_hash("a"): 1.0}}),
             loaded(1_000, rng),
         )
     ):

@@ -150,7 +150,7 @@ def test_a_history_full_of_faults_says_nothing() -> None:
 
 def test_a_deadline_that_a_run_of_the_history_has_kept_is_not_missed() -> None:
     deadline = Deadline(time(3, 30), ZoneInfo("UTC"))
-    rules = Rules(Settings(deadline=deadline, late=None))
+    rules = Rules(Settings(late=None), overrides=(("job:*", {"deadline": deadline}),))
     world = ready(rules, at=NOW)
     give(world, flat(nightly(20)))
 

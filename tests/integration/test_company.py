@@ -22,6 +22,7 @@ from tests.services.waiting import eventually
 pytestmark = [pytest.mark.integration, pytest.mark.crash, pytest.mark.timeout(900)]
 GROUPS, LEVELS, WIDTH = 25, 10, 4
 HISTORY = 10
+RUNS, EVERY = 6, 10.0  # runs of each job, and the seconds between two
 
 
 def job(group: int, level: int, number: int) -> str:
@@ -119,16 +120,18 @@ def system(kafka: Kafka, redis_url: str, topic_prefix: str, tmp_path: Path) -> I
 
 
 def grow(system: System, groups: int = GROUPS) -> None:
-    """Every job has run once, and every source was loaded often enough to know what is usual."""
+    """Every job has run, and every source was loaded, often enough to know what is usual."""
     began = time.time() - 60.0 * (HISTORY + 2)
     for step in range(HISTORY):
         for group in range(groups):
             system.send(*load(group, began + 60.0 * step, 1_000.0 + Random(group * 100 + step).gauss(0, 10)))
-    for level in range(LEVELS):
-        for group in range(groups):
-            for number in range(WIDTH):
-                system.send(*run(group, level, number, began + 60.0 * HISTORY, began))
-    system.wait_until_idle(180)
+    for step in range(RUNS):
+        at = time.time() - EVERY * (RUNS - step)
+        for level in range(LEVELS):
+            for group in range(groups):
+                for number in range(WIDTH):
+                    system.send(*run(group, level, number, at, at))
+    system.wait_until_idle(240)
 
 
 def values(system: System, topic: str, type_: str, struct: type) -> list[Any]:
@@ -184,15 +187,8 @@ def test_one_bad_dataset_is_one_incident_one_call_forty_held_jobs_and_a_plan(
         system.flush()
         eventually(lambda: below(0) <= watch.free.keys(), "the jobs of group 0 to be released", 30)
     quiet(system)
-    waited.sort()
-    record_property("seconds", waited)
-    print(
-        f"from a bad load to the last of 40 held jobs: median {waited[len(waited) // 2]:.2f} s, worst {waited[-1]:.2f} s"
-    )
+    record_property("seconds from a bad load to the last held job", sorted(waited))
 
-    opened = [
-        incident for incident in told(system, "opened") if source(0) in json.dumps(incident.title + incident.root)
-    ]
     calls = [i for phase in ("opened", "updated", "reopened") for i in told(system, phase) if i.pages]
     assert len(told(system, "opened")) == GROUPS
     assert len(calls) == GROUPS
@@ -201,8 +197,11 @@ def test_one_bad_dataset_is_one_incident_one_call_forty_held_jobs_and_a_plan(
     (plan,) = [p for p in plans if p.root == f"dataset:db/{source(0)}"]
     assert resolved.state == "resolved"
     order = [step.job for step in plan.steps]
+    levels = [int(name.split(".l")[1][0]) for name in order[1:]]
     assert order[0] == "job:shop/load.g00"
-    assert all(set(step.after) <= set(order[:place]) for place, step in enumerate(plan.steps))
+    assert set(order[1:]) == below(0)
+    assert levels == sorted(levels)
+    assert {redo.why for step in plan.steps[1:] for redo in step.runs} == {"blocked"}
 
 
 def test_workers_killed_while_holds_travel(system: System) -> None:
