@@ -11,6 +11,7 @@ import numpy as np
 from detector.core import sentences
 from detector.core.calendar import Moment
 from detector.core.emissions import SEVERITIES, Contributor
+from detector.core.lessons import Lessons, Told, note
 from detector.core.models import Model, kernel
 from detector.core.models.baseline import Baseline, read
 from detector.core.models.kernel import Array
@@ -38,6 +39,7 @@ class Finding(NamedTuple):
 
     `chance` is that of a value of a healthy series to look so unusual, 0 where the model cannot tell. `season` are the
     bits of the reading. `at` is the time of the value, in seconds since 1970, and `wall` that on the entity's clock.
+    `taught` is what people said of the series before.
     """
 
     metric: str
@@ -54,6 +56,7 @@ class Finding(NamedTuple):
     season: int = 0
     at: float = 0.0
     wall: float = 0.0
+    taught: str = ""
 
     @property
     def warming_up(self) -> bool:
@@ -114,6 +117,7 @@ def _part(turn: Turn, finding: Finding) -> Part:
         "samples": finding.samples,
         "warming_up": finding.warming_up,
         "last_values": [float(f"{x:.6g}") for x in last[:-1]],
+        "taught": finding.taught or None,
     }
     return Part(
         metric,
@@ -122,9 +126,15 @@ def _part(turn: Turn, finding: Finding) -> Part:
         f"{metric.replace('_', ' ')} ({number(finding.observed, unit)})",
         [contributor(finding)],
         evidence,
-        sentences.since_when(finding, series.outside.get(metric, (0, 0))),
+        finding.taught or sentences.since_when(finding, series.outside.get(metric, (0, 0))),
         HOLDS if finding.cause in SLOW else 0,
+        {metric: told(finding)},
     )
+
+
+def told(finding: Finding) -> Told:
+    """A finding as far as people may have something to say of it."""
+    return Told(finding.observed, finding.expected, finding.lower, finding.upper, finding.cause, finding.wall)
 
 
 def contributor(finding: Finding) -> Contributor:
@@ -138,6 +148,7 @@ def contributor(finding: Finding) -> Contributor:
         upper=rounded(finding.upper),
         score=rounded(finding.score),
         direction=finding.direction,
+        taught=finding.taught or None,
     )
 
 
@@ -148,7 +159,8 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     and series beyond `MAX_SERIES` are not watched. A metric comes once.
     """
     moment = turn.settings.calendar.at(turn.at)
-    table, usual, unusual = turn.entity.series, _usual(turn.settings.model), turn.unusual()
+    table, lessons = turn.entity.series, turn.entity.lessons
+    usual, unusual = _usual(turn.settings.model), turn.unusual()
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
     if not metrics:
@@ -157,7 +169,8 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
     if isinstance(usual, Baseline) and passed:
         parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=len(metrics) <= FEW)
-        samples[:passed] = table.judge(metrics[:passed], moment, values[:passed], parameters, out[:passed])
+        taught, passing = lessons.rows(metrics[:passed]), slice(passed)
+        samples[:passed] = table.judge(metrics[:passed], moment, values[passing], parameters, taught, out[passing])
     alone: dict[int, Reading] = {}
 
     def said_of(place: int) -> Reading:
@@ -165,7 +178,7 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
 
     for place, metric in enumerate(metrics[passed:], passed):
         model = table.model(metric, turn.settings.model)
-        samples[place] = model.samples
+        samples[place], model.taught = model.samples, lessons.of(metric)
         alone[place] = reading_of(model, moment, float(values[place]))
         out[place, ALERT], out[place, Z] = alone[place].alert, alone[place].z
         out[place, LOWER], out[place, UPPER] = alone[place].lower, alone[place].upper
@@ -174,9 +187,13 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
         metric, value, reading = metrics[place], float(values[place]), said_of(place)
         if reading.alert:
             last = [*table.last.get(metric, ()), value]
-            findings[metric] = _finding(metric, value, reading, int(samples[place]), last, turn.at, moment.wall)
+            finding = _finding(metric, value, reading, int(samples[place]), last, turn.at, moment.wall)
+            findings[metric] = _as_taught(finding, lessons) if metric in lessons.series else finding
         else:
             turn.calm[metric] = _calm(turn, metric, value, reading, int(samples[place]))
+    for place, metric in enumerate(metrics if lessons.series else ()):
+        if metric in lessons.series:
+            lessons.settle(metric, bool(out[place, ALERT] > 0))
     side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
     told = _within_budget(findings, len(metrics), allowance, unusual)
     return Judged(told, Load(metrics, values, out[:, Z], said_of), side)
@@ -267,6 +284,12 @@ def _finding(
         at=at,
         wall=wall,
     )
+
+
+def _as_taught(finding: Finding, lessons: Lessons) -> Finding:
+    """What people asked to be told of is no matter of chance."""
+    taught = lessons.of(finding.metric)
+    return finding._replace(taught=note(taught), chance=0.0 if taught.narrower else finding.chance)
 
 
 def _within_budget(

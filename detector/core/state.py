@@ -1,9 +1,9 @@
 """The state of one entity and of one partition, and their bytes.
 
 A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`, `schema`,
-`together`), each with a version of its own, so that a new engine of one section does not wipe the others. A section
-that is newer than this release knows refuses the partition (`SnapshotTooNew`): dropping it would lose what a later
-release needs.
+`together`, `taught`), each with a version of its own, so that a new engine of one section does not wipe the others. A
+section that is newer than this release knows refuses the partition (`SnapshotTooNew`): dropping it would lose what a
+later release needs.
 """
 
 from struct import Struct
@@ -14,6 +14,7 @@ import msgspec
 
 from detector.core.breaker import Breaker, Outcome
 from detector.core.events import Field, Statistics
+from detector.core.lessons import Lessons
 from detector.core.models.together import Together
 from detector.core.schedule import Schedule
 from detector.core.table import SeriesTable, Stored
@@ -211,6 +212,7 @@ class Entity(msgspec.Struct):
     shape: Shape = msgspec.field(default_factory=Shape)
     together: bytes = b""
     watch: Together | None = None
+    lessons: Lessons = msgspec.field(default_factory=Lessons)
 
 
 class _Section(msgspec.Struct, array_like=True):
@@ -233,11 +235,13 @@ _SECTIONS: dict[str, tuple[int, Any]] = {
     "profile": (1, msgspec.msgpack.Decoder(dict[str, Loads])),
     "schema": (1, msgspec.msgpack.Decoder(Shape)),
     "together": (1, msgspec.msgpack.Decoder(bytes)),
+    "taught": (1, msgspec.msgpack.Decoder(Lessons)),
 }
 _LATER: dict[str, Any] = {
     "profile": dict,
     "schema": Shape,
     "together": bytes,
+    "taught": Lessons,
 }  # sections that older releases did not write, and what they begin as
 _encoder = msgspec.msgpack.Encoder()
 _sections = msgspec.msgpack.Decoder(list[_Section])
@@ -255,6 +259,7 @@ def dump(entity: Entity) -> bytes:
         "profile": entity.loads,
         "schema": entity.shape,
         "together": entity.together,
+        "taught": entity.lessons,
     }
     sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
     body = _encoder.encode(sections)
@@ -289,6 +294,7 @@ def load(snapshot: bytes) -> Entity:
         found["profile"],
         found["schema"],
         found["together"],
+        lessons=found["taught"],
     )
 
 

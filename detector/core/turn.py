@@ -20,6 +20,7 @@ from detector.core.emissions import (
     OpenEpisode,
     emission_id,
 )
+from detector.core.lessons import Told
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, Episode, Run
 from detector.core.text import moment
@@ -49,6 +50,7 @@ class Place(msgspec.Struct, frozen=True):
 class Part(NamedTuple):
     """One thing that is unusual about a load. `brief` is what is said of it where another one leads; `also` are its
     series, the worst first; `note` is said at the beginning. `holds` says how many calm values do not end it yet.
+    `told` are the values of the series, by metric, that people may have something to say of.
     """
 
     check: str
@@ -59,6 +61,7 @@ class Part(NamedTuple):
     evidence: Mapping[str, Any]
     note: str = ""
     holds: int = 0
+    told: Mapping[str, Told] = MappingProxyType({})
 
 
 class Calm(NamedTuple):
@@ -212,6 +215,9 @@ class Turn(msgspec.Struct):
         self.unpublished = self.unpublished or checks != episode.checks
         episode.checks = checks
         episode.holds = max(episode.holds, *(part.holds for part in parts))
+        for metric, told in [pair for part in parts for pair in part.told.items()]:
+            told.check, told.episode = name, episode.id
+            self.entity.lessons.remember(metric, told)
 
     def _is_another(self, goes_on: str, lead: Part, worst: int) -> bool:
         """Whether what is found now is news beside a slow anomaly, which holds on for long."""

@@ -19,6 +19,7 @@ from detector.core.models import Model, kernel, records
 from detector.core.models.band import Band
 from detector.core.models.baseline import Baseline
 from detector.core.models.reading import Reading
+from detector.core.models.taught import Taught
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
 from detector.core.table import KEEP_LAST, SeriesTable, Stored
@@ -38,6 +39,26 @@ class Alone:
     @property
     def samples(self) -> int:
         return self._baseline.samples
+
+    @property
+    def taught(self) -> Taught:
+        return self._baseline.taught
+
+    @taught.setter
+    def taught(self, taught: Taught) -> None:
+        self._baseline.taught = taught
+
+    def how_far(self, at: float, x: float) -> float:
+        return self._baseline.how_far(at, x)
+
+    def unlearn(self, at: float) -> None:
+        self._baseline.unlearn(at)
+
+    def excuse(self, cause: str) -> None:
+        self._baseline.excuse(cause)
+
+    def renew(self, at: float, x: float, cause: str) -> None:
+        self._baseline.renew(at, x, cause)
 
     def judge_one(self, at: float, x: float) -> Reading:
         return self._baseline.judge_one(at, x)

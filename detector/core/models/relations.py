@@ -219,7 +219,7 @@ class Relations:
             found = _ratios(y, ends, lines, rows, ratios)
             rows, ratios, out = rows[:found], ratios[:found], np.zeros((found, kernel.WIDTH))
             samples = self._heads["seen"][rows].tolist()
-            kernel.judge_many(self._heads, self._seasons, rows, at, ratios, _RATIO.parameters, out)
+            kernel.judge_many(self._heads, self._seasons, rows, at, ratios, _RATIO.parameters, kernel.UNTAUGHT, out)
             for place, row in enumerate(rows.tolist()):
                 if out[place, _ALERT]:
                     odd.update(ends[row].tolist())
