@@ -31,6 +31,7 @@ OVER: Final[Mapping[str, str]] = {
     "false_positive": f"nothing was wrong, {FEEDBACK}",
 }
 NAMED = 3
+AT_ONCE = DENSE[:3]  # one value far out of a dense stream shows in all of them
 DENSE_HOLDS = 12  # alerts of a dense stream that a confirmed value stays unlearned for: it has no count of its own
 STUCK, ZEROS, FIRST, RANGE = (
     kernel.CAUSES[cause] for cause in (kernel.STUCK, kernel.ONLY_ZEROS, kernel.FIRST_LARGE, kernel.RANGE)
@@ -106,8 +107,7 @@ def _of_value(turn: Turn, verdict: str, metric: str, told: Told, goes_on: bool) 
 def _renew(turn: Turn, metric: str, told: Told, model: Model) -> str:
     lessons = turn.entity.lessons
     if told.cause in (STUCK, ZEROS):
-        _keep(turn, metric, cause=told.cause, limit=MOST)
-    model.excuse(told.cause)
+        _keep(turn, metric, causes=(told.cause,), limit=MOST)
     model.renew(told.at, told.observed, told.cause)
     if metric in lessons.series:
         _keep(turn, metric, patience=1, left=0)
@@ -116,14 +116,14 @@ def _renew(turn: Turn, metric: str, told: Told, model: Model) -> str:
 
 def _widen(turn: Turn, metric: str, told: Told, model: Model) -> str:
     far = model.how_far(told.at, told.observed)
-    model.unlearn(told.at)
-    model.excuse(told.cause)
+    model.excuse(told.at, told.cause)
     taught = turn.entity.lessons.of(metric)
     if told.cause in (FIRST, RANGE):
         return f"{label(metric)}: values as large as {number(told.observed, unit_of(metric))} are known from now on"
     if told.cause in SUMS and not isinstance(model, Estimator):
         limit = min(RAISED * taught.cause(told.cause), MOST)
-        kept = _keep(turn, metric, cause=told.cause, limit=limit)
+        causes = AT_ONCE if told.cause in AT_ONCE else (told.cause,)
+        kept = _keep(turn, metric, causes=causes, limit=limit)
         return (
             f"{label(metric)}: the limit of {told.cause} is {limit:.3g} times as high from now on"
             if kept
@@ -172,7 +172,7 @@ def _keep(
     *,
     low: float | None = None,
     high: float | None = None,
-    cause: str = "",
+    causes: tuple[str, ...] = (),
     limit: float = 1.0,
     patience: int | None = None,
     left: int | None = None,
@@ -183,7 +183,7 @@ def _keep(
     changed = Taught(
         taught.low if low is None else low,
         taught.high if high is None else high,
-        {**taught.causes, **({cause: limit} if cause else {})},
+        {**taught.causes, **dict.fromkeys(causes, limit)},
         taught.patience if patience is None else patience,
         taught.left if left is None else left,
     )

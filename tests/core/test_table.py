@@ -54,8 +54,8 @@ class Alone:
     def unlearn(self, at: float) -> None:
         self._baseline.unlearn(at)
 
-    def excuse(self, cause: str) -> None:
-        self._baseline.excuse(cause)
+    def excuse(self, at: float, cause: str) -> None:
+        self._baseline.excuse(at, cause)
 
     def renew(self, at: float, x: float, cause: str) -> None:
         self._baseline.renew(at, x, cause)

@@ -1,6 +1,5 @@
 """What a verdict changes in what is told next: for each model, after a restart, and in words."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -28,7 +27,7 @@ class Kind(NamedTuple):
 
     model: Callable[[], Model]
     step: float
-    count: int
+    values: int
     bad: float
     calm: float
     less: float
@@ -54,7 +53,7 @@ class Told:
         self.kind, self.random, self.number = kind, Random(seed), 0
         self.settings = Settings(model=kind.model, together=False, budget=1_000.0)
         self.entity = Entity(JOB)
-        self.learn(kind.count)
+        self.learn(kind.values)
 
     def learn(self, count: int) -> list[Emission]:
         """So many usual values."""

@@ -101,8 +101,9 @@ class Band:
         """Values that were held back are not counted for a new normal."""
         self._held = []
 
-    def excuse(self, cause: str) -> None:
-        """Nothing adds up here."""
+    def excuse(self, at: float, cause: str) -> None:
+        """The same of what is no anomaly."""
+        self.unlearn(at)
 
     def renew(self, at: float, x: float, cause: str) -> None:
         """The new normal, at once: the values that were held back, if they agree with x; else x alone."""

@@ -157,10 +157,15 @@ class Baseline:
         else:
             kernel.unlearn(self._heads, self._seasons, at)
 
-    def excuse(self, cause: str) -> None:
-        """Begin a sum anew that is no anomaly; of values out of their range learn that there is none."""
+    def excuse(self, at: float, cause: str) -> None:
+        """The same of what is no anomaly. Repeats begin anew; values out of their range teach that there is none."""
         if self._dense is not None:
+            self._dense.excuse(at, cause)
             return
+        kernel.unlearn(self._heads, self._seasons, at)
+        self._begin_again(cause)
+
+    def _begin_again(self, cause: str) -> None:
         if cause == kernel.CAUSES[kernel.STUCK]:
             self._heads["run"], self._heads["stuck"] = 0, False
         elif cause == kernel.CAUSES[kernel.ONLY_ZEROS]:
@@ -174,7 +179,9 @@ class Baseline:
             self._dense.renew(at, x, cause)
         elif cause == kernel.CAUSES[kernel.NOISE]:
             self._heads["fitted"] = np.minimum(self._heads["fitted"], _NOISE_KEPT)
-        elif cause not in _WITHOUT_LEVEL and self._heads["learned"][0] > 0:
+        elif cause in _WITHOUT_LEVEL:
+            self._begin_again(cause)
+        elif self._heads["learned"][0] > 0:
             kernel.renew(self._heads, self._seasons, at, x, self.parameters)
 
     def snapshot(self) -> bytes:

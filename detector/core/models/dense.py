@@ -67,7 +67,8 @@ _LAYOUT: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "used": (np.float64, (_SHAPES,)),  # when each was last met
     "before": (np.float64, (_NUMBERS + 12 + 3,)),  # `num`, `tracks` and an hour, as they were before the last report
 }
-_UNLEARNED = (_LOW, _HIGH, _MEAN, _VAR, _QUIETEST, _NOVELTY, _PEAK, _AGE, _KNOWN, _SPREAD)
+_MEANS = (_MEAN, _VAR, _PEAK, _AGE, _KNOWN, _SPREAD)
+_RECORDS = (_LOW, _HIGH, _QUIETEST, _NOVELTY)
 _BYTES = 1 + sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in _LAYOUT.values())
 
 
@@ -355,17 +356,21 @@ class Dense:
         """Ranges, means and what was told are again as they were before the last report. What shape it had, and in what
         order values came, is known from then on.
         """
+        before, records = self._state["before"], list(_RECORDS)
+        if before[_N]:
+            self._state["num"][records] = before[records]
+            self._state["tracks"][:] = before[_NUMBERS:-3].reshape(3, 4)
+            self.excuse(at, "")
+
+    def excuse(self, at: float, cause: str) -> None:
+        """The means, and what was told, are again as they were before the last report; ranges hold it from now on."""
         state, before = self._state, self._state["before"]
         if not before[_N]:
             return
-        kept, hour = list(_UNLEARNED), int(before[-3])
-        state["num"][kept] = before[kept]
-        state["tracks"][:] = before[_NUMBERS:-3].reshape(3, 4)
+        means, hour = list(_MEANS), int(before[-3])
+        state["num"][means] = before[means]
         state["hours"][:, hour] = before[-2:]
         state["residuals"][(int(state["num"][_N]) - 1) % _RESIDUALS] = 0.0
-
-    def excuse(self, cause: str) -> None:
-        """A part that is no anomaly counts less; nothing adds up here."""
 
     def renew(self, at: float, x: float, cause: str) -> None:
         """The new normal, at once: the range and the means of all hours lie around x, as wide as they were before."""

@@ -131,8 +131,9 @@ class Estimator:
         """The last value is not counted among those in a row that are learned."""
         self._counts.unusual = 0
 
-    def excuse(self, cause: str) -> None:
-        """A detector of drift has begun anew when it told."""
+    def excuse(self, at: float, cause: str) -> None:
+        """The same of what is no anomaly. A detector of drift has begun anew when it told."""
+        self.unlearn(at)
 
     def renew(self, at: float, x: float, cause: str) -> None:
         """The new normal, at once: begin anew with values around x, that stray as those before did. A detector of
