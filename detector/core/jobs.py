@@ -339,7 +339,7 @@ def _learned_late_at(turn: Turn) -> float | None:
     expected, late_at = turn.entity.runs.schedule.expected, turn.entity.runs.schedule.late_at
     if expected is None or late_at is None:
         return None
-    return expected + turn.entity.lessons.late * (late_at - expected)
+    return max(late_at, expected + turn.entity.lessons.late)
 
 
 def _remember_told(turn: Turn, check: str, observed: float, expected: float, upper: float) -> None:

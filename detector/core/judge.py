@@ -193,6 +193,7 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
             turn.calm[metric] = _calm(turn, metric, value, reading, int(samples[place]))
     for place, metric in enumerate(metrics if lessons.series else ()):
         if metric in lessons.series:
+            out[place, Z] /= max(lessons.of(metric).of(out[place, Z]), 1.0)  # nor is it unusual together with others
             lessons.settle(metric, bool(out[place, ALERT] > 0))
     side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
     told = _within_budget(findings, len(metrics), allowance, unusual)

@@ -7,6 +7,7 @@ import msgspec
 
 from detector.core.models.kernel import UNTAUGHT, Array
 from detector.core.models.taught import NOTHING, Taught, rows
+from detector.core.text import duration
 
 KEEP_TOLD = 32
 MAX_TAUGHT = 256  # series with lessons
@@ -31,13 +32,13 @@ class Told(msgspec.Struct, array_like=True):
 
 class Lessons(msgspec.Struct, array_like=True):
     """`told` is the last value of each metric that was told of, the latest at the end, and of the checks `late` and
-    `hanging`. `series` are the lessons of each metric; `late` and `hanging` multiply the slack of the learned schedule
-    and the learned limit of a duration. `counts` is how often each verdict was given.
+    `hanging`. `series` are the lessons of each metric. `late` is how many seconds after it is expected a run may begin
+    at least, and `hanging` multiplies the learned limit of a duration. `counts` is how often each verdict was given.
     """
 
     told: dict[str, Told] = {}
     series: dict[str, Taught] = {}
-    late: float = 1.0
+    late: float = 0.0
     hanging: float = 1.0
     counts: dict[str, int] = {}
 
@@ -45,7 +46,7 @@ class Lessons(msgspec.Struct, array_like=True):
         """Keep what was told of a metric or a check; the oldest gives way."""
         self.told.pop(name, None)
         self.told[name] = told
-        for oldest in list(self.told)[: len(self.told) - KEEP_TOLD]:
+        for oldest in list(self.told)[: max(len(self.told) - KEEP_TOLD, 0)]:
             del self.told[oldest]
 
     def of(self, metric: str) -> Taught:
@@ -113,8 +114,8 @@ def note(taught: Taught) -> str:
 def listed(lessons: Lessons) -> list[str]:
     """All that was taught of an entity, a line each."""
     found = [f"{metric}: {told}" for metric in sorted(lessons.series) for told in described(lessons.series[metric])]
-    if lessons.late != 1.0:
-        found.append(f"late: the slack of the learned schedule is {lessons.late:.3g} times as long")
+    if lessons.late:
+        found.append(f"late: a run may begin {duration(lessons.late)} after it is expected")
     if lessons.hanging != 1.0:
         found.append(f"hanging: the learned limit is {lessons.hanging:.3g} times as long")
     return found

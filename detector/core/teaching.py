@@ -20,8 +20,9 @@ from detector.core.models.estimator import Estimator
 from detector.core.models.taught import LEAST, MOST, NARROWER, PATIENCE, RAISED, WIDER, Taught
 from detector.core.sentences import DENSE, label
 from detector.core.state import Episode
-from detector.core.text import number, unit_of
+from detector.core.text import duration, number, unit_of
 from detector.core.together import CHECK as TOGETHER
+from detector.core.together import calm_down
 from detector.core.turn import APART, SAME_DATA, Turn
 
 Verdict = Literal["confirmed", "expected_once", "new_normal", "false_positive", "missed"]
@@ -30,7 +31,7 @@ OVER: Final[Mapping[str, str]] = {
     "new_normal": f"this is the new normal, {FEEDBACK}",
     "false_positive": f"nothing was wrong, {FEEDBACK}",
 }
-NAMED = 3
+NAMED, LONGEST = 3, 100
 AT_ONCE = DENSE[:3]  # one value far out of a dense stream shows in all of them
 DENSE_HOLDS = 12  # alerts of a dense stream that a confirmed value stays unlearned for: it has no count of its own
 STUCK, ZEROS, FIRST, RANGE = (
@@ -69,6 +70,11 @@ def teach(turn: Turn, verdict: Verdict, episode: Episode | None, check: str, *, 
     return "; ".join(said[:NAMED]) + more
 
 
+def _name(metric: str) -> str:
+    """A metric as it is read; that of a column is told as it is spelled."""
+    return metric[:LONGEST] if "(" in metric else label(metric)
+
+
 def _nothing(check: str) -> str:
     """What is a fact, or was declared, or is not known any more."""
     if check in APART or check.startswith("declared:"):
@@ -94,7 +100,7 @@ def _of_value(turn: Turn, verdict: str, metric: str, told: Told, goes_on: bool) 
     if verdict == "false_positive":
         return _widen(turn, metric, told, model)
     model.unlearn(told.at)
-    value = f"{label(metric)}: {number(told.observed, unit_of(metric))}"
+    value = f"{_name(metric)}: {number(told.observed, unit_of(metric))}"
     if told.cause == FIRST or told.cause in DENSE[2:]:
         return f"{value} stays unlearned, but is no longer the first of its kind"
     if verdict == "confirmed" and goes_on:
@@ -111,7 +117,7 @@ def _renew(turn: Turn, metric: str, told: Told, model: Model) -> str:
     model.renew(told.at, told.observed, told.cause)
     if metric in lessons.series:
         _keep(turn, metric, patience=1, left=0)
-    return f"{label(metric)}: {number(told.observed, unit_of(metric))} is the new normal from now on"
+    return f"{_name(metric)}: {number(told.observed, unit_of(metric))} is the new normal from now on"
 
 
 def _widen(turn: Turn, metric: str, told: Told, model: Model) -> str:
@@ -119,18 +125,18 @@ def _widen(turn: Turn, metric: str, told: Told, model: Model) -> str:
     model.excuse(told.at, told.cause)
     taught = turn.entity.lessons.of(metric)
     if told.cause in (FIRST, RANGE):
-        return f"{label(metric)}: values as large as {number(told.observed, unit_of(metric))} are known from now on"
+        return f"{_name(metric)}: values as large as {number(told.observed, unit_of(metric))} are known from now on"
     if told.cause in SUMS and not isinstance(model, Estimator):
         limit = min(RAISED * taught.cause(told.cause), MOST)
         causes = AT_ONCE if told.cause in AT_ONCE else (told.cause,)
         kept = _keep(turn, metric, causes=causes, limit=limit)
         return (
-            f"{label(metric)}: the limit of {told.cause} is {limit:.3g} times as high from now on"
+            f"{_name(metric)}: the limit of {told.cause} is {limit:.3g} times as high from now on"
             if kept
             else _full(metric)
         )
     if math.isnan(far):
-        return f"{label(metric)}: noted; too little is known to say how wide its band would have to be"
+        return f"{_name(metric)}: noted; too little is known to say how wide its band would have to be"
     side = math.copysign(1.0, told.observed - told.expected if far == 0 else far)
     before = taught.of(side)
     wanted = math.ceil(1e4 * WIDER * abs(far)) / 1e4
@@ -143,9 +149,9 @@ def _missed(turn: Turn, check: str, metric: str | None) -> str:
     found = _last(turn, metric or (check if check in turn.entity.series else None))
     if found is None:
         name = metric or check
-        return f"{label(name)}: noted; no value of it is known that could have been told, so nothing changes"
+        return f"{_name(name)}: noted; no value of it is known that could have been told, so nothing changes"
     name, x, far = found
-    value = f"{label(name)}: {number(x, unit_of(name))}"
+    value = f"{_name(name)}: {number(x, unit_of(name))}"
     wanted = math.floor(1e4 * NARROWER * abs(far)) / 1e4
     if wanted >= turn.entity.lessons.of(name).of(far):
         return f"{value} lies outside of its band, and is told without being taught"
@@ -159,11 +165,11 @@ def _bound(turn: Turn, metric: str, side: float, factor: float, *, reached: bool
         return _full(metric)
     where = "below" if side < 0 else "above"
     but = "" if reached else ", which is as far as it goes: the same value is not reached by it"
-    return f"{label(metric)}: the band is {factor:.3g} times as wide {where} from now on{but}"
+    return f"{_name(metric)}: the band is {factor:.3g} times as wide {where} from now on{but}"
 
 
 def _full(metric: str) -> str:
-    return f"{label(metric)}: noted; {MAX_TAUGHT} series of it were taught already, so nothing changes"
+    return f"{_name(metric)}: noted; {MAX_TAUGHT} series of it were taught already, so nothing changes"
 
 
 def _keep(
@@ -224,8 +230,9 @@ def _late(turn: Turn, word: _Word) -> str:
     if word.verdict not in ("new_normal", "false_positive") or told is None:
         return "late: noted; the schedule is as it was"
     came = turn.now if word.goes_on else told.observed
-    lessons.late = _longer(lessons.late, came - told.expected, told.upper - told.expected)
-    return f"late: the slack of the learned schedule is {lessons.late:.3g} times as long from now on"
+    wanted = math.ceil(WIDER * (came - told.expected))
+    lessons.late = max(lessons.late, min(wanted, MOST * (told.upper - told.expected)))
+    return f"late: a run may begin {duration(lessons.late)} after it is expected from now on"
 
 
 def _hanging(turn: Turn, word: _Word) -> str:
@@ -234,13 +241,9 @@ def _hanging(turn: Turn, word: _Word) -> str:
     if word.verdict not in ("new_normal", "false_positive") or told is None:
         return "hanging: noted; the limit is as it was"
     took = told.observed + (turn.now - told.at if word.goes_on else 0.0)
-    lessons.hanging = _longer(lessons.hanging, took, told.upper)
+    wanted = math.ceil(1e4 * WIDER * took / told.upper) / 1e4
+    lessons.hanging = max(lessons.hanging, min(wanted, MOST))
     return f"hanging: the learned limit is {lessons.hanging:.3g} times as long from now on"
-
-
-def _longer(before: float, took: float, limit: float) -> float:
-    wanted = math.ceil(1e4 * WIDER * took / limit) / 1e4 if limit > 0 else before
-    return min(max(wanted, before), MOST)
 
 
 def _schema(turn: Turn, word: _Word) -> str:
@@ -263,10 +266,12 @@ def _same_data(turn: Turn, word: _Word) -> str:
 
 
 def _together(turn: Turn, word: _Word) -> str:
-    """What goes together has no band of its own that a person could judge: how it is now is learned run by run."""
-    if word.verdict in OVER and turn.entity.watch is not None:
-        turn.entity.watch.open = []
-    return "together: noted; how they go together is learned from the next runs, as before"
+    """What goes together has no band of its own that a person could judge as too narrow."""
+    if word.verdict in OVER and word.goes_on:
+        calm_down(turn, renew=word.verdict == "new_normal")
+        if word.verdict == "new_normal":
+            return "together: how they went together at last is the new normal from now on"
+    return "together: noted; what goes together is learned as before"
 
 
 _BY_CHECK: Final[Mapping[str, Callable[[Turn, _Word], str]]] = {

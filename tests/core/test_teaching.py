@@ -46,7 +46,7 @@ KINDS = {
 LEVEL = 10_000.0
 
 
-class Told:
+class Series:
     """An entity with one series, fed by hand. Before each value its state goes through its bytes."""
 
     def __init__(self, kind: Kind, seed: int = 1) -> None:
@@ -90,16 +90,16 @@ def told(said: list[Emission]) -> bool:
 
 
 @pytest.fixture(params=KINDS)
-def series(request: pytest.FixtureRequest) -> Told:
-    return Told(KINDS[request.param])
+def series(request: pytest.FixtureRequest) -> Series:
+    return Series(KINDS[request.param])
 
 
-def test_what_is_told_is_told(series: Told) -> None:
+def test_what_is_told_is_told(series: Series) -> None:
     assert not told(series.see(series.kind.calm))
     assert told(series.see(series.kind.bad))
 
 
-def test_what_was_confirmed_alarms_again_and_changes_nothing(series: Told) -> None:
+def test_what_was_confirmed_alarms_again_and_changes_nothing(series: Series) -> None:
     before = series.band
     series.see(series.kind.bad)
     said, _ = series.say("confirmed")
@@ -109,7 +109,7 @@ def test_what_was_confirmed_alarms_again_and_changes_nothing(series: Told) -> No
     assert found(series.see(series.kind.bad)) == [("rows", "updated")]
 
 
-def test_what_was_confirmed_is_no_new_normal_by_the_usual_repetition(series: Told) -> None:
+def test_what_was_confirmed_is_no_new_normal_by_the_usual_repetition(series: Series) -> None:
     series.see(series.kind.bad)
     series.say("confirmed")
 
@@ -118,7 +118,7 @@ def test_what_was_confirmed_is_no_new_normal_by_the_usual_repetition(series: Tol
     assert series.entity.lessons.series == {}
 
 
-def test_what_was_confirmed_becomes_the_new_normal_after_three_times_the_usual_patience(series: Told) -> None:
+def test_what_was_confirmed_becomes_the_new_normal_after_three_times_the_usual_patience(series: Series) -> None:
     series.see(series.kind.bad)
     series.say("confirmed")
     said = [told(series.see(series.kind.bad + place % 7)) for place in range(30)]
@@ -127,7 +127,7 @@ def test_what_was_confirmed_becomes_the_new_normal_after_three_times_the_usual_p
     assert not any(said[said.index(False) :])
 
 
-def test_what_was_expected_once_is_over_and_alarms_the_next_time(series: Told) -> None:
+def test_what_was_expected_once_is_over_and_alarms_the_next_time(series: Series) -> None:
     before = series.band
     series.see(series.kind.bad)
     said, ended = series.say("expected_once")
@@ -138,7 +138,7 @@ def test_what_was_expected_once_is_over_and_alarms_the_next_time(series: Told) -
     assert found(series.see(series.kind.bad)) == [("rows", "started")]
 
 
-def test_what_was_expected_once_alarms_after_a_calm_time_too(series: Told) -> None:
+def test_what_was_expected_once_alarms_after_a_calm_time_too(series: Series) -> None:
     series.see(series.kind.bad)
     series.say("expected_once")
     series.learn(7 * 24 if series.kind.step == HOUR else 6)
@@ -146,7 +146,7 @@ def test_what_was_expected_once_alarms_after_a_calm_time_too(series: Told) -> No
     assert found(series.see(series.kind.bad)) == [("rows", "started")]
 
 
-def test_a_new_normal_is_silent_at_once_and_the_old_level_alarms(series: Told) -> None:
+def test_a_new_normal_is_silent_at_once_and_the_old_level_alarms(series: Series) -> None:
     series.see(series.kind.bad)
     said, ended = series.say("new_normal")
 
@@ -156,7 +156,7 @@ def test_a_new_normal_is_silent_at_once_and_the_old_level_alarms(series: Told) -
     assert found(series.see(LEVEL))[:1] == [("rows", "started")]
 
 
-def test_a_false_positive_is_silent_the_next_time_and_so_is_less(series: Told) -> None:
+def test_a_false_positive_is_silent_the_next_time_and_so_is_less(series: Series) -> None:
     level = series.band[1]
     series.see(series.kind.bad)
     said, ended = series.say("false_positive")
@@ -170,7 +170,7 @@ def test_a_false_positive_is_silent_the_next_time_and_so_is_less(series: Told) -
     assert listed(series.entity.lessons)
 
 
-def test_beyond_a_false_positive_and_on_the_other_side_is_told_as_before(series: Told) -> None:
+def test_beyond_a_false_positive_and_on_the_other_side_is_told_as_before(series: Series) -> None:
     series.see(series.kind.bad)
     series.say("false_positive")
     series.learn(300 if series.kind.step == 5 * MINUTE else 3)
@@ -180,7 +180,7 @@ def test_beyond_a_false_positive_and_on_the_other_side_is_told_as_before(series:
     assert told(series.see(1_000.0))
 
 
-def test_what_was_missed_is_told_the_next_time(series: Told) -> None:
+def test_what_was_missed_is_told_the_next_time(series: Series) -> None:
     assert not told(series.see(series.kind.calm))
     said, _ = series.say("missed")
 

@@ -179,6 +179,8 @@ class Baseline:
             self._dense.renew(at, x, cause)
         elif cause == kernel.CAUSES[kernel.NOISE]:
             self._heads["fitted"] = np.minimum(self._heads["fitted"], _NOISE_KEPT)
+        elif cause == kernel.CAUSES[kernel.STUCK]:
+            kernel.renew_repeats(self._heads)
         elif cause in _WITHOUT_LEVEL:
             self._begin_again(cause)
         elif self._heads["learned"][0] > 0:

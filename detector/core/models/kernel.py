@@ -1000,6 +1000,15 @@ def renew(heads, seasons, at: float, x: float, parameters) -> None:  # type: ign
     _move_level(h, by)
 
 
+@compiled
+def renew_repeats(heads) -> None:  # type: ignore[no-untyped-def]
+    """That a value repeats as it did at last is what the series does now."""
+    h = heads[0]
+    if h.run > 0:
+        h.repeats, h.again = h.repeats + h.run, h.again + h.run - 1
+    h.run, h.stuck = 0, False
+
+
 def strictness_of(budget: float) -> float:
     """What all limits are multiplied by, so that of the values of healthy series this share is told; 1 is usual.
 

@@ -236,6 +236,14 @@ class Relations:
             self._take_up(first, second)
         return told
 
+    def renew(self, pairs: Collection[tuple[str, str]]) -> None:
+        """The last ratio of each of these is the new normal, at once."""
+        for row, pair in enumerate(self._pairs):
+            if pair in pairs:
+                ratio = Baseline(budget=BUDGET, effect=EFFECT)
+                ratio.share(self._heads[row : row + 1], self._seasons[row : row + 1])
+                ratio.renew(*ratio.last, CAUSES[OUTLIER])
+
     def connected(self, name: str) -> dict[str, float]:
         """The metrics that go with this one, itself first, each with 1 or, where it falls when this one rises, -1."""
         found = {name: 1.0}
