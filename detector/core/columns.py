@@ -184,7 +184,7 @@ def _observed(
             flagged.append((value, finding))
     flagged.sort(key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
     means = [metric for metric, place in watched.items() if statistics[of[place]] == "mean" or columns[place] == whole]
-    together = judge_together(turn, judged.load, judged.findings, means, grain)
+    together = judge_together(turn, judged.load, judged.apart, means, grain)
     return flagged, int(np.count_nonzero(np.isfinite(values))), together
 
 

@@ -22,7 +22,7 @@ from detector.core.sentences import DENSE, label
 from detector.core.state import Episode
 from detector.core.text import duration, number, unit_of
 from detector.core.together import CHECK as TOGETHER
-from detector.core.together import calm_down
+from detector.core.together import calm_down, forget
 from detector.core.turn import APART, SAME_DATA, Turn
 
 Verdict = Literal["confirmed", "expected_once", "new_normal", "false_positive", "missed"]
@@ -115,6 +115,7 @@ def _renew(turn: Turn, metric: str, told: Told, model: Model) -> str:
     if told.cause in (STUCK, ZEROS):
         _keep(turn, metric, causes=(told.cause,), limit=MOST)
     model.renew(told.at, told.observed, told.cause)
+    forget(turn, metric)
     if metric in lessons.series:
         _keep(turn, metric, patience=1, left=0)
     return f"{_name(metric)}: {number(told.observed, unit_of(metric))} is the new normal from now on"

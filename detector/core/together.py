@@ -92,6 +92,13 @@ def calm_down(turn: Turn, *, renew: bool) -> None:
     state.open = []
 
 
+def forget(turn: Turn, metric: str) -> None:
+    """A metric has a new normal: what went together with it is learned anew."""
+    state = _state(turn)
+    state.relations.forget(metric)
+    state.open = [name for name in state.open if metric not in name.split(APART)]
+
+
 def _pairs_of(names: Collection[str]) -> set[tuple[str, str]]:
     return {(first, second) for name in names for first, apart, second in [name.partition(APART)] if apart}
 

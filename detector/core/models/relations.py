@@ -244,6 +244,12 @@ class Relations:
                 ratio.share(self._heads[row : row + 1], self._seasons[row : row + 1])
                 ratio.renew(*ratio.last, CAUSES[OUTLIER])
 
+    def forget(self, name: str) -> None:
+        """What went together with this metric is learned anew."""
+        for row in reversed(range(len(self._pairs))):
+            if name in self._pairs[row]:
+                self._give_up(row)
+
     def connected(self, name: str) -> dict[str, float]:
         """The metrics that go with this one, itself first, each with 1 or, where it falls when this one rises, -1."""
         found = {name: 1.0}
