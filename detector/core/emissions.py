@@ -30,9 +30,9 @@ class Contributor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     score: float | None = None
     direction: Literal["low", "high"] | None = None
     share: float | None = None
-    taught: str | None = None
     new_values: dict[str, float] = {}
     vanished_values: dict[str, float] = {}
+    taught: str | None = None
 
 
 class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -55,19 +55,30 @@ def teach(turn: Turn, verdict: Verdict, episode: Episode | None, check: str, *, 
     counts = turn.entity.lessons.counts
     counts[verdict] = counts.get(verdict, 0) + 1
     if verdict == "missed":
-        return _missed(turn, check, metric)
+        return _nothing(check) if metric is None and _is_fact(check) else _missed(turn, check, metric)
     told = _told(turn, episode, check, metric)
     said = [_of_value(turn, verdict, name, told[name], episode is not None) for name in told]
     for one in sorted({check, *(episode.checks if episode else ())}):
         learn = _BY_CHECK.get(one.partition(":")[0])
-        if learn is not None:
+        if learn is not None and metric in (None, one):
             said.append(learn(turn, _Word(verdict, one, episode is not None)))
     if not said:
         return _nothing(check)
-    if verdict in OVER and episode is not None:
+    if verdict in OVER and episode is not None and _is_all(turn, episode, metric):
         turn.over(check, OVER[verdict])
     more = f"; and {len(said) - NAMED} more in the same way" if len(said) > NAMED else ""
     return "; ".join(said[:NAMED]) + more
+
+
+def _is_all(turn: Turn, episode: Episode, metric: str | None) -> bool:
+    """Whether nothing is left of an anomaly when a verdict was given on this metric of it."""
+    if metric is None:
+        return True
+    if metric in episode.checks:
+        episode.checks.remove(metric)
+        turn.unpublished = True
+    of = [name for name, told in turn.entity.lessons.told.items() if told.episode == episode.id]
+    return not episode.checks or of == [metric]
 
 
 def _name(metric: str) -> str:
@@ -75,9 +86,13 @@ def _name(metric: str) -> str:
     return metric[:LONGEST] if "(" in metric else label(metric)
 
 
+def _is_fact(check: str) -> bool:
+    return check in APART or check.startswith("declared:")
+
+
 def _nothing(check: str) -> str:
     """What is a fact, or was declared, or is not known any more."""
-    if check in APART or check.startswith("declared:"):
+    if _is_fact(check):
         return f"{label(check)}: noted; nothing is learned of what is a fact or was declared"
     return f"{label(check)}: noted; nothing is known any more of what was told, so nothing changes"
 

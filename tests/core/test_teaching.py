@@ -57,7 +57,7 @@ class Series:
 
     def learn(self, count: int) -> list[Emission]:
         """So many usual values."""
-        return [one for _ in range(count) for one in self.see(round(self.random.gauss(LEVEL, 100)), reload=False)]
+        return [one for _ in range(count) for one in self.see(float(round(self.random.gauss(LEVEL, 100))), reload=False)]
 
     def turn(self) -> Turn:
         at = MONDAY + self.number * self.kind.step
@@ -77,7 +77,7 @@ class Series:
         self.entity = load(dump(self.entity))
         turn = self.turn()
         said = teach(turn, verdict, self.entity.judgement.episodes.get(check), check, metric=metric)
-        assert len(dump(load(dump(self.entity)))) == len(dump(self.entity))
+        assert dump(load(dump(self.entity))) == dump(self.entity)
         return said, anomalies(turn.emissions)
 
     @property

@@ -65,9 +65,11 @@ def test_a_verdict_on_an_anomaly_of_several_metrics_holds_for_each() -> None:
 def test_a_verdict_can_be_on_one_metric_of_several_only() -> None:
     world, rng = settled()
     run(world, QUIET, 600, loaded(600, rng, nulls=0.1))
-    say(world, TABLE, "false_positive", "rows", metric="bytes")
+    _, ended = say(world, TABLE, "false_positive", "rows", metric="bytes")
 
     assert list(world.entities[TABLE].lessons.series) == ["bytes"]
+    assert ended == []
+    assert world.entities[TABLE].judgement.episodes["rows"].checks == ["columns", "rows"]
 
 
 def test_a_column_that_is_new_normal_is_silent_and_alarms_when_it_is_as_before() -> None:
@@ -325,14 +327,17 @@ def test_a_schema_that_was_expected_is_the_schema_at_once() -> None:
     assert started(schemas.write(world, 5, schemas.A)) == ["schema"]
 
 
+@pytest.mark.parametrize("verdict", ["false_positive", "missed"])
 @pytest.mark.parametrize("check", ["failed", "aborted", "deadline", "assertion", "declared:not_null"])
-def test_of_facts_nothing_is_learned(check: str) -> None:
-    entity = Entity(JOB)
-    turn = Turn(entity, Settings(), Rules(), Place("t", 0, 0, 0.0), 0.0, 0.0, [])
-    said = teach(turn, "false_positive", None, check)
+def test_of_facts_nothing_is_learned(check: str, verdict: Verdict) -> None:
+    series = Series(KINDS["daily"])
+    before = dump(series.entity)
+    said, _ = series.say(verdict, check)
 
     assert said.endswith(": noted; nothing is learned of what is a fact or was declared")
-    assert load(dump(entity)).lessons == Lessons(counts={"false_positive": 1})
+    assert series.entity.lessons == Lessons(counts={verdict: 1})
+    series.entity.lessons = Lessons()
+    assert dump(series.entity) == before
 
 
 def test_an_entity_without_feedback_keeps_no_lessons() -> None:
