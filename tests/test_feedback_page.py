@@ -9,7 +9,8 @@ import pytest
 from detector.core.emissions import Emission
 from detector.core.lessons import KEEP_TOLD
 from detector.core.models import kernel, taught
-from detector.core.teaching import DENSE_HOLDS, Verdict
+from detector.core.teaching import DENSE_HOLDS
+from detector.core.verdicts import Verdict
 from tests.core.test_teaching import KINDS, LEVEL, Series
 from tests.core.world import anomalies
 

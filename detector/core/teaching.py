@@ -7,30 +7,20 @@ out the same value would be, if it came next.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Final, Literal, NamedTuple
 
-from detector.core import schema_changes
-from detector.core.columns import USUAL
 from detector.core.judge import model_of
-from detector.core.lessons import FEEDBACK, MAX_TAUGHT, Told
+from detector.core.lessons import MAX_TAUGHT, Told
 from detector.core.models import Model, kernel
 from detector.core.models.baseline import Baseline
 from detector.core.models.estimator import Estimator
 from detector.core.models.taught import LEAST, MOST, NARROWER, PATIENCE, RAISED, WIDER, Taught
 from detector.core.sentences import DENSE, label
 from detector.core.state import Episode
-from detector.core.text import duration, number, unit_of
-from detector.core.together import CHECK as TOGETHER
-from detector.core.together import calm_down, forget
-from detector.core.turn import APART, SAME_DATA, Turn
+from detector.core.text import number, unit_of
+from detector.core.together import forget
+from detector.core.turn import APART, Turn
+from detector.core.verdicts import BY_CHECK, OVER, Verdict, Word
 
-Verdict = Literal["confirmed", "expected_once", "new_normal", "false_positive", "missed"]
-OVER: Final[Mapping[str, str]] = {
-    "expected_once": f"expected this once, {FEEDBACK}",
-    "new_normal": f"this is the new normal, {FEEDBACK}",
-    "false_positive": f"nothing was wrong, {FEEDBACK}",
-}
 NAMED, LONGEST = 3, 100
 AT_ONCE = DENSE[:3]  # one value far out of a dense stream shows in all of them
 DENSE_HOLDS = 12  # alerts of a dense stream that a confirmed value stays unlearned for: it has no count of its own
@@ -38,14 +28,6 @@ STUCK, ZEROS, FIRST, RANGE = (
     kernel.CAUSES[cause] for cause in (kernel.STUCK, kernel.ONLY_ZEROS, kernel.FIRST_LARGE, kernel.RANGE)
 )
 SUMS = (*(kernel.CAUSES[cause] for cause in (kernel.OUTLIERS, kernel.DRIFT, kernel.NOISE)), STUCK, ZEROS, *DENSE)
-
-
-class _Word(NamedTuple):
-    """What was said, of which check, and whether its anomaly goes on."""
-
-    verdict: Verdict
-    check: str
-    goes_on: bool
 
 
 def teach(turn: Turn, verdict: Verdict, episode: Episode | None, check: str, *, metric: str | None = None) -> str:
@@ -59,9 +41,9 @@ def teach(turn: Turn, verdict: Verdict, episode: Episode | None, check: str, *, 
     told = _told(turn, episode, check, metric)
     said = [_of_value(turn, verdict, name, told[name], episode is not None) for name in told]
     for one in sorted({check, *(episode.checks if episode else ())}):
-        learn = _BY_CHECK.get(one.partition(":")[0])
+        learn = BY_CHECK.get(one.partition(":")[0])
         if learn is not None and metric in (None, one):
-            said.append(learn(turn, _Word(verdict, one, episode is not None)))
+            said.append(learn(turn, Word(verdict, one, episode is not None)))
     if not said:
         return _nothing(check)
     if verdict in OVER and episode is not None and _is_all(turn, episode, metric):
@@ -232,68 +214,3 @@ def _last_of(turn: Turn, metric: str) -> tuple[float, float, float]:
     x = kept[-1] if kept else math.nan
     at = model.last[0] if isinstance(model, Baseline) else 0.0
     return math.inf, x, model.how_far(at, x)
-
-
-# ---------------------------------------------------------------- of what is no value
-
-
-def _late(turn: Turn, word: _Word) -> str:
-    """The same lateness is silent: of a schedule that was not kept once, nothing is learned."""
-    lessons, schedule = turn.entity.lessons, turn.entity.runs.schedule
-    told = lessons.told.get(word.check)
-    if word.verdict in OVER and word.goes_on:
-        schedule.late_at = None  # until the next run comes
-    if word.verdict not in ("new_normal", "false_positive") or told is None:
-        return "late: noted; the schedule is as it was"
-    came = turn.now if word.goes_on else told.observed
-    wanted = math.ceil(WIDER * (came - told.expected))
-    lessons.late = max(lessons.late, min(wanted, MOST * (told.upper - told.expected)))
-    return f"late: a run may begin {duration(lessons.late)} after it is expected from now on"
-
-
-def _hanging(turn: Turn, word: _Word) -> str:
-    lessons = turn.entity.lessons
-    told = lessons.told.get(word.check)
-    if word.verdict not in ("new_normal", "false_positive") or told is None:
-        return "hanging: noted; the limit is as it was"
-    took = told.observed + (turn.now - told.at if word.goes_on else 0.0)
-    wanted = math.ceil(1e4 * WIDER * took / told.upper) / 1e4
-    lessons.hanging = max(lessons.hanging, min(wanted, MOST))
-    return f"hanging: the learned limit is {lessons.hanging:.3g} times as long from now on"
-
-
-def _schema(turn: Turn, word: _Word) -> str:
-    """The next load with this schema is as expected, and one with that of before is told."""
-    if word.verdict not in OVER:
-        return "schema: noted; the next load confirms the change, or takes it back"
-    for schema in turn.entity.shape.schemas.values():
-        if schema.pending is not None:
-            schema.fields, schema.pending = schema.pending, None
-    return "schema: this is the schema from now on"
-
-
-def _same_data(turn: Turn, word: _Word) -> str:
-    if word.verdict not in ("new_normal", "false_positive"):
-        return "same data: noted; how often data is loaded again is learned as before"
-    loads = turn.entity.loads.get(word.check.partition(":")[2] or "load")
-    if loads is not None:
-        loads.repeats = max(loads.repeats, USUAL)
-    return "same data: that it is loaded again is usual from now on, and news when it was not for some ten loads"
-
-
-def _together(turn: Turn, word: _Word) -> str:
-    """What goes together has no band of its own that a person could judge as too narrow."""
-    if word.verdict in OVER and word.goes_on:
-        calm_down(turn, renew=word.verdict == "new_normal")
-        if word.verdict == "new_normal":
-            return "together: how they went together at last is the new normal from now on"
-    return "together: noted; what goes together is learned as before"
-
-
-_BY_CHECK: Final[Mapping[str, Callable[[Turn, _Word], str]]] = {
-    "late": _late,
-    "hanging": _hanging,
-    schema_changes.CHECK: _schema,
-    SAME_DATA: _same_data,
-    TOGETHER: _together,
-}

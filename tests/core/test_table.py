@@ -23,8 +23,9 @@ from detector.core.models.taught import Taught
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
 from detector.core.table import KEEP_LAST, SeriesTable, Stored
-from detector.core.teaching import Verdict, teach
+from detector.core.teaching import teach
 from detector.core.turn import Place, Turn
+from detector.core.verdicts import Verdict
 from tests.core.test_profiles import amounts, table
 from tests.core.world import DAY, HOUR, JOB, MONDAY, TABLE, World, event, profile, ready
 

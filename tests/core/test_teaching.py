@@ -1,11 +1,15 @@
 """What a verdict changes in what is told next: for each model, after a restart, and in words."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from detector.core.emissions import Anomaly, Emission
 from detector.core.judge import judge, model_of
@@ -14,10 +18,12 @@ from detector.core.models import Model
 from detector.core.models.band import Band
 from detector.core.models.baseline import Baseline
 from detector.core.models.estimator import Estimator
+from detector.core.models.taught import Taught
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
-from detector.core.teaching import Verdict, teach
+from detector.core.teaching import teach
 from detector.core.turn import Place, Turn
+from detector.core.verdicts import Verdict
 from tests.core.world import DAY, HOUR, JOB, MINUTE, MONDAY, anomalies, found
 
 
@@ -57,7 +63,9 @@ class Series:
 
     def learn(self, count: int) -> list[Emission]:
         """So many usual values."""
-        return [one for _ in range(count) for one in self.see(float(round(self.random.gauss(LEVEL, 100))), reload=False)]
+        return [
+            one for _ in range(count) for one in self.see(float(round(self.random.gauss(LEVEL, 100))), reload=False)
+        ]
 
     def turn(self) -> Turn:
         at = MONDAY + self.number * self.kind.step
@@ -187,3 +195,56 @@ def test_what_was_missed_is_told_the_next_time(series: Series) -> None:
     assert "times as wide below from now on" in said
     assert not told(series.see(LEVEL))
     assert told(series.see(series.kind.calm))
+
+
+# ---------------------------------------------------------------- whatever the series
+
+
+@given(
+    st.sampled_from(["amounts", "counts", "shares", "plain"]),
+    st.sampled_from([DAY, HOUR]),
+    st.floats(-12.0, 12.0),
+    st.integers(0, 2**16),
+)
+@examples(max_examples=150, deadline=None)
+def test_the_same_value_at_the_same_time_is_as_people_said(kind: str, step: float, far: float, seed: int) -> None:
+    model, at = grown(kind, step, seed), MONDAY + 200 * step
+    x = value(kind, far)
+    reading = model.judge_one(at, x)
+    again = Baseline()
+    again.restore(model.snapshot())
+    distance = model.how_far(at, x)
+    if reading.cause == "outlier":
+        model.excuse(at, reading.cause)
+        model.taught = beside(distance, 1.05 * abs(distance))
+        assert model.score_one(at + 7 * DAY, x) < 0.5
+        again.unlearn(at)
+        assert again.score_one(at + 7 * DAY, x) >= 0.5
+        again.renew(at, x, reading.cause)
+        assert again.score_one(at + 7 * DAY, x) < 0.5
+    elif not reading.alert and abs(distance) > 0.25:
+        model.taught = beside(distance, 0.95 * abs(distance))
+        assert model.score_one(at + 7 * DAY, x) >= 0.5
+
+
+def beside(side: float, factor: float) -> Taught:
+    return Taught(low=factor) if side < 0 else Taught(high=factor)
+
+
+def grown(kind: str, step: float, seed: int) -> Baseline:
+    model, random = Baseline(), Random(seed)
+    for number in range(200):
+        model.judge_one(MONDAY + number * step, value(kind, random.gauss(0, 1)))
+    return model
+
+
+def value(kind: str, deviations: float) -> float:
+    """A value so many deviations from the level of a series."""
+    match kind:
+        case "amounts":
+            return float(round(10_000 * math.exp(0.05 * deviations)))
+        case "counts":
+            return float(round(max(30 + 4 * deviations, 0.0)))
+        case "shares":
+            return min(max(0.3 + 0.02 * deviations, 0.0), 1.0)
+    return 10.0 * deviations

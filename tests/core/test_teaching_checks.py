@@ -12,8 +12,9 @@ from detector.core.models.taught import MOST
 from detector.core.pipeline import schedule
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
-from detector.core.teaching import Verdict, teach
+from detector.core.teaching import teach
 from detector.core.turn import Place, Turn
+from detector.core.verdicts import Verdict
 from tests.core import test_schemas as schemas
 from tests.core.test_late_and_hanging import LAST, LATE_AT, hourly
 from tests.core.test_profiles import loaded, metrics
