@@ -100,9 +100,11 @@ def _of_value(turn: Turn, verdict: str, metric: str, told: Told, goes_on: bool) 
     value = f"{_name(metric)}: {number(told.observed, unit_of(metric))}"
     if told.cause == FIRST or told.cause in DENSE[2:]:
         return f"{value} stays unlearned, but is no longer the first of its kind"
-    if verdict == "confirmed" and goes_on:
-        is_dense = isinstance(model, Baseline) and model.is_dense
-        _keep(turn, metric, patience=PATIENCE, left=DENSE_HOLDS if is_dense else 0)
+    if isinstance(model, Estimator) and model.learns_all:
+        return f"{value} is learned already, since this estimator of River's learns all values"
+    is_dense = isinstance(model, Baseline) and model.is_dense
+    left = DENSE_HOLDS if is_dense else 0
+    if verdict == "confirmed" and goes_on and _keep(turn, metric, patience=PATIENCE, left=left):
         return f"{value} stays unlearned, and takes {PATIENCE} times as many values as usual to become the new normal"
     return f"{value} stays unlearned, and the same value is told again"
 
@@ -127,12 +129,9 @@ def _widen(turn: Turn, metric: str, told: Told, model: Model) -> str:
     if told.cause in SUMS and not isinstance(model, Estimator):
         limit = min(RAISED * taught.cause(told.cause), MOST)
         causes = AT_ONCE if told.cause in AT_ONCE else (told.cause,)
-        kept = _keep(turn, metric, causes=causes, limit=limit)
-        return (
-            f"{_name(metric)}: the limit of {told.cause} is {limit:.3g} times as high from now on"
-            if kept
-            else _full(metric)
-        )
+        if not _keep(turn, metric, causes=causes, limit=limit):
+            return _full(metric)
+        return f"{_name(metric)}: the limit of {told.cause} is {limit:.3g} times as high from now on"
     if math.isnan(far):
         return f"{_name(metric)}: noted; too little is known to say how wide its band would have to be"
     side = math.copysign(1.0, told.observed - told.expected if far == 0 else far)
@@ -198,7 +197,7 @@ def _last(turn: Turn, metric: str | None) -> tuple[str, float, float] | None:
     """The last value of a series and how far out it is; or of that of the last load which is farthest out."""
     names = [metric] if metric else sorted(turn.entity.series)
     found = [(name, *_last_of(turn, name)) for name in names if name in turn.entity.series]
-    newest = max((at for _, at, _, _ in found), default=0.0)
+    newest = max((at for _, at, _, _ in found if at < math.inf), default=0.0)
     known = [(name, x, far) for name, at, x, far in found if at in (newest, math.inf) and abs(far) > 0]
     return max(known, key=lambda one: (abs(one[2]), one[0]), default=None)
 

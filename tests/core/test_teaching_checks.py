@@ -1,14 +1,17 @@
 """What a verdict changes where it is no single value that was told: columns, sums, schedules, schemas, facts."""
 
+from functools import partial
 from random import Random
 
+import numpy as np
 import pytest
 
 from detector.core.jobs import due
-from detector.core.judge import judge
-from detector.core.lessons import KEEP_TOLD, Lessons, Told, listed
+from detector.core.judge import judge, observe
+from detector.core.lessons import KEEP_TOLD, MAX_TAUGHT, Lessons, Told, listed
 from detector.core.models.baseline import Baseline
-from detector.core.models.taught import MOST
+from detector.core.models.estimator import Estimator
+from detector.core.models.taught import MOST, Taught
 from detector.core.pipeline import schedule
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
@@ -18,7 +21,7 @@ from detector.core.verdicts import Verdict
 from tests.core import test_schemas as schemas
 from tests.core.test_late_and_hanging import LAST, LATE_AT, hourly
 from tests.core.test_profiles import loaded, metrics
-from tests.core.test_teaching import KINDS, Series, told
+from tests.core.test_teaching import KINDS, Kind, Series, told
 from tests.core.test_together import QUIET, run
 from tests.core.world import DAY, HOUR, JOB, MINUTE, MONDAY, TABLE, World, anomalies, event, found, started
 
@@ -349,3 +352,38 @@ def test_an_entity_without_feedback_keeps_no_lessons() -> None:
 
     assert load(dump(entity)).lessons == Lessons()
     assert entity.series.baseline("rows", Baseline()).samples == 40
+
+
+# ---------------------------------------------------------------- where a model cannot do it
+
+
+def test_of_a_detector_of_drift_only_a_false_positive_changes_something() -> None:
+    said: dict[Verdict, str] = {}
+    verdicts: tuple[Verdict, ...] = ("confirmed", "false_positive")
+    for verdict in verdicts:
+        series = Series(Kind(partial(Estimator, estimator="drift.PageHinkley"), DAY, 60, 0.0, 0.0, 0.0))
+        assert any(told(series.see(12_000.0 + step)) for step in range(30))
+        said[verdict] = series.say(verdict)[0]
+
+    assert said["confirmed"].endswith("is learned already, since this estimator of River's learns all values")
+    assert said["false_positive"] == "rows: the band is 1.05 times as wide above from now on"
+
+
+def test_what_was_missed_of_a_dense_stream_is_of_its_band_and_of_columns_beside_it_too() -> None:
+    series = Series(KINDS["dense"])
+    for number in range(30):
+        turn = series.turn()
+        values = np.array([100.0 + number % 3 + (4 if number == 29 else 0)])
+        observe(turn, ["mean(a)"], values)
+        series.number += 1
+    assert series.say("missed", "")[0].startswith("mean(a): the band is ")
+
+
+def test_where_too_many_series_were_taught_nothing_changes_and_that_is_said() -> None:
+    series = Series(KINDS["daily"])
+    for number in range(MAX_TAUGHT):
+        series.entity.lessons.take(f"m{number}", Taught(low=2.0))
+    series.see(6_000.0)
+
+    assert series.say("confirmed")[0].endswith("and the same value is told again")
+    assert series.say("false_positive")[0].endswith("256 series of it were taught already, so nothing changes")

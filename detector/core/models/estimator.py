@@ -78,6 +78,12 @@ class Estimator:
         """How many values were seen."""
         return self._counts.samples
 
+    @property
+    def learns_all(self) -> bool:
+        """Whether it learns what it finds, too."""
+        setting = self._choice.setting
+        return setting.learns_all or setting.shape == "drift"
+
     def judge_one(self, at: float, x: float) -> Reading:
         """Judge a value, then learn it or leave it. The time `at` does not matter. What is no number is passed over."""
         lower, expected, upper = self.bounds()
