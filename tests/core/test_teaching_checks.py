@@ -176,7 +176,12 @@ def stuck(series: Series) -> str:
 
 
 @pytest.mark.parametrize(
-    ("happens", "cause"), [(drifting, "drift"), (varying, "noise"), (stuck, "repeated value")], ids=str
+    ("happens", "cause"),
+    [
+        pytest.param(drifting, "drift", id="drift"),
+        pytest.param(varying, "noise", id="noise"),
+        pytest.param(stuck, "repeated value", id="repeats"),
+    ],
 )
 def test_the_limit_of_a_sum_that_was_a_false_positive_is_twice_as_high(happens, cause: str) -> None:  # type: ignore[no-untyped-def]
     series = Series(KINDS["daily"])
