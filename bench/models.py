@@ -94,7 +94,9 @@ class _Block:
         self._parameters = Baseline().parameters
 
     def judge(self, at: float, values: Array) -> None:
-        kernel.judge_many(self.heads, self.seasons, self._rows, at, values, self._parameters, self._out)
+        kernel.judge_many(
+            self.heads, self.seasons, self._rows, at, values, self._parameters, kernel.UNTAUGHT, self._out
+        )
 
 
 class Lean:
@@ -223,7 +225,7 @@ def _bytes() -> dict[str, float]:
         for number in range(values):
             x, at = 100 * draw.lognormal(0, 0.05, count), MONDAY + number * every
             block.judge(at, x)
-            table.judge(metrics, Moment(at), x, Baseline().parameters, np.empty((count, kernel.WIDTH)))
+            table.judge(metrics, Moment(at), x, Baseline().parameters, kernel.UNTAUGHT, np.empty((count, kernel.WIDTH)))
         if every == DAY:
             found["daily, no season"] = len(records.pack(block.heads, kernel.blank(count)[1])) / count
         found[name] = len(records.pack(block.heads, block.seasons)) / count

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from detector.core.breaker import Mode, State
+from detector.core.commands import Verdict
 from detector.core.text import DAY, duration
 
-Verdict = Literal["confirmed", "false_positive", "expected_once", "new_normal", "missed"]
 CHANGED = "io.detector.breaker.state_changed.v1"
 DONE = "io.detector.command.done.v1"
 UNDER_WAY = (State.OPEN, State.HALF_OPEN)

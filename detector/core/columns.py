@@ -13,7 +13,7 @@ import numpy as np
 
 from detector.core import chance, profiles, references
 from detector.core.emissions import Contributor
-from detector.core.judge import Finding, contributor, observe
+from detector.core.judge import Finding, contributor, observe, told
 from detector.core.models import kernel
 from detector.core.profiles import Columns, Fingerprint, Series
 from detector.core.references import ALPHA, DISTANCES, MIN_QUANTILES, Categories, Load
@@ -146,9 +146,10 @@ def _moved(
     flagged, of, together = _observed(turn, series, load.columns.names, measured.grain)
     if repeats:  # which is told, or not, of the whole load
         flagged = [(value, finding) for value, finding in flagged if finding.cause != REPEATED]
-    flagged = [found for found in flagged if not _by_chance(*found, loads, load)]
+    wanted = {metric for metric, taught in turn.entity.lessons.series.items() if taught.narrower}
+    flagged = [found for found in flagged if found[1].metric in wanted or not _by_chance(*found, loads, load)]
     check = _named(COLUMNS, measured.grain)
-    alone = [found for found in flagged if _counts_alone(*found, loads, load)]
+    alone = [found for found in flagged if found[1].metric in wanted or _counts_alone(*found, loads, load)]
     if not alone:
         turn.calm[check] = Calm("back to normal, or to a new normal")
         return [], together
@@ -179,11 +180,11 @@ def _observed(
     for metric, finding in judged.findings.items():
         one, column = series[of[watched[metric]]], int(columns[watched[metric]])
         value = Value(one.statistic, "" if column == whole else names[column], finding.observed, one.order)
-        if not _harmless(value, finding):
+        if turn.entity.lessons.of(metric).narrower or not _harmless(value, finding):
             flagged.append((value, finding))
     flagged.sort(key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
     means = [metric for metric, place in watched.items() if statistics[of[place]] == "mean" or columns[place] == whole]
-    together = judge_together(turn, judged.load, judged.findings, means, grain)
+    together = judge_together(turn, judged.load, judged.apart, means, grain)
     return flagged, int(np.count_nonzero(np.isfinite(values))), together
 
 
@@ -264,7 +265,8 @@ def _tell(
         for value, finding in flagged[:KEEP_CONTRIBUTORS]
     ]
     brief, evidence = f"{series} (as {worst[0]})", {"contributors": contributors}
-    turn.parts.append(Part(check, alone[0][1].severity, summary, brief, contributors, evidence))
+    told_of = {finding.metric: told(finding) for _, finding in flagged[:KEEP_CONTRIBUTORS]}
+    turn.parts.append(Part(check, alone[0][1].severity, summary, brief, contributors, evidence, told=told_of))
 
 
 def _sentence(finding: Finding) -> str:

@@ -26,6 +26,7 @@ class Contributor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """One series of many that were unusual together. Values of a column are told by their hash, with their shares.
 
     `share` is how much it has to do with what no series shows alone; those of all series add up to 1.
+    `taught` is what people said of the series before.
     """
 
     metric: str
@@ -39,6 +40,7 @@ class Contributor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     share: float | None = None
     new_values: dict[str, float] = {}
     vanished_values: dict[str, float] = {}
+    taught: str | None = None
 
 
 class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,7 +49,7 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `check` names what was looked at. `observed`, `expected`, `lower` and `upper` are in `unit`. `score` is in [0, 1].
     `episode` is the id of the event that started it; `since` and `count` speak of the episode so far. `cause` is what
     the model found; `seasons` are those that moved what was expected. While `warming_up`, so little was seen that only
-    what is absurd is told.
+    what is absurd is told. `taught` is what people said of the series before, where that changed its limits.
     """
 
     phase: Phase
@@ -81,6 +83,7 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     contributors: list[Contributor] = []
     compatibility: Compatibility | None = None
     changes: list[Change] = []
+    taught: str | None = None
 
 
 class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from detector.core import lineage, recovery
 from detector.core.events import JobObserved, RunObserved
 from detector.core.judge import MAX_SERIES, judge, model_of
 from detector.core.ledger import close, find_run, hash_of, note_time
+from detector.core.lessons import Told
 from detector.core.models import Model
 from detector.core.promises import completed
 from detector.core.state import NEVER, Good, Run
@@ -98,6 +99,7 @@ def _began(turn: Turn, run: Run, seen: RunObserved) -> None:
     run.scheduled = began = turn.believed(seen.event_time)
     runs.schedule.add(began, seen.arrived - seen.event_time, turn.settings.late, turn.settings.calendar)
     if "late" in turn.entity.judgement.episodes:
+        _took(turn, "late", began)
         turn.over("late", f"a run began at {moment(began)}", run.id)
     for waiting in [r for r in runs.open.values() if r.ended is not None and r is not run]:
         _judge_run(turn, waiting)
@@ -251,7 +253,7 @@ def _learned_limit(turn: Turn) -> tuple[float, Model | None]:
     model = _duration_model(turn) if rule is not None else None
     if rule is None or model is None or model.samples < rule.min_runs:
         return NEVER, None
-    return max(rule.floor, rule.factor * model.bounds()[1]), model
+    return turn.entity.lessons.hanging * max(rule.floor, rule.factor * model.bounds()[1]), model
 
 
 def _longest(turn: Turn) -> float:
@@ -264,9 +266,11 @@ def _why(turn: Turn) -> str:
     """Why a run hangs that takes longer than `_longest`."""
     declared = turn.settings.max_duration
     learned, model = _learned_limit(turn)
+    taught = turn.entity.lessons.hanging
     if model is None or (declared is not None and declared <= learned):
         return f"at most {duration(declared or 0.0)} was declared"
-    return f"{duration(model.bounds()[1])} is usual ({model.samples} runs seen)"
+    said = "" if taught == 1 else f"; taught by feedback: {taught:.3g} times as long as learned is allowed"
+    return f"{duration(model.bounds()[1])} is usual ({model.samples} runs seen{said})"
 
 
 def _hangs_at(turn: Turn, run: Run) -> float:
@@ -284,6 +288,7 @@ def _hangs_no_more(turn: Turn, why: str, run: Run) -> None:
     if "hanging" in turn.entity.judgement.episodes and not any(
         "hanging" in other.judged for other in turn.entity.runs.open.values()
     ):
+        _took(turn, "hanging", turn.believed(run.ended or turn.now) - _runs_since(run))
         turn.over("hanging", why, run.id)
 
 
@@ -291,6 +296,9 @@ def _hangs(turn: Turn, run: Run) -> None:
     run.judged.append("hanging")
     longest, why = _longest(turn), _why(turn)
     running = turn.now - _runs_since(run)
+    learned, model = _learned_limit(turn)
+    if model is not None and learned <= longest:
+        _remember_told(turn, "hanging", running, model.bounds()[1], learned / turn.entity.lessons.hanging)
     turn.find(
         "hanging",
         CRITICAL,
@@ -306,7 +314,7 @@ def _hangs(turn: Turn, run: Run) -> None:
 
 def _late_at(turn: Turn) -> float:
     runs = turn.entity.runs
-    late_at = runs.schedule.late_at
+    late_at = _learned_late_at(turn)
     if late_at is None or turn.settings.late is None or runs.streaming or "late" in turn.entity.judgement.episodes:
         return NEVER
     # The last run still goes on, and may keep the next one away. An older one does not: others have begun since.
@@ -317,9 +325,30 @@ def _late_at(turn: Turn) -> float:
     return max(late_at, max(runs.ended_last, turn.entity.lineage.released_at) + turn.settings.late.floor)
 
 
+def _learned_late_at(turn: Turn) -> float | None:
+    """When the next run is late by what was learned, and by what people said of that."""
+    expected, late_at = turn.entity.runs.schedule.expected, turn.entity.runs.schedule.late_at
+    if expected is None or late_at is None:
+        return None
+    return max(late_at, expected + turn.entity.lessons.late)
+
+
+def _remember_told(turn: Turn, check: str, observed: float, expected: float, upper: float) -> None:
+    """Of what is late or hangs: how long it took, until it is known how long it took in the end."""
+    told = Told(observed, expected, -NEVER, upper, check, turn.now, check, turn.next_id())
+    turn.entity.lessons.remember(check, told)
+
+
+def _took(turn: Turn, check: str, observed: float) -> None:
+    told = turn.entity.lessons.told.get(check)
+    if told is not None and check in turn.entity.judgement.episodes:
+        told.observed, told.at = max(told.observed, observed), turn.now
+
+
 def _late(turn: Turn) -> None:
     schedule = turn.entity.runs.schedule
-    expected, late_at = schedule.expected or turn.now, schedule.late_at or turn.now
+    expected, late_at = schedule.expected or turn.now, _learned_late_at(turn) or turn.now
+    _remember_told(turn, "late", turn.now, expected, schedule.late_at or turn.now)
     turn.find(
         "late",
         WARNING,

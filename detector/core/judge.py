@@ -11,6 +11,7 @@ import numpy as np
 from detector.core import sentences
 from detector.core.calendar import Moment
 from detector.core.emissions import SEVERITIES, Contributor
+from detector.core.lessons import Lessons, Told, note
 from detector.core.models import Model, kernel
 from detector.core.models.baseline import Baseline, read
 from detector.core.models.kernel import Array
@@ -26,6 +27,7 @@ NOTHING = Reading(0.0, False, -math.inf, math.nan, math.inf)
 FEW = 64  # series, of which each is told with its band even when its episode is over
 PASSES = 2  # over the series of a load: what it moved, and its columns; each may use half of the budget
 LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
+EXCUSED = 0.5  # of the distance of a limit as it was before people moved it, roughly: the scale is not known here
 ALERT, LOWER, UPPER, Z = 1, 2, 4, 6  # where these are in what `kernel` says of a value
 MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
 DRIFT, ONLY_ZEROS, NEW_NORMAL = (kernel.CAUSES[n] for n in (kernel.DRIFT, kernel.ONLY_ZEROS, kernel.NEW_NORMAL))
@@ -38,6 +40,7 @@ class Finding(NamedTuple):
 
     `chance` is that of a value of a healthy series to look so unusual, 0 where the model cannot tell. `season` are the
     bits of the reading. `at` is the time of the value, in seconds since 1970, and `wall` that on the entity's clock.
+    `taught` is what people said of the series before.
     """
 
     metric: str
@@ -54,6 +57,7 @@ class Finding(NamedTuple):
     season: int = 0
     at: float = 0.0
     wall: float = 0.0
+    taught: str = ""
 
     @property
     def warming_up(self) -> bool:
@@ -64,12 +68,19 @@ class Finding(NamedTuple):
 class Judged(NamedTuple):
     """What one pass over many series found, by metric, and all that was judged.
 
-    `side` is -1 for what is below its band, 1 for what is above it, and 0 within.
+    `side` is -1 for what is below its band, 1 for what is above it, and 0 within. `excused` are those of which it was
+    said that such a value is no anomaly.
     """
 
     findings: dict[str, Finding]
     load: Load
     side: Array
+    excused: Collection[str] = ()
+
+    @property
+    def apart(self) -> set[str]:
+        """What is unusual by itself, told or not: it says nothing of what several show together."""
+        return {*self.findings, *self.excused}
 
     @property
     def metrics(self) -> list[str]:
@@ -94,7 +105,7 @@ def judge(turn: Turn, values: Mapping[str, float]) -> dict[str, int]:
     for metric, side in zip(judged.metrics, judged.side.tolist(), strict=True):
         turn.entity.series.keep(metric, values[metric], side, turn.at)
     severities = {metric: finding.severity for metric, finding in judged.findings.items()}
-    together = judge_together(turn, judged.load, judged.findings, judged.metrics, "")
+    together = judge_together(turn, judged.load, judged.apart, judged.metrics, "")
     return severities | {CHECK: together} if together else severities
 
 
@@ -114,6 +125,7 @@ def _part(turn: Turn, finding: Finding) -> Part:
         "samples": finding.samples,
         "warming_up": finding.warming_up,
         "last_values": [float(f"{x:.6g}") for x in last[:-1]],
+        "taught": finding.taught or None,
     }
     return Part(
         metric,
@@ -122,9 +134,15 @@ def _part(turn: Turn, finding: Finding) -> Part:
         f"{metric.replace('_', ' ')} ({number(finding.observed, unit)})",
         [contributor(finding)],
         evidence,
-        sentences.since_when(finding, series.outside.get(metric, (0, 0))),
+        finding.taught or sentences.since_when(finding, series.outside.get(metric, (0, 0))),
         HOLDS if finding.cause in SLOW else 0,
+        {metric: told(finding)},
     )
+
+
+def told(finding: Finding) -> Told:
+    """A finding as far as people may have something to say of it."""
+    return Told(finding.observed, finding.expected, finding.lower, finding.upper, finding.cause, finding.wall)
 
 
 def contributor(finding: Finding) -> Contributor:
@@ -138,6 +156,7 @@ def contributor(finding: Finding) -> Contributor:
         upper=rounded(finding.upper),
         score=rounded(finding.score),
         direction=finding.direction,
+        taught=finding.taught or None,
     )
 
 
@@ -148,7 +167,8 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     and series beyond `MAX_SERIES` are not watched. A metric comes once.
     """
     moment = turn.settings.calendar.at(turn.at)
-    table, usual, unusual = turn.entity.series, _usual(turn.settings.model), turn.unusual()
+    table, lessons = turn.entity.series, turn.entity.lessons
+    usual, unusual = _usual(turn.settings.model), turn.unusual()
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
     if not metrics:
@@ -156,8 +176,10 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     allowance = _allowance(turn, metrics)
     out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
     if isinstance(usual, Baseline) and passed:
-        parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=len(metrics) <= FEW)
-        samples[:passed] = table.judge(metrics[:passed], moment, values[:passed], parameters, out[:passed])
+        wanted = len(metrics) <= FEW or bool(lessons.series)
+        parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=wanted)
+        taught, passing = lessons.rows(metrics[:passed]), slice(passed)
+        samples[:passed] = table.judge(metrics[:passed], moment, values[passing], parameters, taught, out[passing])
     alone: dict[int, Reading] = {}
 
     def said_of(place: int) -> Reading:
@@ -165,21 +187,38 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
 
     for place, metric in enumerate(metrics[passed:], passed):
         model = table.model(metric, turn.settings.model)
-        samples[place] = model.samples
+        samples[place], model.taught = model.samples, lessons.of(metric)
         alone[place] = reading_of(model, moment, float(values[place]))
         out[place, ALERT], out[place, Z] = alone[place].alert, alone[place].z
-        out[place, LOWER], out[place, UPPER] = alone[place].lower, alone[place].upper
+        out[place, LOWER : UPPER + 1] = alone[place].lower, alone[place].expected, alone[place].upper
     findings: dict[str, Finding] = {}
     for place in _worth_telling(out, metrics, unusual):
         metric, value, reading = metrics[place], float(values[place]), said_of(place)
         if reading.alert:
             last = [*table.last.get(metric, ()), value]
-            findings[metric] = _finding(metric, value, reading, int(samples[place]), last, turn.at, moment.wall)
+            finding = _finding(metric, value, reading, int(samples[place]), last, turn.at, moment.wall)
+            findings[metric] = _as_taught(finding, lessons) if metric in lessons.series else finding
         else:
             turn.calm[metric] = _calm(turn, metric, value, reading, int(samples[place]))
+    excused = _settle(lessons, metrics, values, out) if lessons.series else ()
     side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
     told = _within_budget(findings, len(metrics), allowance, unusual)
-    return Judged(told, Load(metrics, values, out[:, Z], said_of), side)
+    return Judged(told, Load(metrics, values, out[:, Z], said_of), side, excused)
+
+
+def _settle(lessons: Lessons, metrics: list[str], values: Array, out: Array) -> list[str]:
+    """Let the lessons know what was judged. Returns the metrics with a value that would be told without them, or so."""
+    excused = []
+    for place, metric in enumerate(metrics):
+        if metric not in lessons.series:
+            continue
+        lower, expected, upper = out[place, LOWER : UPPER + 1]
+        factor = lessons.of(metric).of(values[place] - expected)
+        limit = (upper if values[place] > expected else lower) - expected
+        if factor > 1 and values[place] != expected and not factor * (values[place] - expected) / limit < EXCUSED:
+            excused.append(metric)
+        lessons.settle(metric, bool(out[place, ALERT] > 0))
+    return excused
 
 
 def _watched(turn: Turn, metrics: list[str], values: Array) -> tuple[list[str], Array]:
@@ -267,6 +306,12 @@ def _finding(
         at=at,
         wall=wall,
     )
+
+
+def _as_taught(finding: Finding, lessons: Lessons) -> Finding:
+    """What people asked to be told of is no matter of chance."""
+    taught = lessons.of(finding.metric)
+    return finding._replace(taught=note(taught), chance=0.0 if taught.narrower else finding.chance)
 
 
 def _within_budget(

@@ -9,8 +9,10 @@ from detector.core.emissions import CommandDone
 from detector.core.ledger import hash_of
 from detector.core.messages import VerdictTold
 from detector.core.state import Episode
+from detector.core.teaching import teach
 from detector.core.text import moment
 from detector.core.turn import Turn
+from detector.core.verdicts import OVER
 
 COMMAND_DONE = "io.detector.command.done.v1"
 KEEP_COMMANDS = 64
@@ -119,7 +121,7 @@ def _feedback(turn: Turn, command: Feedback) -> None:
     episodes = turn.entity.judgement.episodes
     checks = [command.check] if command.check else sorted(episodes)
     if command.verdict == "missed" and command.check is None:
-        checks = [command.metric or ""]
+        checks = [command.metric or ""]  # what was missed has no name
     if not checks:
         answer(turn, command, False, "no anomaly goes on: name the one that is meant with `check`")
         return
@@ -130,20 +132,14 @@ def _feedback(turn: Turn, command: Feedback) -> None:
 
 
 def _judge(turn: Turn, command: Feedback, check: str, episode: Episode | None) -> str:
-    effect = ""
-    turn.report(
-        VerdictTold(
-            turn.entity.key,
-            check,
-            episode.id if episode else "",
-            command.verdict,
-            command.by,
-            turn.now,
-            command.comment,
-        )
-    )
-    if command.verdict in ("expected_once", "new_normal", "false_positive"):
-        turn.over(check, f"{command.by} says: {command.verdict.replace('_', ' ')}", episode.run_id if episode else None)
+    """Teach the models, tell the board, and let the breaker go if what opened it was nothing."""
+    run_id = episode.run_id if episode else None
+    effect = teach(turn, command.verdict, episode, check, metric=command.metric)
+    told = turn.entity.key, check, episode.id if episode else "", command.verdict, command.by, turn.now
+    turn.report(VerdictTold(*told, command.comment))
+    if command.verdict in OVER and command.metric is None:
+        turn.over(check, OVER[command.verdict], run_id)  # what is a fact, too: nothing is taught, but it is no fault
+    if command.verdict in OVER and check not in turn.entity.judgement.episodes:
         _close(turn, episode, command)
     return effect
 

@@ -1,8 +1,8 @@
 """The state of one entity and of one partition, and their bytes.
 
 A snapshot is one format byte, a checksum, and named sections (`breaker`, `runs`, `series`, `profile`, `schema`,
-`together`, `intent`, `lineage`, `recovery`, `board`), each with a version of its own, so that a new engine of one
-section does not wipe the others. A section that is newer than this release knows refuses the partition
+`together`, `taught`, `intent`, `lineage`, `recovery`, `board`), each with a version of its own, so that a new engine of
+one section does not wipe the others. A section that is newer than this release knows refuses the partition
 (`SnapshotTooNew`): dropping it would lose what a later release needs.
 """
 
@@ -16,6 +16,7 @@ from detector.core.breaker import Breaker, Held, Outcome, Override, Probe
 from detector.core.events import Field, Statistics
 from detector.core.incidents import Board
 from detector.core.intent import Intent
+from detector.core.lessons import Lessons
 from detector.core.lineage import Lineage
 from detector.core.models.together import Together
 from detector.core.recovery import Collected
@@ -233,6 +234,7 @@ class Entity(msgspec.Struct):
     recovery: dict[str, Collected] = msgspec.field(default_factory=dict)
     board: Board | None = None
     intent: Intent = msgspec.field(default_factory=Intent)
+    lessons: Lessons = msgspec.field(default_factory=Lessons)
 
 
 class _Section(msgspec.Struct, array_like=True):
@@ -259,6 +261,7 @@ _SECTIONS: dict[str, tuple[int, Any]] = {
     "recovery": (1, msgspec.msgpack.Decoder(dict[str, Collected])),
     "board": (1, msgspec.msgpack.Decoder(Board | None)),
     "intent": (1, msgspec.msgpack.Decoder(Intent)),
+    "taught": (1, msgspec.msgpack.Decoder(Lessons)),
 }
 _LATER: dict[str, Any] = {
     "profile": dict,
@@ -268,6 +271,7 @@ _LATER: dict[str, Any] = {
     "recovery": dict,
     "board": type(None),
     "intent": Intent,
+    "taught": Lessons,
 }  # sections that older releases did not write, and what they begin as
 _encoder = msgspec.msgpack.Encoder()
 _sections = msgspec.msgpack.Decoder(list[_Section])
@@ -289,6 +293,7 @@ def dump(entity: Entity) -> bytes:
         "recovery": entity.recovery,
         "board": entity.board,
         "intent": entity.intent,
+        "taught": entity.lessons,
     }
     sections = [(name, _SECTIONS[name][0], msgspec.Raw(_encoder.encode(part))) for name, part in parts.items()]
     body = _encoder.encode(sections)
@@ -327,6 +332,7 @@ def load(snapshot: bytes) -> Entity:
         recovery=found["recovery"],
         board=found["board"],
         intent=found["intent"],
+        lessons=found["taught"],
     )
 
 

@@ -76,17 +76,19 @@ class SeriesTable:
         rows, models = self._rows, self._models
         return [name not in rows and name not in models for name in names]
 
-    def judge(self, names: Sequence[str], moment: Moment, values: Array, parameters: Array, out: Array) -> Array:
+    def judge(
+        self, names: Sequence[str], moment: Moment, values: Array, parameters: Array, taught: Array, out: Array
+    ) -> Array:
         """Judge, then learn, one finite value of each of these series by the baseline, in one pass. A name comes once.
 
-        `out` is len(names) x `kernel.WIDTH` and takes the readings. Returns how many values each had seen before.
+        `taught` and `out` are as `kernel.judge_many` takes them. Returns how many values each had seen before.
         """
         found = list(map(self._rows.get, names))
         if None in found:
             found = list(map(self._row, names))
         rows = np.array(found, np.intp)
         seen: Array = self._heads["seen"][rows]
-        days.judge_many(self._heads, self._seasons, rows, moment.wall, values, parameters, out, moment.like)
+        days.judge_many(self._heads, self._seasons, rows, moment.wall, values, parameters, taught, out, moment.like)
         return seen
 
     def gap(self, name: str) -> float:

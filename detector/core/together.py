@@ -23,6 +23,7 @@ from detector.core.text import number, rounded, unit_of
 from detector.core.turn import INFO, KEEP_CONTRIBUTORS, WARNING, Calm, Part, Turn
 
 CHECK = "together"
+CROWD = "crowd "
 APART = "\0"  # between the names of two metrics
 NAMED, LONGEST = 3, 100
 OFF = 2.0  # deviations from which a series of a crowd is counted as off
@@ -82,6 +83,26 @@ def judge_together(turn: Turn, load: Load, alone: Collection[str], related: Coll
     return INFO
 
 
+def calm_down(turn: Turn, *, renew: bool) -> None:
+    """What was told is over; how it was at last is the new normal, if so."""
+    state = _state(turn)
+    if renew:
+        crowds = [name.removeprefix(CROWD) for name in state.open if name.startswith(CROWD)]
+        state.renew(_pairs_of(state.open), crowds)
+    state.open = []
+
+
+def forget(turn: Turn, metric: str) -> None:
+    """A metric has a new normal: what went together with it is learned anew."""
+    state = _state(turn)
+    state.relations.forget(metric)
+    state.open = [name for name in state.open if metric not in name.split(APART)]
+
+
+def _pairs_of(names: Collection[str]) -> set[tuple[str, str]]:
+    return {(first, second) for name in names for first, apart, second in [name.partition(APART)] if apart}
+
+
 def _state(turn: Turn) -> Together:
     """What is known of the entity; what cannot be read begins anew."""
     entity = turn.entity
@@ -96,13 +117,12 @@ def _state(turn: Turn) -> Together:
 def _judge(
     state: Together, at: float, load: Load, alone: Collection[str], related: Collection[str], crowd: str
 ) -> list[_Judged]:
-    open_pairs = {(first, second) for name in state.open for first, apart, second in [name.partition(APART)] if apart}
     wanted = compress(range(len(load.metrics)), map(set(related).__contains__, load.metrics))
     values = {load.metrics[place]: float(load.values[place]) for place in wanted}
-    pairs = state.relations.judge(at, values, alone, open_pairs)
+    pairs = state.relations.judge(at, values, alone, _pairs_of(state.open))
     judged = [_Judged(APART.join(pair.metrics), pair, pair.broken) for pair in pairs]
     moved = state.judge_crowd(crowd, at, load.z)
-    return judged if moved is None else [*judged, _Judged(f"crowd {crowd}", moved, moved.left)]
+    return judged if moved is None else [*judged, _Judged(f"{CROWD}{crowd}", moved, moved.left)]
 
 
 # ---------------------------------------------------------------- two that part

@@ -28,6 +28,7 @@ from detector.core.emissions import (
 )
 from detector.core.events import AliasTold
 from detector.core.incidents import Incident
+from detector.core.lessons import Told
 from detector.core.messages import BOARD, COLUMN, PARTITION, BoardMessage, FindingTold, Message
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, Episode, Run
@@ -66,6 +67,7 @@ class Place(msgspec.Struct, frozen=True):
 class Part(NamedTuple):
     """One thing that is unusual about a load. `brief` is what is said of it where another one leads; `also` are its
     series, the worst first; `note` is said at the beginning. `holds` says how many calm values do not end it yet.
+    `told` are the values of the series, by metric, that people may have something to say of.
     """
 
     check: str
@@ -76,6 +78,7 @@ class Part(NamedTuple):
     evidence: Mapping[str, Any]
     note: str = ""
     holds: int = 0
+    told: Mapping[str, Told] = MappingProxyType({})
 
 
 class Calm(NamedTuple):
@@ -292,6 +295,9 @@ class Turn(msgspec.Struct):
         episode.checks = checks
         episode.columns = _columns_of(parts)
         episode.holds = max(episode.holds, *(part.holds for part in parts))
+        for metric, told in [pair for part in parts for pair in part.told.items()]:
+            told.check, told.episode = name, episode.id
+            self.entity.lessons.remember(metric, told)
 
     def _is_another(self, goes_on: str, lead: Part, worst: int) -> bool:
         """Whether what is found now is news beside a slow anomaly, which holds on for long."""

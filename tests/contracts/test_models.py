@@ -150,8 +150,8 @@ class LearnsEverything(Band):
 
 
 class NeverForgets(Band):
-    def _begin_anew(self) -> None:
-        for x in self._held:
+    def _begin_anew(self, held: list[float]) -> None:
+        for x in held:
             self._learn(x)
 
 

@@ -86,7 +86,9 @@ def together(parameters: dict[str, Any], calls: list[tuple[float, list[tuple[int
         at += gap
         order = np.array([row for row, _ in batch], np.intp)
         out = np.full((len(batch), kernel.WIDTH), math.nan)
-        kernel.judge_many(heads, seasons, order, at, np.array([x for _, x in batch]), models[0].parameters, out)
+        kernel.judge_many(
+            heads, seasons, order, at, np.array([x for _, x in batch]), models[0].parameters, kernel.UNTAUGHT, out
+        )
         alone = [models[row].judge_one(at, x) for row, x in batch]
         assert [
             repr(Reading(r[0], r[1] > 0, r[2], r[3], r[4], kernel.CAUSES[int(r[5])], *tail_of(r))) for r in out.tolist()

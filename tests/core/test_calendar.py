@@ -307,7 +307,7 @@ def test_many_series_in_one_pass_are_judged_by_a_calendar_as_one_by_one() -> Non
         less = [random.choice([1.0, 0.33, 0.05]) if moment.like else 1.0 for _ in range(count)]
         values = np.array([round(x * (1 + random.gauss(0, 0.03)) * share) for share in less], np.float64)
         out = np.zeros((count, kernel.WIDTH))
-        table.judge(names, moment, values, models[0].parameters, out)
+        table.judge(names, moment, values, models[0].parameters, kernel.UNTAUGHT, out)
         one_by_one = [reading_of(model, moment, float(x)) for model, x in zip(models, values, strict=True)]
         assert one_by_one == [read(row) for row in out.tolist()]
         alerts += sum(reading.alert for reading in one_by_one)

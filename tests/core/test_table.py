@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,15 +13,18 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from detector.core.commands import Verdict
 from detector.core.events import Statistics
 from detector.core.judge import MAX_SERIES, Judged, model_of, observe
 from detector.core.models import Model, kernel, records
 from detector.core.models.band import Band
 from detector.core.models.baseline import Baseline
 from detector.core.models.reading import Reading
+from detector.core.models.taught import Taught
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, dump, load
 from detector.core.table import KEEP_LAST, SeriesTable, Stored
+from detector.core.teaching import teach
 from detector.core.turn import Place, Turn
 from tests.core.test_profiles import amounts, table
 from tests.core.world import DAY, HOUR, JOB, MONDAY, TABLE, World, event, profile, ready
@@ -38,6 +41,26 @@ class Alone:
     @property
     def samples(self) -> int:
         return self._baseline.samples
+
+    @property
+    def taught(self) -> Taught:
+        return self._baseline.taught
+
+    @taught.setter
+    def taught(self, taught: Taught) -> None:
+        self._baseline.taught = taught
+
+    def how_far(self, at: float, x: float) -> float:
+        return self._baseline.how_far(at, x)
+
+    def unlearn(self, at: float) -> None:
+        self._baseline.unlearn(at)
+
+    def excuse(self, at: float, cause: str) -> None:
+        self._baseline.excuse(at, cause)
+
+    def renew(self, at: float, x: float, cause: str) -> None:
+        self._baseline.renew(at, x, cause)
 
     def judge_one(self, at: float, x: float) -> Reading:
         return self._baseline.judge_one(at, x)
@@ -90,9 +113,25 @@ def statistics(random: Random, columns: list[str]) -> Statistics:
 
 PLENTY = 10_000.0  # the budget of an entity binds what is judged in one pass, and is no matter here
 
+VERDICTS: tuple[Verdict, ...] = ("confirmed", "expected_once", "new_normal", "false_positive", "missed")
+
+
+def say(world: World, verdict: Verdict, chosen: list[int]) -> list[str]:
+    """A verdict on all anomalies that go on; what is missed is taught by hand, since nobody tells of it."""
+    said = []
+    for key, entity in world.entities.items():
+        turn = Turn(entity, world.rules.of(key), world.rules, Place("t", 0, world.offset, 0.0), 0.0, 0.0, [])
+        for check, episode in list(entity.judgement.episodes.items()):
+            said.append(teach(turn, verdict, episode, check) if verdict != "missed" else "")
+        for n in chosen if verdict == "missed" else ():
+            metric = f"m{n}" if key == JOB else f"mean(c{n})"
+            entity.lessons.take(metric, Taught(low=0.4, high=1.0 + n / 4, causes={"drift": 2.0, "only zeros": 2.0}))
+    return said
+
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["run", "run", "profile", "profile", "profile", "restart", *PAIRS]),
+        st.sampled_from(["run", "run", "profile", "profile", "profile", "restart", *VERDICTS, *PAIRS]),
         st.lists(st.integers(0, 7), max_size=8, unique=True),
     ),
     min_size=30,
@@ -103,7 +142,7 @@ STEPS = st.lists(
 @given(STEPS, st.integers(0, 2**32), st.sampled_from([HOUR, DAY]))
 @examples(max_examples=25, deadline=None)
 def test_what_is_said_and_learned_is_that_of_one_object_for_each_series(
-    steps: list[tuple[str, list[int]]], seed: int, every: float
+    steps: list[tuple[Any, list[int]]], seed: int, every: float
 ) -> None:
     arrays, objects, random = (
         ready(Rules(Settings(model=Baseline, budget=PLENTY))),
@@ -120,6 +159,8 @@ def test_what_is_said_and_learned_is_that_of_one_object_for_each_series(
         elif what == "profile":
             loaded = profile(at, 1_000.0, statistics=statistics(random, [f"c{n}" for n in chosen]))
             assert arrays.tell(loaded) == objects.tell(loaded)
+        elif what in VERDICTS:
+            assert say(arrays, what, chosen) == say(objects, what, chosen)
         elif what == "restart":
             arrays.restart()  # the other has no need to
         else:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from detector.core.models.reading import Reading
+from detector.core.models.taught import NOTHING, Taught
 
 _STATE = struct.Struct("<BIddB")
 _HELD = struct.Struct("<d")
 _FORMAT = 2
 _ALERT = 0.5
 _AGREE = 0.5
+_MOST_HELD = 255
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Band:
     floor: float = 0.05
     warmup: int = 7
     new_normal_after: int = 3
+    taught: Taught = field(default=NOTHING, init=False, repr=False, compare=False)
     samples: int = field(default=0, init=False)
     _mean: float = field(default=0.0, init=False)
     _var: float = field(default=0.0, init=False)
@@ -63,9 +66,10 @@ class Band:
             self._held = []
             self._learn(x)
             return Reading(min(score, 0.499999), False, lower, expected, upper)
-        self._held = [*self._held, x][-self.new_normal_after :]
-        if len(self._held) == self.new_normal_after and _agree(self._held):
-            self._begin_anew()
+        after = min(self.new_normal_after * self.taught.patience, _MOST_HELD)
+        self._held = [*self._held, x][-after:]
+        if len(self._held) == after and _agree(self._held):
+            self._begin_anew(self._held)
             return Reading(0.499999, False, lower, expected, upper, "new normal")
         return Reading(score, True, lower, expected, upper, "outlier")
 
@@ -76,15 +80,35 @@ class Band:
         """
         if self.samples < self.warmup or not 0 <= x < math.inf:
             return 0.0
-        distance = abs(math.log1p(x) - self._mean) / self._deviation()
-        return distance / (distance + self.width)
+        distance = (math.log1p(x) - self._mean) / self._deviation()
+        return abs(distance) / (abs(distance) + self.width * self.taught.of(distance))
 
     def bounds(self) -> tuple[float, float, float]:
         """(lower, expected, upper) in the unit of the values; infinitely wide before `warmup` values."""
         if self.samples < self.warmup:
             return (0.0, _unlog(self._mean), math.inf)
         reach = self.width * self._deviation()
-        return max(0.0, _unlog(self._mean - reach)), _unlog(self._mean), _unlog(self._mean + reach)
+        lower, upper = self._mean - self.taught.low * reach, self._mean + self.taught.high * reach
+        return max(0.0, _unlog(lower)), _unlog(self._mean), _unlog(upper)
+
+    def how_far(self, at: float, x: float) -> float:
+        """How far out a value is, in the distance of the limit as learned: -1 at the lower one, 1 at the upper."""
+        if self.samples < self.warmup or not 0 <= x < math.inf:
+            return math.nan
+        return (math.log1p(x) - self._mean) / (self.width * self._deviation())
+
+    def unlearn(self, at: float) -> None:
+        """Values that were held back are not counted for a new normal."""
+        self._held = []
+
+    def excuse(self, at: float, cause: str) -> None:
+        """The same of what is no anomaly."""
+        self.unlearn(at)
+
+    def renew(self, at: float, x: float, cause: str) -> None:
+        """The new normal, at once: the values that were held back, if they agree with x; else x alone."""
+        held = [*self._held, x]
+        self._begin_anew(held[:-1] if len(held) > 1 and _agree(held) else [x])
 
     def _learn(self, x: float) -> None:
         if not 0 <= x < math.inf:
@@ -95,9 +119,9 @@ class Band:
         self._mean += alpha * delta
         self._var = (1 - alpha) * (self._var + alpha * delta * delta)
 
-    def _begin_anew(self) -> None:
-        """From the values that were held back. The old variance is kept, since so few say little of it."""
-        var, held = self._var, self._held
+    def _begin_anew(self, held: list[float]) -> None:
+        """From values that were held back. The old variance is kept, since so few say little of it."""
+        var = self._var
         self.samples, self._mean, self._var, self._held = 0, 0.0, 0.0, []
         for x in held:
             self._learn(x)

@@ -13,10 +13,15 @@ from detector.core.models import days, kernel, records
 from detector.core.models.dense import Dense
 from detector.core.models.kernel import Array
 from detector.core.models.reading import Reading
+from detector.core.models.taught import NOTHING, Taught, rows
 
 _FORMAT, _DENSE = 1, 2
 _DECIDE_AFTER = 16  # values after which the usual interval is believed
 _ROW = np.zeros(1, np.intp)
+_NOISE_KEPT = 4  # values that the old deviation counts for, where the noise is the new normal
+_WITHOUT_LEVEL = frozenset(
+    kernel.CAUSES[cause] for cause in (kernel.STUCK, kernel.ONLY_ZEROS, kernel.FIRST_LARGE, kernel.RANGE)
+)
 _DIRECTIONS = {"both": 0.0, "spike": 1.0, "drop": -1.0}
 
 
@@ -41,6 +46,7 @@ class Baseline:
     effect: float = 1.0
     direction: Literal["both", "spike", "drop"] = "both"
     dense_below: float = 0.0
+    taught: Taught = field(init=False, repr=False, compare=False, default=NOTHING)
     _dense: Dense | None = field(init=False, repr=False, default=None)
     _first: list[tuple[float, float]] = field(init=False, repr=False, default_factory=list)
     parameters: Array = field(init=False, repr=False)
@@ -86,9 +92,10 @@ class Baseline:
         if not math.isfinite(x):
             return Reading(0.0, False, -math.inf, math.nan, math.inf)
         if self._dense is not None:
+            self._dense.taught = self.taught
             return self._dense.judge_one(at, x)
         samples = self.samples
-        reading = _read(self._heads, self._seasons, self.parameters, at, x, like)
+        reading = self._read(self._heads, self._seasons, at, x, like)
         if self.dense_below > 0 and samples < self.samples <= _DECIDE_AFTER:
             self._first.append((at, x))
             if self.samples == _DECIDE_AFTER:
@@ -108,8 +115,15 @@ class Baseline:
         if not math.isfinite(x):
             return 0.0
         if self._dense is not None:
+            self._dense.taught = self.taught
             return self._dense.score_one(at, x)
-        return _read(self._heads.copy(), self._seasons.copy(), self.parameters, at, x).score
+        return self._read(self._heads.copy(), self._seasons.copy(), at, x, ()).score
+
+    def _read(self, heads: Array, seasons: Array, at: float, x: float, like: tuple[int, ...]) -> Reading:
+        out = np.empty((1, kernel.WIDTH))
+        lessons = kernel.UNTAUGHT if self.taught is NOTHING else rows([self.taught])
+        days.judge_many(heads, seasons, _ROW, at, np.array([x]), self.parameters, lessons, out, like)
+        return read(out[0].tolist())
 
     def bounds(self) -> tuple[float, float, float]:
         """(lower, expected, upper) in the unit of the values, whatever the day; infinite while nothing is known."""
@@ -117,6 +131,60 @@ class Baseline:
             return self._dense.bounds()
         lower, expected, upper = kernel.bounds(self._heads[0])
         return lower, expected, upper
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it has become a dense stream, which learns all values."""
+        return self._dense is not None
+
+    @property
+    def last(self) -> tuple[float, float]:
+        """When the last value came, and which it was."""
+        return self._dense.last if self._dense else (float(self._heads["at"][0]), float(self._heads["last"][0]))
+
+    def how_far(self, at: float, x: float) -> float:
+        """How far out a value would be, in the distance of the limit as learned: -1 at the lower one, 1 at the upper.
+        NaN while there is none.
+        """
+        if self._dense is not None:
+            return self._dense.how_far(at, x)
+        return float(kernel.how_far(self._heads.copy(), self._seasons.copy(), at, x, self.parameters))
+
+    def unlearn(self, at: float) -> None:
+        """Take what was told of a value of this time out of all that adds up over several."""
+        if self._dense is not None:
+            self._dense.unlearn(at)
+        else:
+            kernel.unlearn(self._heads, self._seasons, at)
+
+    def excuse(self, at: float, cause: str) -> None:
+        """The same of what is no anomaly. Repeats begin anew; values out of their range teach that there is none."""
+        if self._dense is not None:
+            self._dense.excuse(at, cause)
+            return
+        kernel.unlearn(self._heads, self._seasons, at)
+        self._begin_again(cause)
+
+    def _begin_again(self, cause: str) -> None:
+        if cause == kernel.CAUSES[kernel.STUCK]:
+            self._heads["run"], self._heads["stuck"] = 0, False
+        elif cause == kernel.CAUSES[kernel.ONLY_ZEROS]:
+            self._heads["zero_run"] = 0
+        elif cause == kernel.CAUSES[kernel.RANGE]:
+            self._heads["large"] = True
+
+    def renew(self, at: float, x: float, cause: str) -> None:
+        """The new normal, at once: x is usual at this time."""
+        if self._dense is not None:
+            self._dense.renew(at, x, cause)
+        elif cause == kernel.CAUSES[kernel.NOISE]:
+            self._heads["fitted"] = np.minimum(self._heads["fitted"], _NOISE_KEPT)
+        elif cause == kernel.CAUSES[kernel.STUCK]:
+            kernel.renew_repeats(self._heads)
+        elif cause in _WITHOUT_LEVEL:
+            self._begin_again(cause)
+        elif self._heads["learned"][0] > 0:
+            kernel.renew(self._heads, self._seasons, at, x, self.parameters)
 
     def snapshot(self) -> bytes:
         """The state, not the parameters. What the series has not come to use (hours, most often) is not in it."""
@@ -153,9 +221,3 @@ def read(row: Sequence[float]) -> Reading:
     score, alert, lower, expected, upper, cause, z, season, strictness = row
     chance = kernel.budget_of(strictness) if alert else 0.0
     return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z, int(season), chance)
-
-
-def _read(heads: Array, seasons: Array, parameters: Array, at: float, x: float, like: tuple[int, ...] = ()) -> Reading:
-    out = np.empty((1, kernel.WIDTH))
-    days.judge_many(heads, seasons, _ROW, at, np.array([x]), parameters, out, like)
-    return read(out[0].tolist())

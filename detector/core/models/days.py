@@ -16,6 +16,7 @@ def judge_many(
     at: float,
     values: Array,
     parameters: Array,
+    taught: Array,
     out: Array,
     like: tuple[int, ...] = (),
 ) -> None:
@@ -26,17 +27,18 @@ def judge_many(
     quiet again a week later, on New Year's Day.
     """
     before = (heads[rows], seasons[rows]) if like else None
-    kernel.judge_many(heads, seasons, rows, at, values, parameters, out)
+    kernel.judge_many(heads, seasons, rows, at, values, parameters, taught, out)
     odd = np.flatnonzero(out[:, 1] > 0)
     if before is None or len(odd) == 0:
         return
     heads[rows[odd]], seasons[rows[odd]] = before[0][odd], before[1][odd]
+    taught, places = taught[odd] if len(taught) else taught, np.arange(len(odd))
     weekday = (int(at // kernel.DAY) + 3) % 7
     for other in like:
         back = (weekday - other) % 7 * kernel.DAY
         heads_then, seasons_then = before[0][odd], before[1][odd]
         heads_then["at"] -= back  # the value before is as far away as it was
         said = np.empty((len(odd), kernel.WIDTH))
-        kernel.judge_many(heads_then, seasons_then, np.arange(len(odd)), at - back, values[odd], parameters, said)
+        kernel.judge_many(heads_then, seasons_then, places, at - back, values[odd], parameters, taught, said)
         better = (said[:, 1] < out[odd, 1]) | ((said[:, 1] == out[odd, 1]) & (said[:, 0] < out[odd, 0]))
         out[odd[better]] = said[better]

@@ -27,9 +27,11 @@ from numpy.typing import NDArray
 
 from detector.core.models.compiled import compiled
 from detector.core.models.reading import Reading
+from detector.core.models.taught import NOTHING, Taught
 
-_FORMAT = 1
+_FORMAT = 2
 _CAUSES = ("range", "season", "pattern", "quiet", "shape")
+OUTLIER = "outlier"
 _WIDTH = 4.0  # of the band that is shown, in deviations; the score does not use it
 _LARGEST = 1e150  # differences and squares of more are no longer finite
 
@@ -63,7 +65,10 @@ _LAYOUT: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "contexts": (np.uint16, (3, 3, _CONTEXTS)),
     "shapes": (np.float64, (_SHAPES, _WINDOW)),
     "used": (np.float64, (_SHAPES,)),  # when each was last met
+    "before": (np.float64, (_NUMBERS + 12 + 3,)),  # `num`, `tracks` and an hour, as they were before the last report
 }
+_MEANS = (_MEAN, _VAR, _PEAK, _AGE, _KNOWN, _SPREAD)
+_RECORDS = (_LOW, _HIGH, _QUIETEST, _NOVELTY)
 _BYTES = 1 + sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in _LAYOUT.values())
 
 
@@ -198,8 +203,10 @@ def _shape(num: Any, track: Any, halves: Any, shapes: Any, used: Any, x: float) 
 @compiled
 def _judge(
     hold: int,
+    limit: float,
     hour: int,
     x: float,
+    taught: Any,
     parts: Any,
     num: Any,
     tracks: Any,
@@ -212,8 +219,13 @@ def _judge(
     contexts: Any,
     shapes: Any,
     used: Any,
+    before: Any,
 ) -> float:
-    """Judge x, learn it, and say the sum of the parts where it beats the recent maximum, 0 elsewhere."""
+    """Judge x, learn it, and say the sum of the parts where it beats the recent maximum, 0 elsewhere.
+
+    What people taught of each part divides it.
+    """
+    was_num, was_tracks, was_mean, was_count = num.copy(), tracks.copy(), hours[0, hour], hours[1, hour]
     first = num[_N] == 0
     num[_LOW] = x if first else min(num[_LOW], x)
     num[_HIGH] = x if first else max(num[_HIGH], x)
@@ -224,10 +236,15 @@ def _judge(
     parts[4] = _shape(num, tracks[2], halves, shapes, used, x)
     num[_LAST], num[_HOUR] = x, hour
     num[_N] += 1
+    parts /= taught
     total: float = parts.sum()
     if num[_AGE] > hold:
         num[_PEAK] *= 0.98
     if total > num[_PEAK]:
+        if total >= limit:
+            before[:_NUMBERS] = was_num
+            before[_NUMBERS:-3] = was_tracks.reshape(12)
+            before[-3], before[-2], before[-1] = hour, was_mean, was_count
         num[_PEAK], num[_AGE] = total, 0
         return total
     num[_AGE] += 1
@@ -252,6 +269,7 @@ class Dense:
 
     limit: float = 0.77
     hold: int = 100
+    taught: Taught = field(init=False, repr=False, compare=False, default=NOTHING)
     _state: dict[str, NDArray[Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -273,18 +291,33 @@ class Dense:
         lower, expected, upper = self._band(hour)
         if not math.isfinite(x):
             return Reading(0.0, False, lower, expected, upper)
+        missed = self._missed(hour, x)
         score, cause = self._judge(hour, x, self._state)
+        if score >= 0.5 and self.taught.patience > 1:
+            self.unlearn(at)
+        if missed > score:
+            score, cause = missed, OUTLIER
         return Reading(score, score >= 0.5, lower, expected, upper, cause)
+
+    def _missed(self, hour: int, x: float) -> float:
+        """The score of a value outside of a band that people made narrower: otherwise the band is only shown."""
+        far = self._far(hour, x)
+        if math.isnan(far) or self.taught.of(far) >= 1 or abs(far) <= self.taught.of(far):
+            return 0.0
+        return abs(far) / (abs(far) + self.taught.of(far))
 
     def score_one(self, at: float, x: float) -> float:
         """The score that `judge_one` would give; nothing is learned."""
         if not math.isfinite(x):
             return 0.0
-        return self._judge(_hour(at), x, {name: array.copy() for name, array in self._state.items()})[0]
+        score, _ = self._judge(_hour(at), x, {name: array.copy() for name, array in self._state.items()})
+        return max(score, self._missed(_hour(at), x))
 
     def _judge(self, hour: int, x: float, state: dict[str, NDArray[Any]]) -> tuple[float, str]:
         parts = np.zeros(len(_CAUSES))
-        total = _judge(self.hold, hour, min(max(float(x), -_LARGEST), _LARGEST), parts, *state.values())
+        taught = np.array([self.taught.cause(cause) for cause in _CAUSES])
+        x = min(max(float(x), -_LARGEST), _LARGEST)
+        total = _judge(self.hold, self.limit, hour, x, taught, parts, *state.values())
         if total <= 0:
             return 0.0, ""
         score = total / (total + self.limit)
@@ -300,7 +333,55 @@ class Dense:
         if not count or num[_KNOWN] < _RESIDUALS:
             return -math.inf, expected, math.inf
         reach = _WIDTH * math.sqrt(float(num[_SPREAD]))
-        return expected - reach, expected, expected + reach
+        return expected - min(self.taught.low, 1.0) * reach, expected, expected + min(self.taught.high, 1.0) * reach
+
+    def _far(self, hour: int, x: float) -> float:
+        num, (mean, count) = self._state["num"], self._state["hours"][:, hour]
+        if not count or num[_KNOWN] < _RESIDUALS or num[_SPREAD] <= 0:
+            return math.nan
+        return (x - float(mean)) / (_WIDTH * math.sqrt(float(num[_SPREAD])))
+
+    @property
+    def last(self) -> tuple[float, float]:
+        """When the last value came, as far as it matters, and which it was."""
+        return 3600.0 * float(self._state["num"][_HOUR]), float(self._state["num"][_LAST])
+
+    def how_far(self, at: float, x: float) -> float:
+        """How far a value lies from the mean of its hour: -1 at the lower end of the band that is shown, 1 at the upper
+        one. NaN while there is none.
+        """
+        return self._far(_hour(at), x)
+
+    def unlearn(self, at: float) -> None:
+        """Ranges, means and what was told are again as they were before the last report. What shape it had, and in what
+        order values came, is known from then on.
+        """
+        before, records = self._state["before"], list(_RECORDS)
+        if before[_N]:
+            self._state["num"][records] = before[records]
+            self._state["tracks"][:] = before[_NUMBERS:-3].reshape(3, 4)
+            self.excuse(at, "")
+
+    def excuse(self, at: float, cause: str) -> None:
+        """The means, and what was told, are again as they were before the last report; ranges hold it from now on."""
+        state, before = self._state, self._state["before"]
+        if not before[_N]:
+            return
+        means, hour = list(_MEANS), int(before[-3])
+        state["num"][means] = before[means]
+        state["hours"][:, hour] = before[-2:]
+        state["residuals"][(int(state["num"][_N]) - 1) % _RESIDUALS] = 0.0
+
+    def renew(self, at: float, x: float, cause: str) -> None:
+        """The new normal, at once: the range and the means of all hours lie around x, as wide as they were before."""
+        self.unlearn(at)
+        num, track, hours = self._state["num"], self._state["tracks"][0], self._state["hours"]
+        half, known = (track[2] - track[1]) / 2, hours[1] > 0
+        mean = hours[0, _hour(at)] if known[_hour(at)] else track[3]
+        track[1:] = x - half, x + half, x
+        hours[0, known] += x - mean
+        self._state["residuals"][:] = 0.0
+        num[_LOW], num[_HIGH] = min(num[_LOW], x), max(num[_HIGH], x)
 
     def snapshot(self) -> bytes:
         """The state (not the parameters): the format, then the arrays. Always as long."""

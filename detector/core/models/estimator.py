@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from detector.core.models import river_bytes
 from detector.core.models.reading import Reading
 from detector.core.models.river_choice import SCALES, SETTINGS, Choice, Value, choose, features
+from detector.core.models.taught import NOTHING, PATIENCE, Taught
 
 _FORMAT = 0x52
 _STATE = struct.Struct("<IBddddd")
@@ -14,6 +15,9 @@ _HUGE = 1e60  # a value beyond it is taken for it: River squares, and squares of
 _CLIP, _CLIP_DRIFT = 50.0, 4.0  # deviations: one spike is no drift
 _ACCEPT = 3  # values in a row that are unusual are learned from this one on
 _BELOW = 0.499999
+_REACH = 4.5  # deviations that stand for the limit where people say how far out a value may be
+_AROUND = 60  # values that a new normal begins with
+_PATTERN = (0.1, -1.5, 0.7, -0.3, 1.5, -0.7, 0.3, -0.1, 1.1, -1.1)  # in deviations: together their square mean is 0.9
 
 
 class Estimator:
@@ -36,7 +40,7 @@ class Estimator:
     """
 
     kind: ClassVar[str] = "river"
-    __slots__ = ("_choice", "_counts", "_limit", "_made", "_scale", "_warmup")
+    __slots__ = ("_choice", "_counts", "_limit", "_made", "_scale", "_warmup", "taught")
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Estimator:
             parameters["threshold"] = threshold
         elif estimator.startswith("drift.") and threshold is not None:
             parameters["threshold"], threshold = threshold, None  # drift is told or not: it can only be River's own
+        self.taught: Taught = NOTHING
         self._choice: Choice = choose(estimator, tuple(sorted(parameters.items())))
         setting = self._choice.setting
         self._limit = setting.limit if threshold is None else _number("threshold", threshold)
@@ -73,6 +78,12 @@ class Estimator:
         """How many values were seen."""
         return self._counts.samples
 
+    @property
+    def learns_all(self) -> bool:
+        """Whether it learns what it finds, too."""
+        setting = self._choice.setting
+        return setting.learns_all or setting.shape == "drift"
+
     def judge_one(self, at: float, x: float) -> Reading:
         """Judge a value, then learn it or leave it. The time `at` does not matter. What is no number is passed over."""
         lower, expected, upper = self.bounds()
@@ -84,11 +95,13 @@ class Estimator:
             self._made.update(value)
         raw, limit = self._raw(self._made, value)
         alert = raw >= limit and self.samples >= self._warmup
-        score = self._score(raw, limit, alert)
+        score, alert, cause = self._as_taught(x, self._score(raw, limit, alert), alert)
         if drift and self._made.drift_detected:
             self._counts.begin_scale()
         self._learn(x, value, alert)
-        return Reading(score, alert, lower, expected, upper, ("drift" if drift else "outlier") if alert else "")
+        return Reading(
+            score, alert, lower, expected, upper, cause or ("drift" if drift else "outlier") if alert else ""
+        )
 
     def score_one(self, at: float, x: float) -> float:
         """The score that `judge_one` would give, in [0, 1]; nothing is learned."""
@@ -100,7 +113,45 @@ class Estimator:
         if self._choice.setting.shape == "drift":
             made.update(value)
         raw, limit = self._raw(made, value)
-        return self._score(raw, limit, raw >= limit)
+        return self._as_taught(x, self._score(raw, limit, raw >= limit), raw >= limit)[0]
+
+    def _as_taught(self, x: float, score: float, alert: bool) -> tuple[float, bool, str]:
+        """The score, whether it is an alert, and of what, after what people said: River's score knows no sides."""
+        far = self.how_far(0.0, x)
+        factor = 1.0 if math.isnan(far) else self.taught.of(far)
+        if factor > 1 and alert and abs(far) <= factor:
+            return min(score, _BELOW), False, ""
+        if factor < 1 and not alert and abs(far) > factor:
+            return max(score, abs(far) / (abs(far) + factor), 0.5), True, "outlier"
+        return score, alert, ""
+
+    def how_far(self, at: float, x: float) -> float:
+        """How many times `_REACH` deviations a value lies from the slow mean; below it, negative. NaN while there is no
+        verdict.
+        """
+        if self.samples < self._warmup or not self._counts.scaled or not math.isfinite(x):
+            return math.nan
+        return self._counts.deviations(x) / _REACH
+
+    def unlearn(self, at: float) -> None:
+        """The last value is not counted among those in a row that are learned."""
+        self._counts.unusual = 0
+
+    def excuse(self, at: float, cause: str) -> None:
+        """The same of what is no anomaly. A detector of drift has begun anew when it told."""
+        self.unlearn(at)
+
+    def renew(self, at: float, x: float, cause: str) -> None:
+        """The new normal, at once: begin anew with values around x, that stray as those before did. A detector of
+        drift has done so.
+        """
+        if self._choice.setting.shape == "drift":
+            return
+        strays = self._counts.deviation()
+        self._made, self._counts = self._choice.make(), _Counts()
+        for place in range(max(self._warmup, _AROUND)):
+            near = x + strays * _PATTERN[place % len(_PATTERN)]
+            self._learn(near, self._scaled(near), alert=False)
 
     def bounds(self) -> tuple[float, float, float]:
         """What is expected is a slow mean; River knows no band, so it is infinitely wide."""
@@ -170,9 +221,10 @@ class Estimator:
 
     def _learn(self, x: float, value: float, alert: bool) -> None:
         choice, counts = self._choice, self._counts
-        counts.unusual = min(counts.unusual + 1, _ACCEPT) if alert else 0
+        counts.unusual = min(counts.unusual + 1, _ACCEPT * PATIENCE) if alert else 0
         drift = choice.setting.shape == "drift"
-        accepted = not alert or drift or counts.unusual == _ACCEPT
+        after = _ACCEPT * self.taught.patience
+        accepted = not alert or drift or counts.unusual >= after
         made = self._made
         if choice.filters and alert and accepted:
             made = made.anomaly_detector
@@ -215,7 +267,11 @@ class _Counts:
         """How many deviations from the mean; a deviation is believed to be no smaller than 2 % of it."""
         if self.scaled == 0:
             return 0.0
-        return (x - self.expected) / (max(math.sqrt(self.variance), 0.02 * abs(self.expected)) or 1.0)
+        return (x - self.expected) / self.deviation()
+
+    def deviation(self) -> float:
+        """The deviation as it is believed."""
+        return max(math.sqrt(self.variance), 0.02 * abs(self.expected)) or 1.0
 
     def within(self, x: float) -> float:
         """From 0 to 1, where what was seen lies from 0.4 to 0.6: beyond it there must be room for what is unusual."""

@@ -126,6 +126,15 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
         ("floor", "f8"),
         ("least", "f8"),
         ("drift_least", "f8"),
+        ("reach", "f8"),  # of the band to each side, before what people taught of it
+        ("low", "f8"),  # and from here to `patience` what they taught: see `LESSONS`
+        ("high", "f8"),
+        ("of_several", "f8"),
+        ("of_drift", "f8"),
+        ("of_noise", "f8"),
+        ("of_repeats", "f8"),
+        ("of_zeros", "f8"),
+        ("patience", "f8"),
         ("nonzero", "i8"),
         ("weekday", "i8"),
         ("hour", "i8"),
@@ -238,6 +247,11 @@ USED = 1.0
 # What `judge_many` is told, in this order: see `parameters`.
 RATE, LEAST_EFFECT, DIRECTION, STRICTNESS, ROOT, BOUNDS, TAILS = range(7)
 Array = NDArray[Any]
+# What people taught of a series, in this order: what the band is multiplied by below and above what is expected; the
+# limits of several outliers, drift, noise, repeats and zeros; and `NEW_NORMAL_AFTER`. 1 is as learned.
+LESSONS = 8
+UNTAUGHT = np.zeros((0, LESSONS))
+SEVERAL_TAUGHT = 2.0  # times the limit of several, on a side that was taught to be wider: three at its edge stay silent
 
 # False alarms of a healthy series, for each of its values, by strictness: measured, see docs/benchmarks.md
 BUDGETS = (2.6e-4, 3.8e-4, 6.4e-4, 1.06e-3, 1.85e-3, 2.64e-3, 4.2e-3)
@@ -414,10 +428,9 @@ def _judge(h, s, m, x: float, p, out, i: int) -> None:  # type: ignore[no-untype
             _noise(h, m, p)
             _new_normal(h, m)
             if m.alert or p[BOUNDS] > 0:
-                reach = max(m.limit * m.deviation, m.least)
-                m.lower = _restore(h.scale, m.expected - reach, h.mean)
+                m.lower = _restore(h.scale, m.expected - m.low * m.reach, h.mean)
                 m.usual = _restore(h.scale, m.expected, h.mean)
-                m.upper = _restore(h.scale, m.expected + reach, h.mean)
+                m.upper = _restore(h.scale, m.expected + m.high * m.reach, h.mean)
         else:
             _hard_rules(h, m, p)
         h.alarms += 0.1 * ((1.0 if m.alert else 0.0) - h.alarms)
@@ -448,7 +461,7 @@ def _count(h, m) -> None:  # type: ignore[no-untyped-def]
 
 @compiled
 def _repeats(h, m, p) -> None:  # type: ignore[no-untyped-def]
-    improbable = _stuck(h, m.x) / (STUCK_LIMIT * p[STRICTNESS])
+    improbable = _stuck(h, m.x) / (STUCK_LIMIT * p[STRICTNESS] * m.of_repeats)
     if improbable > 0:
         m.score = improbable / (improbable + 1)
         if improbable >= 1:
@@ -497,7 +510,7 @@ def _is_zero_apart(h, s, m) -> bool:  # type: ignore[no-untyped-def]
             _begin_anew(h, s)  # the first zeros were taken for values
         h.zeros += 1
         h.zero_run += 1
-        if h.zero_run > 2 and h.seen > 30 and h.zero_run * math.log10(m.zero_share) < -5:
+        if h.zero_run > 2 and h.seen > 30 and h.zero_run * math.log10(m.zero_share) < -5 * m.of_zeros:
             m.alert, m.score, m.cause, m.strictness = True, 0.9, ONLY_ZEROS, STRICTEST
         m.lower, m.is_zero = 0.0, True
         return True
@@ -625,7 +638,10 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
         limit *= LIMIT_UNSEEN
     if m.young:
         limit *= LIMIT_YOUNG
-    m.limit = limit
+    m.reach = max(limit * m.deviation, m.least)
+    taught = m.high if z > 0 else m.low
+    m.limit = limit = limit * taught
+    m.least *= taught
 
     wrong_way = _is_wrong_way(p, m.residual)
     if size > limit and abs(m.residual) > m.least and not wrong_way:
@@ -633,6 +649,7 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     before1, before2 = _clip(h.z1, limit), _clip(h.z2, limit)
     m.damp = damp = math.sqrt((1 - h.rho) / (1 + h.rho)) if h.rho > 0 else 1.0
     several = max(abs(z + before1) / 1.414, abs(z + before1 + before2) / 1.732) * damp
+    several /= max(m.of_several, SEVERAL_TAUGHT if taught > 1.0 else 1.0)
     if several > SEVERAL * limit and size > 0.45 * limit and abs(m.residual) > m.least and h.quiet == 0:
         if not m.alert and not wrong_way:
             m.alert, m.cause = True, OUTLIERS
@@ -687,7 +704,7 @@ def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
 @compiled
 def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """Leaks and creeps: a CUSUM to each side of the residuals to the slow level."""
-    limit = DRIFT_LIMIT * p[STRICTNESS] * m.cold * (DRIFT_HOURLY if m.hourly else 1.0)
+    limit = DRIFT_LIMIT * p[STRICTNESS] * m.cold * (DRIFT_HOURLY if m.hourly else 1.0) * m.of_drift
     pull = _clip(m.slow_z * max(m.damp, DRIFT_DAMP), DRIFT_CLIP)
     h.up = max(0.0, h.up + pull - DRIFT_SLACK)
     h.down = max(0.0, h.down - pull - DRIFT_SLACK)
@@ -713,12 +730,12 @@ def _noise(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """More noise than usual: a CUSUM of squares."""
     square = min(m.z * m.z, 16.0) if abs(m.residual) > NOISE_EFFECT * m.least else 0.0
     h.spread = max(0.0, h.spread + square - NOISE_SLACK)
-    if h.spread > NOISE_LIMIT * p[STRICTNESS] and h.learned > 40:
+    if h.spread > NOISE_LIMIT * p[STRICTNESS] * m.of_noise and h.learned > 40:
         if h.quiet == 0:
             if not m.alert:
                 m.cause = DRIFT if m.drifting else NOISE
             m.alert = True
-            m.strictness = max(m.strictness, h.spread / NOISE_LIMIT)
+            m.strictness = max(m.strictness, h.spread / (NOISE_LIMIT * m.of_noise))
             h.quiet = QUIET_AFTER_NOISE
         h.spread = 0.0
     if h.quiet > 0:
@@ -737,17 +754,22 @@ def _new_normal(h, m) -> None:  # type: ignore[no-untyped-def]
         h.total += m.slow_residual
     else:
         h.count, h.total, h.side = 1, m.slow_residual, side
-    if h.count < NEW_NORMAL_AFTER:
+    if h.count < NEW_NORMAL_AFTER * m.patience:
         return
     if h.old_age > OLD_KEPT or not h.has_old:
         h.old, h.has_old, h.old_age = h.level, True, 0
-    h.level += h.total / h.count
+    _move_level(h, h.total / h.count)
+    if m.alert:
+        m.alert, m.cause, m.score = False, NEW_NORMAL, min(m.score, 0.49)
+
+
+@compiled
+def _move_level(h, by: float) -> None:  # type: ignore[no-untyped-def]
+    h.level += by
     h.offset, h.z1, h.z2 = 0.0, 0.0, 0.0
     h.count, h.side, h.up, h.down, h.spread = 0, 0, 0.0, 0.0, 0.0
     h.quiet = max(h.quiet, 10)
     h.alarms = min(h.alarms, 0.1)
-    if m.alert:
-        m.alert, m.cause, m.score = False, NEW_NORMAL, min(m.score, 0.49)
 
 
 @compiled
@@ -758,6 +780,12 @@ def _hard_rules(h, m, p) -> None:  # type: ignore[no-untyped-def]
         return
     m.lower = min(m.usual / FACTOR, _restore(h.scale, m.expected - 6 * h.dev, h.mean))
     m.upper = max(m.usual * FACTOR, _restore(h.scale, m.expected + 6 * h.dev, h.mean))
+    if m.low != 1.0:
+        reach = m.low * (m.expected - _transform(h.scale, m.lower, h.mean))
+        m.lower = _restore(h.scale, m.expected - reach, h.mean)
+    if m.high != 1.0:
+        reach = m.high * (_transform(h.scale, m.upper, h.mean) - m.expected)
+        m.upper = _restore(h.scale, m.expected + reach, h.mean)
     if m.usual >= 5 and not m.lower <= m.x <= m.upper and not _is_wrong_way(p, m.x - m.usual):
         m.alert, m.cause, m.score, m.strictness = True, OUTLIER, max(m.score, 0.7), STRICTEST
 
@@ -766,6 +794,8 @@ def _hard_rules(h, m, p) -> None:  # type: ignore[no-untyped-def]
 def _turn_of_month(h, m) -> bool:  # type: ignore[no-untyped-def]
     """Learn what the turn of the month adds; whether this value shows that, and is to teach nothing else."""
     if not m.turning or not m.warm or (abs(m.slow_residual) >= 3 and h.scale == LOG):
+        return False
+    if m.alert and m.patience > 1:  # people say that it is wrong
         return False
     if not ((abs(m.z) > 2.0 and m.as_turned) or abs(m.z) > m.limit):
         return False
@@ -777,7 +807,7 @@ def _turn_of_month(h, m) -> bool:  # type: ignore[no-untyped-def]
 def _learn(h, s, m) -> None:  # type: ignore[no-untyped-def]
     """What is alerted is quarantined, but for repeats and drifts, and where so much alerts that the model is wrong."""
     held = (m.alert or m.cause == NEW_NORMAL) and m.cause not in (STUCK, DRIFT) and not m.young
-    if held and h.alarms < ALARMS_MOST:
+    if held and (h.alarms < ALARMS_MOST or m.patience > 1):
         return
     cap = 3 * SIGMA * h.dev + 1e-6 if m.warm else math.inf
     slow_cap = 3 * SIGMA * h.slow_dev + 1e-6 if m.warm else math.inf
@@ -866,19 +896,117 @@ def bounds(h) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]
 
 
 @compiled
-def judge_many(heads, seasons, rows, at: float, values, parameters, out) -> None:  # type: ignore[no-untyped-def]
+def judge_many(  # type: ignore[no-untyped-def]
+    heads, seasons, rows, at: float, values, parameters, taught, out
+) -> None:
     """Score, then learn, one value of each of many series: `values[i]` of the series in row `rows[i]`.
 
     `heads` and `seasons` are arrays of `HEAD` and `SEASONS`; `out` is len(rows) x `WIDTH` and takes the readings.
+    `taught` is len(rows) x `LESSONS`, or `UNTAUGHT`.
     """
     moment = np.zeros(1, MOMENT)
     m = moment[0]
+    _begin(m, at)
+    for i in range(len(rows)):
+        if len(taught) > 0:
+            _take_lessons(m, taught[i])
+        _judge(heads[rows[i]], seasons[rows[i]], m, values[i], parameters, out, i)
+
+
+@compiled
+def _begin(m, at: float) -> None:  # type: ignore[no-untyped-def]
+    """What is the same for all values of a moment."""
     m.at = at
     m.weekday = (int(math.floor(at / DAY)) + 3) % 7
     m.hour = int(math.floor(at / 3600.0 + 0.5)) % 24
     m.month_turns = _at_turn_of_month(at)
-    for i in range(len(rows)):
-        _judge(heads[rows[i]], seasons[rows[i]], m, values[i], parameters, out, i)
+    m.low, m.high, m.of_several, m.of_drift, m.of_noise = 1.0, 1.0, 1.0, 1.0, 1.0
+    m.of_repeats, m.of_zeros, m.patience = 1.0, 1.0, 1.0
+
+
+@compiled
+def _take_lessons(m, taught) -> None:  # type: ignore[no-untyped-def]
+    m.low, m.high, m.of_several, m.of_drift, m.of_noise = taught[0], taught[1], taught[2], taught[3], taught[4]
+    m.of_repeats, m.of_zeros, m.patience = taught[5], taught[6], taught[7]
+
+
+# ---------------------------------------------------------------- what people say of a value
+
+
+@compiled
+def _look(h, s, m, at: float, x: float, p) -> bool:  # type: ignore[no-untyped-def]
+    """As far as a value would be judged by itself, if it came next: `h` and `s` are copies. False where it is not."""
+    _begin(m, at)
+    h.at = at - h.gap
+    m.x, m.alert, m.cause = _clip(x, LARGEST), False, 0
+    m.lower, m.upper = -math.inf, math.inf
+    _count(h, m)
+    if not (_is_measured(h, s, m) and _is_comparable(h, s, m)):
+        return False
+    _expect(h, s, m)
+    _least(h, m, p)
+    if m.warm:
+        _compare(h, s, m, p)
+    else:
+        _hard_rules(h, m, p)
+    return True
+
+
+@compiled
+def how_far(heads, seasons, at: float, x: float, parameters) -> float:  # type: ignore[no-untyped-def]
+    """How far a value at this time would be out, if it came next: -1 at the lower limit as learned, 1 at the upper one.
+
+    NaN where there is no such limit. The records (one of each) are spoiled: give copies.
+    """
+    moment = np.zeros(1, MOMENT)
+    m, h = moment[0], heads[0]
+    if not _look(h, seasons[0], m, at, x, parameters):
+        return math.nan
+    far: float = math.nan
+    if m.warm:
+        far = m.residual / m.reach
+    elif m.upper < math.inf:
+        limit = m.upper if m.x > m.usual else m.lower
+        far = abs(m.residual) / (_transform(h.scale, limit, h.mean) - m.expected)
+    return far
+
+
+@compiled
+def unlearn(heads, seasons, at: float) -> None:  # type: ignore[no-untyped-def]
+    """Take the last value out of all that adds up over several: the sums, new normals, seasons that begin."""
+    h, s = heads[0], seasons[0]
+    h.count, h.side, h.total, h.z1, h.z2 = 0, 0, 0.0, 0.0, 0.0
+    h.up, h.down, h.spread = 0.0, 0.0, 0.0
+    h.alarms = max(h.alarms - 0.1, 0.0)
+    s.day_odd[(int(math.floor(at / DAY)) + 3) % 7] = 0.0
+    s.hour_odd[int(math.floor(at / 3600.0 + 0.5)) % 24] = 0.0
+
+
+@compiled
+def renew(heads, seasons, at: float, x: float, parameters) -> None:  # type: ignore[no-untyped-def]
+    """The new normal, at once: the mean of the flagged values in a row, or x at its time where there are none.
+
+    The old level is not remembered: it is not where the series may come back to.
+    """
+    h, moment = heads[0], np.zeros(1, MOMENT)
+    m, then, seasons_then = moment[0], heads.copy(), seasons.copy()
+    if h.count > 0:
+        by = h.total / h.count
+    elif _look(then[0], seasons_then[0], m, at, x, parameters) and then[0].scale == h.scale:
+        by = m.slow_residual
+    else:
+        by = _transform(h.scale, x, h.mean) - h.level
+    h.has_old = False
+    _move_level(h, by)
+
+
+@compiled
+def renew_repeats(heads) -> None:  # type: ignore[no-untyped-def]
+    """That a value repeats as it did at last is what the series does now."""
+    h = heads[0]
+    if h.run > 0:
+        h.repeats, h.again = h.repeats + h.run, h.again + h.run - 1
+    h.run, h.stuck = 0, False
 
 
 def strictness_of(budget: float) -> float:

@@ -219,7 +219,7 @@ class Relations:
             found = _ratios(y, ends, lines, rows, ratios)
             rows, ratios, out = rows[:found], ratios[:found], np.zeros((found, kernel.WIDTH))
             samples = self._heads["seen"][rows].tolist()
-            kernel.judge_many(self._heads, self._seasons, rows, at, ratios, _RATIO.parameters, out)
+            kernel.judge_many(self._heads, self._seasons, rows, at, ratios, _RATIO.parameters, kernel.UNTAUGHT, out)
             for place, row in enumerate(rows.tolist()):
                 if out[place, _ALERT]:
                     odd.update(ends[row].tolist())
@@ -235,6 +235,20 @@ class Relations:
         elif first >= 0:
             self._take_up(first, second)
         return told
+
+    def renew(self, pairs: Collection[tuple[str, str]]) -> None:
+        """The last ratio of each of these is the new normal, at once."""
+        for row, pair in enumerate(self._pairs):
+            if pair in pairs:
+                ratio = Baseline(budget=BUDGET, effect=EFFECT)
+                ratio.share(self._heads[row : row + 1], self._seasons[row : row + 1])
+                ratio.renew(*ratio.last, CAUSES[OUTLIER])
+
+    def forget(self, name: str) -> None:
+        """What went together with this metric is learned anew."""
+        for row in reversed(range(len(self._pairs))):
+            if name in self._pairs[row]:
+                self._give_up(row)
 
     def connected(self, name: str) -> dict[str, float]:
         """The metrics that go with this one, itself first, each with 1 or, where it falls when this one rises, -1."""

@@ -7,7 +7,7 @@ hypothesis", 2004). One series, however far out, moves neither. What is usual of
 have to do with each other, is learned by a baseline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from detector.core.models.baseline import Baseline
 from detector.core.models.compiled import compiled
-from detector.core.models.kernel import Array
+from detector.core.models.kernel import CAUSES, OUTLIER, Array
 from detector.core.models.reading import Reading
 from detector.core.models.relations import Relations, is_told
 
@@ -97,6 +97,13 @@ class Together:
         value = spread(known)
         reading = model.judge_one(at, UNIT * value)
         return Crowd(value, reading, is_told(reading, UNIT * value), samples)
+
+    def renew(self, pairs: Collection[tuple[str, str]], crowds: Collection[str]) -> None:
+        """As these pairs and crowds were at last is the new normal, at once."""
+        self.relations.renew(pairs)
+        for name in crowds:
+            if name in self._crowds:
+                self._crowds[name].renew(*self._crowds[name].last, CAUSES[OUTLIER])
 
     def snapshot(self) -> bytes:
         """The state as bytes, the format first."""
