@@ -2,6 +2,7 @@
 
 DetectorError
 ├── ConfigError            fix the file: the message names the path and what is known there
+├── CalendarError          mend the file of windows: the message names the line and the event
 ├── TopicMismatch          a topic exists with settings that would lose or reorder data
 ├── Unreachable            a service (Kafka, Redis, registry) does not answer
 ├── CommitAborted          the transaction was rolled back: recover every partition that was in it
@@ -20,6 +21,10 @@ class DetectorError(Exception):
 
 class ConfigError(DetectorError):
     """The configuration is wrong; the message names the path (`breaker.wiat: unknown key; known: ...`)."""
+
+
+class CalendarError(DetectorError):
+    """An .ics file cannot be read; the message names the line, and the event if it is in one."""
 
 
 class TopicMismatch(DetectorError):

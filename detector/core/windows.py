@@ -109,16 +109,25 @@ def _next(window: Window, after: float, zones: Zones) -> float:
 # ---------------------------------------------------------------- times
 
 
+def span(opens: datetime, lasts: float, zone: tzinfo) -> tuple[float, float]:
+    """When it begins and ends (seconds since 1970), by a clock that shows `opens` and runs for `lasts`."""
+    closes = opens + timedelta(seconds=lasts)
+    begin = _jump(opens, zone) if _is_skipped(opens, zone) else _instant(opens, zone)
+    # The second before: what ends at 02:00 is over before an hour from 02:00 on comes twice.
+    end = _instant(closes - SECOND, zone, fold=1) + 1.0
+    return begin, begin + lasts if _is_skipped(closes, zone) or end <= begin else end
+
+
 def _times(window: Window, since: float, zones: Zones) -> Iterator[tuple[float, float]]:
     """When it begins and ends, in order, at least from the last that began by `since`."""
     recurrence = window.recurrence
     if recurrence is None:
         yield window.start, window.end
         return
-    zone = UTC if window.zone == "UTC" else zones[window.zone]
+    zone, opens = UTC if window.zone == "UTC" else zones[window.zone], time.fromisoformat(recurrence.at)
     last = window.end if recurrence.until is None else min(window.end, recurrence.until)
     for day in _days(recurrence, max(since, window.start), zone):
-        begin, end = _span(day, recurrence, zone)
+        begin, end = span(datetime.combine(day, opens), recurrence.lasts, zone)
         if begin > last:
             return
         if end > window.start and begin < window.end:
@@ -133,16 +142,6 @@ def _days(recurrence: Recurrence, since: float, zone: tzinfo) -> Iterator[date]:
         if day.weekday() in recurrence.days and day.isoformat() not in recurrence.without:
             yield day
         day += timedelta(days=1)
-
-
-def _span(day: date, recurrence: Recurrence, zone: tzinfo) -> tuple[float, float]:
-    """From when until when it is on that day, by the clock of the zone."""
-    opens = datetime.combine(day, time.fromisoformat(recurrence.at))
-    closes = opens + timedelta(seconds=recurrence.lasts)
-    begin = _jump(opens, zone) if _is_skipped(opens, zone) else _instant(opens, zone)
-    # The second before: what ends at 02:00 is over before an hour from 02:00 on comes twice.
-    end = _instant(closes - SECOND, zone, fold=1) + 1.0
-    return begin, begin + recurrence.lasts if _is_skipped(closes, zone) or end <= begin else end
 
 
 def _instant(wall: datetime, zone: tzinfo, fold: int = 0) -> float:
