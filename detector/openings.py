@@ -14,7 +14,7 @@ from detector.core.text import DAY, duration
 
 Verdict = Literal["confirmed", "false_positive", "expected_once", "new_normal", "missed"]
 CHANGED = "io.detector.breaker.state_changed.v1"
-APPLIED = "io.detector.command.applied.v1"
+DONE = "io.detector.command.done.v1"
 UNDER_WAY = (State.OPEN, State.HALF_OPEN)
 
 
@@ -102,7 +102,7 @@ def read(event: Mapping[str, Any], at: float) -> Fact | None:
     try:
         if type_ == CHANGED:
             return msgspec.convert({**data, "at": at}, Moved)
-        if type_ == APPLIED and data.get("command") == "feedback":
+        if type_ == DONE and data.get("command") == "feedback" and data.get("done"):
             return msgspec.convert({**data, "at": at}, Feedback)
     except msgspec.ValidationError:
         return None

@@ -166,8 +166,16 @@ def changed(**data: object) -> dict[str, Any]:
 
 
 def applied(**data: object) -> dict[str, Any]:
-    full = {"command": "feedback", "entity": JOB, "episode": "e1", "verdict": "confirmed", "by": "ada", **data}
-    return {"type": "io.detector.command.applied.v1", "data": full}
+    full = {
+        "command": "feedback",
+        "entity": JOB,
+        "episode": "e1",
+        "verdict": "confirmed",
+        "by": "ada",
+        "done": True,
+        **data,
+    }
+    return {"type": "io.detector.command.done.v1", "data": full}
 
 
 def test_events_of_the_control_topic_are_facts() -> None:
@@ -187,7 +195,7 @@ def test_events_of_the_control_topic_are_facts() -> None:
         pytest.param(applied(command="mute"), id="another command"),
         pytest.param(applied(verdict="perhaps"), id="a verdict that a newer release has"),
         pytest.param(applied(entity=None), id="of nobody"),
-        pytest.param({"type": "io.detector.command.applied.v1", "data": ["feedback"]}, id="no table"),
+        pytest.param({"type": "io.detector.command.done.v1", "data": ["feedback"]}, id="no table"),
         pytest.param({"type": "io.detector.breaker.state_changed.v1", "data": None}, id="no data"),
         pytest.param({}, id="nothing"),
     ],
