@@ -33,7 +33,7 @@ def page(incident: Incident, breakers: Mapping[str, BreakerValue], now: float) -
         ("What broke", _what_broke(incident)),
         ("Why we think so", _why(incident, breakers)),
         ("Who is hit", _who(incident, breakers)),
-        ("What to do", _what_to_do(incident)),
+        ("What to do", _what_to_do(incident, holders(incident, breakers))),
         ("Seen before", _before(incident)),
         ("What happened so far", _timeline(incident)),
     ):
@@ -51,8 +51,8 @@ def _head(incident: Incident, now: float) -> Iterator[Line]:
     else:
         state = f"over after {duration(max((incident.resolved or now) - incident.opened, 0.0))}"
     style: Style = incident.severity if incident.state == "open" else "resolved"
-    yield Line(f"{incident.severity.upper()}, {state}: incident {incident.id}", style)
-    yield from _text(f"{incident.root}: {incident.title}", "", "title")
+    yield Line(f"{incident.severity.upper()}, {state}: {incident.root}", style)
+    yield Line(f"incident {incident.id}", "faint")
 
 
 # ---------------------------------------------------------------- what broke
@@ -61,8 +61,8 @@ def _head(incident: Incident, now: float) -> Iterator[Line]:
 def _what_broke(incident: Incident) -> Iterator[Line]:
     again = f" It has come back {_times(incident.reopened)}." if incident.reopened else ""
     over = f", until {moment(incident.resolved)}" if incident.resolved is not None else ""
-    yield from _text(f"{incident.root}, since {moment(incident.opened)}{over}.{again}")
-    yield from _text(incident.title)
+    yield from _text(f"{incident.root}, since {moment(incident.opened)}{over}:", style="title")
+    yield from _text(f"{incident.title}.{again}", style="title")
     if incident.last_good_run is not None:
         when = f", {moment(incident.last_good_at)}" if incident.last_good_at is not None else ""
         version = f", version {incident.last_good_version}" if incident.last_good_version else ""
@@ -121,7 +121,8 @@ def _who(incident: Incident, breakers: Mapping[str, BreakerValue]) -> Iterator[L
     if not affected:
         yield from _text("Nobody is held because of it." if incident.state == "open" else "Nobody is held any more.")
     else:
-        yield from _text(f"{counted(affected)} wait until {incident.root} is good again:")
+        held_by = " and ".join(holders(incident, breakers)) or "it"
+        yield from _text(f"{counted(affected)} wait until {held_by} is good again:")
     roots = {one.entity for one in incident.findings}
     for key in affected[:NAMED]:
         way = _way(key, roots, breakers.get(key))
@@ -140,6 +141,15 @@ def _way(key: str, roots: Iterable[str], breaker: BreakerValue | None) -> str:
     return " > ".join((*held.path, key)) if held else ""
 
 
+def holders(incident: Incident, breakers: Mapping[str, BreakerValue]) -> list[str]:
+    """The datasets that keep others waiting: of these a breaker must be closed, and not of the job that wrote them."""
+    mine = list(dict.fromkeys(one.entity for one in incident.findings))
+    told = {held.root for key in incident.affected if key in breakers for held in breakers[key].held_by}
+    return [key for key in mine if key in told] or [
+        key for key in mine if key.startswith("dataset:") and incident.affected
+    ]
+
+
 def counted(keys: Sequence[str]) -> str:
     """`40 jobs and 41 datasets`."""
     jobs = sum(key.startswith("job:") for key in keys)
@@ -150,15 +160,15 @@ def counted(keys: Sequence[str]) -> str:
 # ---------------------------------------------------------------- what to do
 
 
-def _what_to_do(incident: Incident) -> Iterator[Line]:
-    steps = _while_open(incident) if incident.state == "open" else _afterwards(incident)
+def _what_to_do(incident: Incident, holders: Sequence[str]) -> Iterator[Line]:
+    steps = _while_open(incident, holders) if incident.state == "open" else _afterwards(incident)
     for number, (text, *commands) in enumerate(steps, start=1):
         yield from _text(f"{number}. {text}", "  ", hang=3)
         for command in commands:
             yield Line(f"       {command}", "command")
 
 
-def _while_open(incident: Incident) -> Iterator[tuple[str, ...]]:
+def _while_open(incident: Incident, holders: Sequence[str]) -> Iterator[tuple[str, ...]]:
     root, id_ = quote(incident.root), incident.id
     if incident.acknowledged_by is None:
         yield ("Say that you look after it, so that nobody else is called.", f"detector incidents ack {id_}")
@@ -177,7 +187,10 @@ def _while_open(incident: Incident) -> Iterator[tuple[str, ...]]:
     if incident.affected:
         yield (
             "Or let those that wait go on with what is there, for a while.",
-            f"detector breaker override {root} --force-closed --until 2h --reason 'why it can be used'",
+            *(
+                f"detector breaker override {quote(key)} --force-closed --until 2h --reason 'why it can be used'"
+                for key in holders
+            ),
         )
     yield (
         "It is no fault? Say so, and what it stopped goes on: it is so once, or from now on, or should not be told.",
@@ -216,9 +229,10 @@ def _ended(past: Past) -> str:
 def _timeline(incident: Incident) -> Iterator[Line]:
     left_out = len(incident.timeline) - ENTRIES
     for entry in incident.timeline[-ENTRIES:]:
-        yield from _text(f"{moment(entry.at)}  {entry.text}", "  ", "faint", hang=2)
+        text = f"  {moment(entry.at)}  {' '.join(entry.text.split())}"
+        yield Line(text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}...", "faint")
     if left_out > 0:
-        yield from _text(f"({left_out} earlier: detector incidents show {incident.id} --json)", "  ", "faint")
+        yield from _text(f"({left_out} earlier ones: --json has them all)", "  ", "faint")
 
 
 def _times(count: int) -> str:
