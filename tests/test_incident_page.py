@@ -114,6 +114,12 @@ def test_what_lets_others_go_on_is_the_breaker_that_holds_them(night: World) -> 
     assert [line.split()[3] for line in lines if "--force-closed" in line] == ["dataset:warehouse/raw.orders"]
 
 
+def test_programs_are_told_the_same(night: World) -> None:
+    [step] = [step for step in incidents(night)[-1].what_to_do if "--force-closed" in step]
+
+    assert "detector breaker override dataset:warehouse/raw.orders --force-closed" in step
+
+
 def test_without_the_view_only_the_ways_are_missing(night: World) -> None:
     lines = told(incidents(night)[-1], {})
 
