@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from detector.core.commands import AnyCommand
+from detector.core.commands import AnyCommand, Feedback
 from detector.core.emissions import CommandDone
 from detector.errors import Unreachable
 from detector.reach import Reach
 from detector.tail import Shown, Tail, Wanted
 
 ANSWER = 10.0
-MORE = 0.7  # seconds: a verdict on an incident is answered by each entity that it is of, one after the other
+MORE = 0.7  # seconds: a verdict is answered for each anomaly that it is on, and of an incident by each entity
 Answers = dict[str, list[CommandDone]]
 
 
@@ -63,7 +63,7 @@ class Orders:
         with Tail(self._settings, self._control, Wanted(type="command.done")) as topic:
             topic.skip()
             self.send(given)
-            _collect(topic, answers, patience)
+            _collect(topic, answers, patience, MORE if any(isinstance(one, Feedback) for one in given) else 0.0)
         return answers
 
     def _look(self, producer: Producer, reach: Reach) -> None:
@@ -76,16 +76,16 @@ class Orders:
             raise Unreachable(f"Kafka at {where} has no topic {topic}: did `detector run` ever run here?")
 
 
-def _collect(topic: Tail, answers: Answers, patience: float) -> None:
-    """Take answers until all are there, and a moment longer; at most for `patience` seconds."""
+def _collect(topic: Tail, answers: Answers, patience: float, more: float) -> None:
+    """Take answers until all are there, and for `more` seconds then; at most for `patience` seconds in all."""
     until = [time.monotonic() + patience]
-    for shown in topic.follow(lambda: time.monotonic() > until[-1]):
+    for shown in topic.follow(lambda: time.monotonic() >= until[-1]):
         done = _done(shown)
         of = None if done is None else next((given for given in answers if _is_of(done.id, given)), None)
         if done is not None and of is not None:
             answers[of].append(done)
             if all(answers.values()):
-                until.append(min(until[0], time.monotonic() + MORE))
+                until.append(min(until[0], time.monotonic() + more))
 
 
 def _done(shown: Shown) -> CommandDone | None:
