@@ -6,7 +6,23 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.commands import breakers, events, executing, imports, operating, reports, running, seeds, slas
+from detector.commands import (
+    breakers,
+    events,
+    executing,
+    graphs,
+    imports,
+    incidents,
+    operating,
+    overrides,
+    quiet,
+    recoveries,
+    reports,
+    running,
+    seeds,
+    slas,
+    verdicts,
+)
 from detector.commands.common import explain
 from detector.errors import DetectorError
 
@@ -18,12 +34,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ASK, RUN, LOOK = "Ask", "Run", "Look after it"
+ASK, TELL, RUN, LOOK = "Ask", "Tell it", "Run", "Look after it"
 app.command(rich_help_panel=ASK)(breakers.check)
 app.add_typer(breakers.breaker, name="breaker", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(events.tail)
+app.add_typer(incidents.incidents, name="incidents", rich_help_panel=ASK)
+app.command(rich_help_panel=ASK)(graphs.lineage)
+app.add_typer(recoveries.recover, name="recover", rich_help_panel=ASK)
+app.command(rich_help_panel=ASK)(verdicts.rules)
 breakers.breaker.command()(reports.report)
 app.command(rich_help_panel=ASK)(slas.sla)
+breakers.breaker.command()(overrides.override)
+breakers.breaker.command()(overrides.probe)
+app.command(rich_help_panel=TELL)(verdicts.feedback)
+app.command(rich_help_panel=TELL)(quiet.mute)
+app.command(rich_help_panel=TELL)(quiet.unmute)
+app.command(rich_help_panel=TELL)(quiet.mutes)
+app.add_typer(quiet.maintenance, name="maintenance", rich_help_panel=TELL)
 app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.run)
 app.command(rich_help_panel=RUN)(executing.execute)

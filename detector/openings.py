@@ -102,7 +102,7 @@ def read(event: Mapping[str, Any], at: float) -> Fact | None:
     try:
         if type_ == CHANGED:
             return msgspec.convert({**data, "at": at}, Moved)
-        if type_ == DONE and data.get("command") == "feedback":
+        if type_ == DONE and data.get("command") == "feedback" and data.get("done"):
             return msgspec.convert({**data, "at": at}, Feedback)
     except msgspec.ValidationError:
         return None

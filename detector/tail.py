@@ -107,6 +107,13 @@ class Tail:
         starts = {p.partition: lows[p.partition] if p.offset < 0 else p.offset for p in found}
         return [shown for shown in self._read(starts) if shown.at >= at]
 
+    def skip(self) -> None:
+        """Leave out all that was said until now: `follow` goes on from here."""
+        with self._asking():
+            places = [TopicPartition(self._topic, p) for p in self._all()]
+            ends = [(p.partition, self._consumer.get_watermark_offsets(p, ANSWER)[1]) for p in places]
+        self._consumer.assign([TopicPartition(self._topic, p, end) for p, end in ends])
+
     def follow(self, stopped: Callable[[], bool]) -> Iterator[Shown]:
         """What comes from now on."""
         while not stopped():

@@ -29,21 +29,13 @@ from detector.plans import TYPE
 from detector.sinks import cloudevents
 
 COMMANDS = [
-    *(
-        "run",
-        "backtest",
-        "demo",
-        "check",
-        "breaker list",
-        "breaker show",
-        "breaker report",
-        "tail",
-        "sla",
-        "emit",
-        "seed",
-    ),
-    *("sla", "import odcs", "import dbt"),
-    *("execute", "config check", "config show", "config schema", "doctor", "reset"),
+    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "breaker report", "tail", "emit", "seed"),
+    *("sla", "import odcs", "import dbt", "execute"),
+    *("config check", "config show", "config schema", "doctor", "reset"),
+    *("incidents list", "incidents show", "incidents ack", "lineage", "rules", "feedback"),
+    *("breaker override", "breaker probe", "mute", "unmute", "mutes"),
+    *("maintenance add", "maintenance import", "maintenance end", "maintenance list"),
+    *("recover plan", "recover status", "recover abandon"),
 ]
 JOB = "job:airflow/orders.load"
 SAMPLES = Path(__file__).parent / "samples" / "openlineage"
@@ -139,7 +131,14 @@ class Site:
     def feedback(self, entity: str, episode: str, verdict: str) -> None:
         """Let the control topic have what a person said of an episode."""
         producer = Producer({"bootstrap.servers": self.broker.bootstrap})
-        data = {"command": "feedback", "entity": entity, "episode": episode, "verdict": verdict, "by": "ada"}
+        data = {
+            "command": "feedback",
+            "entity": entity,
+            "episode": episode,
+            "verdict": verdict,
+            "by": "ada",
+            "done": True,
+        }
         named = {"specversion": "1.0", "id": "f", "source": "/d", "type": "io.detector.command.done.v1"}
         headers: list[tuple[str, str | bytes | None]] = [(f"ce_{name}", value) for name, value in named.items()]
         producer.produce("detector.control", json.dumps(data), entity, headers=headers)

@@ -127,7 +127,7 @@ def test_commands_can_be_typed_as_the_pages_say(
     monkeypatch.chdir(tmp_path)
     arguments = words(command)[1:]
     for argument in arguments:  # the files that the pages speak of
-        if re.fullmatch(r"[\w./-]+\.(jsonl|jsonl\.gz|json|yaml|csv)", argument):
+        if re.fullmatch(r"[\w./-]+\.(jsonl|jsonl\.gz|json|yaml|csv|ics)", argument):
             (tmp_path / argument).parent.mkdir(exist_ok=True)
             (tmp_path / argument).touch()
 

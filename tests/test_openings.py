@@ -166,7 +166,15 @@ def changed(**data: object) -> dict[str, Any]:
 
 
 def applied(**data: object) -> dict[str, Any]:
-    full = {"command": "feedback", "entity": JOB, "episode": "e1", "verdict": "confirmed", "by": "ada", **data}
+    full = {
+        "command": "feedback",
+        "entity": JOB,
+        "episode": "e1",
+        "verdict": "confirmed",
+        "by": "ada",
+        "done": True,
+        **data,
+    }
     return {"type": "io.detector.command.done.v1", "data": full}
 
 

@@ -8,13 +8,14 @@ import pytest
 import redis
 
 from detector import view
-from detector.core.breaker import State
-from detector.core.emissions import BreakerValue
+from detector.core.breaker import Override, Probe, State
+from detector.core.emissions import BreakerValue, HeldBy, OwnBreaker
 from detector.embedded import EmbeddedRedis
-from detector.view import decide, read
+from detector.view import Asked, decide, read
 
 NOW = 1_787_371_391.0
 JOB = "job:airflow/orders"
+TABLE = "dataset:dwh/orders"
 
 
 def value(**change: object) -> BreakerValue:
@@ -92,6 +93,131 @@ def test_a_shadow_says_what_it_would_have_done() -> None:
 
     assert answer.message == (
         "its breaker is in shadow mode, which stops nobody; it is open for 1 h: 412 rows, expected 9,400 to 11,800"
+    )
+
+
+# ---------------------------------------------------------------- who has opened it, and for whom
+
+
+def held(root: str = "dataset:raw/orders", scope: tuple[str, ...] = (), since: float = NOW - 60) -> HeldBy:
+    return HeldBy(
+        root=root,
+        path=[root, "job:dbt/clean", TABLE],
+        since=since,
+        until=NOW + 3_600,
+        reason="rows: 412",
+        bad_since=since,
+        epoch=1,
+        scope=list(scope),
+    )
+
+
+def own(state: State = State.CLOSED, scope: tuple[str, ...] = ()) -> OwnBreaker:
+    return OwnBreaker(state=state, since=NOW - 60, reason="rows: 412", scope=list(scope))
+
+
+def overridden(state: str) -> Override:
+    return Override(state=state, owner="ada", reason="known", until=NOW + 3_600, since=NOW - 60)  # type: ignore[arg-type]
+
+
+HELD = {"state": State.OPEN, "since": NOW - 60, "reason": "held: dataset:raw/orders is bad upstream: rows: 412"}
+FORCED = {"since": NOW - 60, "reason": "ada has said so: known"}
+PROBED = {"state": State.HALF_OPEN, "probe": Probe(holder="run-7", until=NOW + 600)}
+
+
+@pytest.mark.parametrize(
+    ("breaker", "asked", "expected"),
+    [
+        pytest.param(value(**HELD, own=own(), held_by=[held()]), Asked(), ("block", "held"), id="held from upstream"),
+        pytest.param(
+            value(**OPEN, own=own(State.OPEN), held_by=[held()]), Asked(), ("block", "open"), id="held, and bad itself"
+        ),
+        pytest.param(
+            value(**FORCED, state=State.OPEN, override=overridden("force_open"), own=own()),
+            Asked(), ("block", "override"), id="a person has opened it",
+        ),
+        pytest.param(
+            value(**FORCED, override=overridden("force_closed"), own=own(State.OPEN), held_by=[held()]),
+            Asked(), ("allow", "override"), id="a person has closed it, whatever else",
+        ),
+        pytest.param(
+            value(**HELD, mode="shadow", own=own(), held_by=[held()]), Asked(), ("allow", "shadow"), id="held in shadow"
+        ),
+        pytest.param(value(**PROBED), Asked(), ("block", "probing"), id="another run is the probe"),
+        pytest.param(value(**PROBED), Asked(probe="run-8"), ("block", "probing"), id="and none of this name"),
+        pytest.param(value(**PROBED), Asked(probe="run-7"), ("allow", "probe"), id="this run is the probe"),
+        pytest.param(value(state=State.HALF_OPEN), Asked(probe="run-7"), ("allow", "probe"), id="nobody is, yet"),
+        pytest.param(value(**OPEN), Asked(probe="run-7"), ("block", "open"), id="an open one has no probe"),
+    ],
+)  # fmt: skip
+def test_the_answer_of_what_is_held_overruled_or_probed(
+    breaker: BreakerValue, asked: Asked, expected: tuple[str, str]
+) -> None:
+    answer = decide(JOB, breaker, NOW - 4, NOW, asked=asked)
+
+    assert (answer.verdict, answer.reason) == expected
+
+
+COLUMN, PARTITION, BOTH = ("column:amount",), ("partition:de",), ("column:amount", "partition:de")
+
+
+@pytest.mark.parametrize(
+    ("scope", "asked", "expected"),
+    [
+        pytest.param((), Asked(columns=("id",)), "block", id="all of it is bad"),
+        pytest.param(COLUMN, Asked(), "block", id="who does not say reads every column"),
+        pytest.param(COLUMN, Asked(columns=("id", "amount")), "block", id="a column that is read is bad"),
+        pytest.param(COLUMN, Asked(columns=("id",)), "allow", id="no column that is read is bad"),
+        pytest.param(COLUMN, Asked(partitions=("fr",)), "block", id="a column is bad in every partition"),
+        pytest.param(PARTITION, Asked(partitions=("de",)), "block", id="a partition that is read is bad"),
+        pytest.param(PARTITION, Asked(partitions=("fr",)), "allow", id="no partition that is read is bad"),
+        pytest.param(PARTITION, Asked(columns=("id",)), "block", id="every column is in that partition"),
+        pytest.param(BOTH, Asked(columns=("id",), partitions=("fr",)), "allow", id="neither of them is read"),
+        pytest.param(BOTH, Asked(columns=("id",), partitions=("de",)), "block", id="one of them is"),
+    ],
+)
+@pytest.mark.parametrize("state", [State.OPEN, State.HALF_OPEN])
+def test_what_is_bad_of_a_dataset_stops_those_who_read_it(
+    scope: tuple[str, ...], asked: Asked, expected: str, state: State
+) -> None:
+    probe = Probe(holder="somebody", until=NOW + 600)
+    breaker = value(entity=TABLE, state=state, scope=list(scope), own=own(state, scope), probe=probe)
+
+    answer = decide(TABLE, breaker, NOW - 4, NOW, asked=asked)
+
+    assert (answer.verdict, answer.reason == "out_of_scope") == (expected, expected == "allow")
+
+
+@pytest.mark.parametrize(
+    ("own_scope", "held_scope", "expected"),
+    [
+        pytest.param(COLUMN, (), "block", id="a column by itself, all of it from upstream"),
+        pytest.param(COLUMN, ("column:id",), "block", id="a column each"),
+        pytest.param(COLUMN, ("column:note",), "allow", id="neither is read"),
+    ],
+)
+def test_what_stops_a_dataset_adds_up(own_scope: tuple[str, ...], held_scope: tuple[str, ...], expected: str) -> None:
+    breaker = value(
+        **OPEN, entity=TABLE, scope=list(own_scope), own=own(State.OPEN, own_scope), held_by=[held(scope=held_scope)]
+    )
+
+    assert decide(TABLE, breaker, NOW - 4, NOW, asked=Asked(columns=("id",))).verdict == expected
+
+
+def test_who_is_held_is_told_from_where_and_which_way() -> None:
+    breaker = value(**HELD, sequence=0, own=own(), held_by=[held()])
+
+    assert decide(JOB, breaker, NOW - 4, NOW).message == (
+        "open for 1 min: held: dataset:raw/orders is bad upstream: rows: 412;"
+        " the way: dataset:raw/orders > job:dbt/clean > dataset:dwh/orders > job:airflow/orders"
+    )
+
+
+def test_who_is_overruled_is_told_by_whom_why_and_until_when() -> None:
+    breaker = value(**FORCED, override=overridden("force_closed"), own=own(State.OPEN))
+
+    assert decide(JOB, breaker, NOW - 4, NOW).message == (
+        "closed for 1 min: ada has said so: known; until Sat 22 Aug 05:03:11 UTC"
     )
 
 

@@ -22,7 +22,7 @@ from detector.commands.common import (
 from detector.core.breaker import State
 from detector.core.text import duration, moment
 from detector.errors import DetectorError, Unreachable
-from detector.view import EXIT_CODES, MAX_AGE, Answer
+from detector.view import EXIT_CODES, MAX_AGE, Answer, Asked
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +50,7 @@ class Source(StrEnum):
     KAFKA = "kafka"
 
 
-breaker = typer.Typer(no_args_is_help=True, help="Look at circuit breakers.")
+breaker = typer.Typer(no_args_is_help=True, help="Look at circuit breakers, and overrule them.")
 
 
 def check(
@@ -59,6 +59,16 @@ def check(
     as_json: AsJson = False,
     max_age: MaxAge = MAX_AGE,
     source: Annotated[Source, typer.Option("--from", help="Where to look: Kafka is slower.")] = Source.REDIS,
+    probe: Annotated[
+        str, typer.Option("--probe", metavar="NAME", help="Of a half-open breaker: go if NAME is the one run that may.")
+    ] = "",
+    partitions: Annotated[
+        list[str] | None,
+        typer.Option("--partition", metavar="NAME", help="What is read of a dataset; may be repeated."),
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", metavar="NAME", help="The same by column; may be repeated.")
+    ] = None,
 ) -> None:
     """May this pipeline go on? Exit code 0: yes. 1: no. 2: unknown.
 
@@ -77,9 +87,18 @@ def check(
     May I read this table?
 
         detector check dataset:postgres://shop-db:5432/shop.public.orders --json
+
+    Two columns of it are all that is read, and others may be bad:
+
+        detector check dataset:warehouse/raw.orders --column id --column amount
+
+    Of many runs that wait for a half-open breaker one may go, which is this one or is not:
+
+        detector check job:airflow/orders.load --probe "$RUN_ID"
     """
+    asked = Asked(probe=probe or None, partitions=tuple(partitions or ()), columns=tuple(columns or ()))
     try:
-        answer = _ask(entity, configuration(config), max_age, source)
+        answer = _ask(entity, configuration(config), max_age, source, asked)
     except DetectorError as error:
         explain(error)
         raise typer.Exit(UNKNOWN) from None
@@ -94,14 +113,38 @@ def check(
     raise typer.Exit(EXIT_CODES[answer.verdict])
 
 
-def _ask(entity: str, config: "Config", max_age: float, source: Source) -> Answer:
+def _ask(entity: str, config: "Config", max_age: float, source: Source, asked: Asked) -> Answer:
+    answer = _read(entity, config, max_age, source, asked)
+    free = answer.reason == "probe" and answer.breaker is not None and answer.breaker.probe is None
+    return _claimed(answer, config, asked.probe) if asked.probe and free else answer
+
+
+def _read(entity: str, config: "Config", max_age: float, source: Source, asked: Asked) -> Answer:
     if source is Source.KAFKA:
         from detector.latest import read as read_topic
 
-        return read_topic(kafka_of(config), config.topics.breakers, entity, time.time(), max_age)
+        return read_topic(kafka_of(config), config.topics.breakers, entity, time.time(), max_age, asked)
     from detector.view import read
 
-    return read(redis_of(config), config.redis.prefix, entity, time.time(), max_age)
+    return read(redis_of(config), config.redis.prefix, entity, time.time(), max_age, asked)
+
+
+def _claimed(answer: Answer, config: "Config", name: str) -> Answer:
+    """Ask to be the probe. Whoever does not hear that it is, is not: two probes are worse than none."""
+    from detector.commands.sending import PATIENCE, said
+    from detector.core.commands import RequestProbe
+    from detector.orders import Orders
+
+    command = RequestProbe(**said(name), entity=answer.entity)
+    orders = Orders(kafka_of(config), config.topics.commands, config.topics.control)
+    try:
+        done = orders.give([command], PATIENCE)[command.id]
+    except Unreachable as error:
+        return msgspec.structs.replace(answer, verdict="block", reason="probing", message=f"half-open; {error}")
+    effect = done[0].effect if done else f"nobody said within {PATIENCE:g} s that {name} is the probe"
+    if done and done[0].done:
+        return msgspec.structs.replace(answer, message=f"half-open; {effect}")
+    return msgspec.structs.replace(answer, verdict="block", reason="probing", message=f"half-open; {effect}")
 
 
 def sentence(answer: Answer) -> str:
@@ -218,6 +261,12 @@ def facts(answer: Answer) -> list[tuple[str, str]]:
         ("mode", value.mode),
         ("when unknown", value.on_unknown),
         ("reason", value.reason),
+        ("only", ", ".join(value.scope)),
+        ("own state", _own(answer)),
+        ("override", _overridden(answer)),
+        *(("held by", f"{held.root} since {moment(held.since)}: {' > '.join(held.path)}") for held in value.held_by),
+        ("probe", f"{value.probe.holder} until {moment(value.probe.until)}" if value.probe else ""),
+        ("last good run", _last_good(answer)),
         ("cause", f"anomaly {value.cause}" if value.cause else ""),
         ("probe from", moment(value.retry_at) if value.retry_at is not None else ""),
         ("trips", f"{value.trips} without a recovery between" if value.trips else ""),
@@ -228,3 +277,25 @@ def facts(answer: Answer) -> list[tuple[str, str]]:
         times = f", seen {episode.count} times" if episode.count > 1 else ""
         told.append((f"anomaly {check}", f"since {moment(episode.since)}{times} ({episode.id})"))
     return [(name, text) for name, text in told if text]
+
+
+def _own(answer: Answer) -> str:
+    """What the breaker found itself, where something else is obeyed."""
+    value = answer.breaker
+    if value is None or value.own is None or not (value.override or value.held_by):
+        return ""
+    return value.own.state.value.replace("_", "-") + (f": {value.own.reason}" if value.own.reason else "")
+
+
+def _overridden(answer: Answer) -> str:
+    word = answer.breaker.override if answer.breaker else None
+    if word is None:
+        return ""
+    return f"{word.state.replace('_', ' ')} by {word.owner} until {moment(word.until)}: {word.reason}"
+
+
+def _last_good(answer: Answer) -> str:
+    good = answer.breaker.last_good if answer.breaker else None
+    if good is None:
+        return ""
+    return f"{good.run_id}, {moment(good.at)}" + (f", version {good.version}" if good.version else "")

@@ -365,15 +365,21 @@ def what_to_do(incident: "Incident") -> list[str]:
         version = f" (version {_version(incident.last_good_version)})" if incident.last_good_version else ""
         when = f" of {moment(incident.last_good_at)}" if incident.last_good_at else ""
         told.append(f"the last good state is that{when}: run {incident.last_good_run}{version}")
-    if incident.affected:
-        told.append(
-            f"{held_of(incident.affected)} wait, and go on without you once {incident.root} is good again;"
-            f" to let them go on now: detector breaker override {incident.root} --force-closed --until 2h --reason ..."
-        )
+    told += [
+        f"{held_of(incident.affected)} wait, and go on without you once {key} is good again;"
+        f" to let them go on now: detector breaker override {key} --force-closed --until 2h --reason ..."
+        for key in _holding(incident)
+    ]
     told.append(
         f"it is no fault? detector feedback --incident {incident.id} expected_once, new_normal or false_positive"
     )
     return told
+
+
+def _holding(incident: "Incident") -> list[str]:
+    """Who keeps others waiting: datasets do, and not the jobs that wrote them, where it may have begun."""
+    going_on = dict.fromkeys(m.entity for m in incident.findings if m.ended is None)
+    return [key for key in going_on if key.startswith("dataset:")] if incident.affected else []
 
 
 def held_of(keys: Sequence[str]) -> str:
