@@ -184,7 +184,7 @@ def test_a_daemon_judges_its_first_run_by_what_it_was_given(
         http=Http(port=0),
     )
     names, settings = config.topics, {"bootstrap.servers": embedded_broker.bootstrap}
-    for topic in ("in", names.log, names.control, names.breakers, names.snapshots, names.dead_letters):
+    for topic in (*names.outside, names.log, names.control, names.breakers, names.incidents, names.snapshots):
         embedded_broker.create_topic(topic, 2)
     Path("h.jsonl").write_bytes(lines(daily(until=time.time())))
     events, summary = read(Files(["h.jsonl"]), Decoder(), Span(0.0, time.time()), matching([]))

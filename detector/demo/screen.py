@@ -29,6 +29,9 @@ MARKS: dict[Tone, tuple[str, str, str]] = {
     "probe": ("◧", "yellow", "half-open"),
     "closed": ("□", "cyan", "closed"),
     "held": ("⏸", "bold blue", "protected"),
+    "call": ("☎", "bold magenta", "call"),
+    "over": ("○", "cyan", "over"),
+    "plan": ("↻", "blue", "to redo"),
     "plain": (" ", "default", ""),
 }
 
@@ -186,7 +189,10 @@ def summary(story: Story, status: Status, next_steps: str) -> Iterator[str]:
     yield f"Faults injected: {len(cases)}; found: {len(found)}; false alarms: {len(story.judge.false_alarms)}."
     for case in cases:
         yield _told(case)
-    yield f"Breakers opened: {story.opened}; runs of other jobs kept from bad input: {story.protected}."
+    yield (
+        f"Breakers opened: {story.opened}; runs of other jobs kept from bad input: {story.protected};"
+        f" people called: {story.calls} times."
+    )
     if status.warmed_up:
         yield status.warmed_up
     yield next_steps

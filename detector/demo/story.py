@@ -16,7 +16,7 @@ from detector.demo.faults import WHAT, Fault
 from detector.demo.judge import Finding, Judge, blame
 from detector.demo.simulation import Happening, Held, Injected, Sent
 
-Tone = Literal["fault", "found", "symptom", "alarm", "open", "probe", "closed", "held", "plain"]
+Tone = Literal["fault", "found", "symptom", "alarm", "open", "probe", "closed", "held", "call", "over", "plan", "plain"]
 KEEP_LINES = 200
 _UUID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 
@@ -53,6 +53,8 @@ class Story:
         self.told = 0
         self.events = 0
         self.opened = 0
+        self.calls = 0
+        self._held_by: dict[str, str] = {}
 
     # ------------------------------------------------------------ the company
 
@@ -69,10 +71,11 @@ class Story:
                     self._held(happening)
 
     def _held(self, held: Held) -> None:
-        fault = blame(self.cases, held.entity, held.at)
+        entity = self._held_by.get(held.entity, held.entity)
+        fault = blame(self.cases, entity, held.at)
         if fault is not None and held.job.key not in fault.entities:
             self.cases[fault].protected.add(held.job.key)
-        breaker = f"the breaker of {short(held.entity)}"
+        breaker = f"the breaker of {short(entity)}"
         self._tell(
             held.at,
             "held",
@@ -92,6 +95,27 @@ class Story:
             self._found(Finding(data["entity"], data["check"], at, data["summary"]), passed(at), now)
         elif kind.startswith("io.detector.breaker.state_changed"):
             self._moved(data, at)
+        elif kind.startswith("io.detector.breaker.held"):
+            self._reached(data)
+        elif kind.startswith(("io.detector.incident.", "io.detector.recovery.plan")):
+            self._people(kind, data, at)
+
+    def _reached(self, data: dict[str, Any]) -> None:
+        """A hold came to an entity by its lineage, or left it."""
+        if data["held"]:
+            self._held_by[data["entity"]] = data["root"]
+        else:
+            self._held_by.pop(data["entity"], None)
+
+    def _people(self, kind: str, data: dict[str, Any], at: float) -> None:
+        """What reaches people: one call for each cause, its end, and what to redo."""
+        if data.get("pages"):
+            self.calls += 1
+            self._tell(at, "call", f"somebody is called: {data['summary']}")
+        elif kind == "io.detector.incident.resolved.v1":
+            self._tell(at, "over", data["summary"])
+        elif "steps" in data and data["version"] == 1:
+            self._tell(at, "plan", data["summary"])
 
     def _found(self, finding: Finding, passed: float | None, now: float) -> None:
         fault = self.judge.take(finding, self.cases)
@@ -148,6 +172,7 @@ class Story:
             "faults": [_fault(case) for case in self.cases.values()],
             "protected": self.protected,
             "breakers_opened": self.opened,
+            "calls": self.calls,
             "unexplained": [_finding(finding) for finding in self.judge.false_alarms],
         }
 
