@@ -46,6 +46,15 @@ class Losses(Schedule):
                 low = self.random.randint(self.cluster.low.get(partition, 0), committed.offset)
                 self.cluster.low[partition] = low
                 self.cluster.records[partition] = [record for record in log if record.offset >= low]
+        self.zombies = [zombie for zombie in self.zombies if not self.is_lost(zombie)]
+        for at, each in enumerate(self.workers):
+            if self.is_lost(each):
+                self.crash(at)
+
+    def is_lost(self, worker: Worker) -> bool:
+        """Whether Kafka has no record any more where the worker would read on: that ends it."""
+        low = self.cluster.low
+        return any(position < low.get(partition, 0) for partition, position in worker.log.positions.items())
 
     def do_lose_everything(self) -> None:
         if self.random.random() < 0.5:
@@ -61,8 +70,8 @@ class Losses(Schedule):
     def be_well(self) -> None:
         """Good runs of everything, for long enough that what somebody has said for a time is over, too."""
         self.store.away = False
-        for _ in range(80):
-            self.at += 600.0
+        for _ in range(32):
+            self.at += 900.0
             for job in range(4):
                 self.good_run(job)
             self.finish()
