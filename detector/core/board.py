@@ -102,7 +102,7 @@ def seen_by(board: Board) -> Seen:
 def _found(turn: Turn, told: FindingTold) -> None:
     board = board_of(turn)
     board.around[told.entity] = Around(told.up, told.down, told.parent)
-    if _with_episode(board, told.episode) is not None:
+    if any(m.episode == told.episode for i in (*board.open.values(), *board.resolved.values()) for m in i.findings):
         return  # it was read off a published record
     rule = board.precision.setdefault(kind_of(told.check), Precision())
     rule.told += 1
@@ -139,7 +139,15 @@ def _incident_of(turn: Turn, told: FindingTold) -> Incident:
         same = any(m.entity == told.entity and m.check == told.check for m in incident.findings)
         if same and turn.now - before <= REOPEN:
             return _reopen(turn, incident)
-    opened = Incident(id=turn.next_id(), opened=told.at, root=told.entity)
+    opened = Incident(
+        id=turn.next_id(),
+        version=0,
+        state="open",
+        severity="info",
+        root=told.entity,
+        opened=told.at,
+        updated=told.at,
+    )
     board.waits[opened.id] = turn.now + turn.rules.incident_wait
     board.changed[opened.id] = "opened"
     return opened

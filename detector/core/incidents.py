@@ -68,13 +68,13 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: str
-    version: int = 0
-    state: Literal["open", "resolved", "merged"] = "open"
-    severity: Severity = "info"
+    version: int
+    state: Literal["open", "resolved", "merged"]
+    severity: Severity
     title: str = ""
-    root: str = ""
-    opened: float = 0.0
-    updated: float = 0.0
+    root: str
+    opened: float
+    updated: float
     resolved: float | None = None
     merged_into: str | None = None
     reopened: int = 0
