@@ -62,6 +62,10 @@ class Losses(Schedule):
         if self.random.random() < 0.5:
             self.store.flush()
             self.do_shorten_the_log()
+        if self.random.random() < 0.5:  # as if the backstop topic were an hour behind
+            self.cluster.written = [send for send in self.cluster.written if send.topic != "snapshots"]
+
+    do_lose_everything_again = do_lose_everything
 
     def do_rot(self) -> None:
         for _, states, _ in self.store.snapshots.values():
