@@ -20,7 +20,7 @@ from detector.core.partition import partition_of
 from detector.core.policies import window
 from detector.core.rules import Rules, Settings
 from tests.fakes.cluster import FakeLog
-from tests.test_checkpoint import PARTITIONS, Schedule, Worker, breakers, tick, worker
+from tests.test_checkpoint import PARTITIONS, Schedule, Worker, breakers, fill, tick, worker
 
 RULES = (
     Rules(),
@@ -72,6 +72,14 @@ class Losses(Schedule):
             for key in sorted(states):
                 if self.random.random() < 0.2:
                     states[key] = b"\x01rubbish"
+
+    def live(self) -> None:
+        """Now and then all that there is was judged, so that there is much to lose."""
+        for _ in range(6):
+            self.run(25)
+            self.store.away = False
+            self.at = fill(self.cluster, self.random, 4, self.at, reads=True)
+            self.finish()
 
     def be_well(self) -> None:
         """Good runs of everything, for long enough that what somebody has said for a time is over, too."""
@@ -160,7 +168,7 @@ def called_twice(schedule: Schedule) -> list[str]:
 def check_losses(seeds: range) -> None:
     for seed in seeds:
         schedule = Losses(seed)
-        schedule.run(200)
+        schedule.live()
         schedule.be_well()
 
         assert (what_is_left(schedule), called_twice(schedule)) == ([], []), f"seed {seed}"
