@@ -116,7 +116,7 @@ class Telemetry:
             case Incident() if emission.topic == "control":
                 self._incident(emission.type, emission.data)
             case RecoveryPlan():
-                self._log.info("recovery_plan", root=emission.data.root, summary=emission.data.summary)
+                self._plan(emission.data)
             case CommandDone():
                 self._command_done(emission.data)
             case None if emission.topic == "breakers":
@@ -140,13 +140,22 @@ class Telemetry:
 
     def _held(self, change: HoldChange) -> None:
         self.metrics.holds.labels("held" if change.held else "released", change.mode).inc()
-        self._log.info("held" if change.held else "released", entity=change.entity, root=change.root)
+        told = {"entity": change.entity, "root": change.root, "mode": change.mode}
+        if change.held:
+            self._log.info("held", **told, reason=change.reason)
+        else:
+            self._log.info("released", **told, reason=change.reason)
 
     def _incident(self, type_: str, incident: Incident) -> None:
         phase = type_.rsplit(".", 2)[-2]
         self.metrics.incidents.labels(phase, incident.severity).inc()
         write = self._log.warning if incident.pages else self._log.info
-        write(f"incident_{phase}", incident=incident.id, severity=incident.severity, summary=incident.summary)
+        told = {"incident": incident.id, "phase": phase, "severity": incident.severity, "root": incident.root}
+        write("incident", **told, calls=incident.pages, summary=incident.summary)
+
+    def _plan(self, plan: RecoveryPlan) -> None:
+        told = {"plan": plan.plan, "incident": plan.incident, "root": plan.root}
+        self._log.info("recovery_plan", **told, state=plan.state, summary=plan.summary)
 
     def _command_done(self, done: CommandDone) -> None:
         self.metrics.commands.labels(done.command, "done" if done.done else "refused").inc()

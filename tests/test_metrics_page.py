@@ -71,6 +71,11 @@ ABOUT = {
     "breaker_changed": "A breaker moved.",
     "entity_quarantined": "A record was set aside, since judging it fails each time.",
     "entity_seeded": "An entity was given a history to learn.",
+    "held": "An entity is held: something upstream is bad.",
+    "released": "An entity is held no more by that root.",
+    "incident": "An incident opened, changed, opened again, became a part of another, or is over; a warning if it calls.",
+    "recovery_plan": "What must be redone, or what of it was.",
+    "command": "What came of a person's command.",
     "entity_expired": "An entity was silent for so long that it is forgotten.",
 }
 
