@@ -537,6 +537,8 @@ class Checkpoint:
         upto = committed.offset if committed else low
         partition = Partition(number, self._log.partitions)
         expected = committed.metadata if committed else ""
+        if head is not None and head.at < low:
+            self._store.discard(number)  # no replay begins there any more, and it would refuse the snapshot to come
         if (head is None or head.at < low) and not low == 0 < upto:
             return self._fold_backstop(number, partition, upto, low, expected)
         if head is None or head.at < low:

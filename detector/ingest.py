@@ -23,7 +23,7 @@ BATCH = 2_000
 IDLE = 0.1
 RETRY = 1.0
 MOST_SENDS = 20_000
-LARGE = 64 << 10  # bytes; what is smaller becomes nothing that is too large
+LARGE = 64 << 10  # bytes; what is smaller becomes nothing that is too large, and no command is larger
 
 
 class Destination(NamedTuple):
@@ -120,6 +120,8 @@ class Ingest:
         return type(event).__name__
 
     def _command(self, record: Record) -> str:
+        if len(record.value or b"") > LARGE:
+            return self._aside(DeadLetter(record, "size", f"a command is no larger than {LARGE} bytes"))
         command = commands.decode(record)
         if isinstance(command, DeadLetter):
             return self._aside(command)

@@ -77,7 +77,7 @@ class Telemetry:
             Heartbeat: self._beat,
             HoldChange: self._held,
             Quarantined: self._quarantined,
-            RecoveryPlan: self._planned,
+            RecoveryPlan: self._plan,
             Seeded: self._seeded,
             Sla: self._deadline_passed,
             Unevaluated: self._unevaluated,
@@ -130,9 +130,6 @@ class Telemetry:
         self._beats[beat.partition] = self._clock()
         self.metrics.heartbeat.labels(str(beat.partition)).set(beat.clock)
 
-    def _planned(self, plan: RecoveryPlan) -> None:
-        self._log.info("recovery_plan", root=plan.root, summary=plan.summary)
-
     def _anomaly(self, anomaly: Anomaly) -> None:
         check, told = self._checks.bound(anomaly.check), {"entity": anomaly.entity, "check": anomaly.check}
         if anomaly.phase == "started":
@@ -147,13 +144,22 @@ class Telemetry:
 
     def _held(self, change: HoldChange) -> None:
         self.metrics.holds.labels("held" if change.held else "released", change.mode).inc()
-        self._log.info("held" if change.held else "released", entity=change.entity, root=change.root)
+        told = {"entity": change.entity, "root": change.root, "mode": change.mode}
+        if change.held:
+            self._log.info("held", **told, reason=change.reason)
+        else:
+            self._log.info("released", **told, reason=change.reason)
 
     def _incident(self, type_: str, incident: Incident) -> None:
         phase = type_.rsplit(".", 2)[-2]
         self.metrics.incidents.labels(phase, incident.severity).inc()
         write = self._log.warning if incident.pages else self._log.info
-        write(f"incident_{phase}", incident=incident.id, severity=incident.severity, summary=incident.summary)
+        told = {"incident": incident.id, "phase": phase, "severity": incident.severity, "root": incident.root}
+        write("incident", **told, calls=incident.pages, summary=incident.summary)
+
+    def _plan(self, plan: RecoveryPlan) -> None:
+        told = {"plan": plan.plan, "incident": plan.incident, "root": plan.root}
+        self._log.info("recovery_plan", **told, state=plan.state, summary=plan.summary)
 
     def _command_done(self, done: CommandDone) -> None:
         self.metrics.commands.labels(done.command, "done" if done.done else "refused").inc()

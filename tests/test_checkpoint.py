@@ -255,7 +255,9 @@ class Schedule:
         give_command(self.cluster, any_command(self.cluster, self.random, self.at), self.at)
 
     def do_crash(self) -> None:
-        at = self.random.randrange(len(self.workers))
+        self.crash(self.random.randrange(len(self.workers)))
+
+    def crash(self, at: int) -> None:
         partitions = self.owned(self.workers[at])
         self.workers[at] = self.new()
         give(self.cluster, self.workers[at], partitions)

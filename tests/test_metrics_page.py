@@ -73,6 +73,11 @@ ABOUT = {
     "entity_seeded": "An entity was given a history to learn.",
     "deadline_passed": "A declared deadline has passed, and was met or missed.",
     "check_not_evaluated": "A declared check lacks what it needs, and has neither passed nor failed.",
+    "held": "An entity is held: something upstream is bad.",
+    "released": "An entity is held no more by that root.",
+    "incident": "An incident opened, changed, came back, joined another, or is over; a warning if it calls.",
+    "recovery_plan": "What must be redone, or what of it was.",
+    "command": "What came of a person's command.",
     "entity_expired": "An entity was silent for so long that it is forgotten.",
 }
 

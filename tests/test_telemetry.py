@@ -20,15 +20,18 @@ from detector.core.emissions import (
     Attained,
     BreakerChange,
     BreakerValue,
+    CommandDone,
     Data,
     Emission,
     Heartbeat,
+    HoldChange,
     Quarantined,
     Seeded,
     Sla,
     Unevaluated,
 )
 from detector.core.events import DeadLetter, Record
+from detector.core.incidents import Incident
 from detector.core.messages import Redo
 from detector.core.recovery import PlanStep, RecoveryPlan
 from detector.errors import StateAheadOfLog
@@ -86,8 +89,12 @@ def seen() -> Seen:
     return Seen()
 
 
-def emission(data: Data | None, key: str = ORDERS) -> Emission:
-    return Emission("5f0c", "control", key, "type", NOW, data)
+def emission(data: Data | None, key: str = ORDERS, type_: str = "type") -> Emission:
+    return Emission("5f0c", "control", key, type_, NOW, data)
+
+
+def forgotten(key: str = ORDERS) -> Emission:
+    return Emission("5f0c", "breakers", key, "type", NOW, None)
 
 
 def anomaly(phase: str = "started", check: str = "rows", entity: str = ORDERS) -> Emission:
@@ -137,6 +144,51 @@ def value(entity: str = ORDERS, state: State = State.OPEN, partition: int = 3) -
         warming_up=False,
         partition=partition,
     )
+
+
+def held(held: bool) -> Emission:
+    path = [ORDERS, "job:a/report"]
+    data = HoldChange(
+        entity="job:a/report",
+        root=ORDERS,
+        held=held,
+        path=path,
+        scope=[],
+        mode="enforce",
+        reason="412 rows",
+        until=NOW if held else None,
+        summary="held",
+    )
+    return emission(data, "job:a/report")
+
+
+def incident(phase: str, pages: bool) -> Emission:
+    data = Incident(
+        id="5f0c",
+        version=1,
+        state="open",
+        severity="critical",
+        root=ORDERS,
+        opened=NOW,
+        updated=NOW,
+        pages=pages,
+        summary="412 rows",
+    )
+    return emission(data, "5f0c", f"io.detector.incident.{phase}.v1")
+
+
+def answered(done: bool) -> Emission:
+    data = CommandDone(
+        id="c1", command="feedback", by="alice", done=done, effect="noted", verdict="confirmed", comment="hunter2"
+    )
+    return emission(data)
+
+
+def plan() -> Emission:
+    data = RecoveryPlan(
+        plan="9a3b", version=1, root=ORDERS, incident="5f0c", state="open", opened=NOW, steps=[], summary="redo 3 runs"
+    )
+    return emission(data, "9a3b")
 
 
 def letter(reason: str = "json") -> DeadLetter:
@@ -248,8 +300,47 @@ CASES: dict[str, Case] = {
         ("warning", "check_not_evaluated"),
         {"entity": ORDERS, "check": "declared:unique(id)", "reason": "no distinct"},
     ),
+    "said: an entity is held": Case(
+        said(held(True)),
+        {'detector_breaker_holds_total{change="held",mode="enforce"}': 1},
+        ("info", "held"),
+        {"entity": "job:a/report", "root": ORDERS, "reason": "412 rows"},
+    ),
+    "said: it is held no more": Case(
+        said(held(False)), {'detector_breaker_holds_total{change="released",mode="enforce"}': 1}, ("info", "released")
+    ),
+    "said: an incident that calls": Case(
+        said(incident("opened", pages=True)),
+        {'detector_incidents_total{phase="opened",severity="critical"}': 1},
+        ("warning", "incident"),
+        {"incident": "5f0c", "phase": "opened", "root": ORDERS, "calls": True, "summary": "412 rows"},
+    ),
+    "said: an incident that calls nobody": Case(
+        said(incident("resolved", pages=False)),
+        {'detector_incidents_total{phase="resolved",severity="critical"}': 1},
+        ("info", "incident"),
+        {"phase": "resolved", "calls": False},
+    ),
+    "said: what must be redone": Case(
+        said(plan()), {}, ("info", "recovery_plan"), {"plan": "9a3b", "root": ORDERS, "summary": "redo 3 runs"}
+    ),
+    "said: a command was done": Case(
+        said(answered(True)),
+        {
+            'detector_commands_total{command="feedback",outcome="done"}': 1,
+            'detector_feedback_total{verdict="confirmed"}': 1,
+        },
+        ("info", "command"),
+        {"command": "feedback", "by": "alice", "done": True, "effect": "noted"},
+    ),
+    "said: a command was refused": Case(
+        said(answered(False)),
+        {'detector_commands_total{command="feedback",outcome="refused"}': 1},
+        ("info", "command"),
+        {"done": False},
+    ),
     "said: nothing more": Case(
-        said(emission(None)), {"detector_entities_expired_total": 1}, ("info", "entity_expired"), {"entity": ORDERS}
+        said(forgotten()), {"detector_entities_expired_total": 1}, ("info", "entity_expired"), {"entity": ORDERS}
     ),
     "committed": Case(
         lambda told: told.committed("worker", 5, 0.03),
@@ -624,7 +715,7 @@ def test_thousands_of_entities_make_no_series_but_of_breakers_that_are_not_close
         seen.telemetry.said(anomaly(entity=entity))
         seen.telemetry.said(emission(value(entity, State.CLOSED), entity))
         seen.telemetry.state_corrupt(entity, "x")
-        seen.telemetry.said(emission(None, entity))
+        seen.telemetry.said(forgotten(entity))
     after = sum(len(metric.samples) for metric in seen.registry.collect())
 
     assert after - before < 10
@@ -642,7 +733,7 @@ def test_a_breaker_has_a_series_while_it_is_not_closed(seen: Seen) -> None:
     for state in (State.OPEN, State.HALF_OPEN, State.CLOSED, State.UNKNOWN):
         told.said(emission(value(state=state)))
         moves.append(open_breakers(seen))
-    told.said(emission(None))
+    told.said(forgotten())
 
     assert moves == [{ORDERS: "open"}, {ORDERS: "half_open"}, {}, {ORDERS: "unknown"}]
     assert open_breakers(seen) == {}

@@ -5,7 +5,7 @@ import pytest
 from detector.config import Config, load
 from detector.topics import Spec, mismatches, specs
 
-LOG, CONTROL, BREAKERS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
+LOG, CONTROL, BREAKERS, INCIDENTS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
 
 
 def as_created(*wanted: Spec) -> dict[str, dict[str, str | None]]:
@@ -24,16 +24,17 @@ def test_what_is_created_keeps_its_own_rules() -> None:
     assert list(mismatches(wanted, {spec.name: 12 for spec in wanted}, 12, as_created(*wanted))) == []
 
 
-def test_breakers_and_snapshots_have_as_many_partitions_as_the_log() -> None:
+def test_breakers_incidents_and_snapshots_have_as_many_partitions_as_the_log() -> None:
     by_key = {spec.key: spec for spec in specs(load("topics: {partitions: 5}"))}
 
-    assert [by_key[f"topics.{key}"].partitions for key in ("log", "breakers", "snapshots")] == [5, 5, 5]
+    assert [by_key[f"topics.{key}"].partitions for key in ("log", "breakers", "incidents", "snapshots")] == [5] * 4
 
 
 def test_every_topic_of_the_configuration_has_a_spec() -> None:
-    config = load("topics: {inputs: [a, b], log: c, control: d, breakers: e, snapshots: f, dead_letters: g}")
+    ours = "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i"
+    config = load(f"topics: {{inputs: [a, b], {ours}}}")
 
-    assert set("abcdefg") == {spec.name for spec in specs(config)}
+    assert set("abcdefghi") == {spec.name for spec in specs(config)}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,10 @@ def test_every_topic_of_the_configuration_has_a_spec() -> None:
             {"delete_retention_ms": "100"},
             "delete.retention.ms=604800000",
             id="tombstones that slow readers miss",
+        ),
+        pytest.param(INCIDENTS, {"cleanup_policy": "delete"}, "cleanup.policy=compact", id="incidents that age"),
+        pytest.param(
+            COMMANDS, {"cleanup_policy": "compact"}, "cleanup.policy=delete", id="commands of which the last is kept"
         ),
         pytest.param(SNAPSHOTS, {"cleanup_policy": "delete"}, "cleanup.policy=compact", id="states that age"),
         pytest.param(

@@ -20,11 +20,12 @@ from detector.core.incidents import (
     Precision,
     Seen,
     Severity,
-    belongs,
+    is_cause_of,
     is_news,
     is_over,
     kind_of,
     like,
+    nearness,
     noted,
     past_of,
     root_of,
@@ -103,7 +104,7 @@ def seen_by(board: Board) -> Seen:
 def _found(turn: Turn, told: FindingTold) -> None:
     board = board_of(turn)
     board.around[told.entity] = Around(told.up, told.down, told.parent)
-    if _with_episode(board, told.episode) is not None:
+    if any(m.episode == told.episode for i in (*board.open.values(), *board.resolved.values()) for m in i.findings):
         return  # it was read off a published record
     rule = board.precision.setdefault(kind_of(told.check), Precision())
     rule.told += 1
@@ -128,19 +129,29 @@ def _incident_of(turn: Turn, told: FindingTold) -> Incident:
     """The incident that a finding belongs to: one that is open (those that it joins become one), one that had it a
     while ago, or a new one."""
     board, seen = board_of(turn), seen_by(board_of(turn))
-    joined = [i for i in board.open.values() if belongs(i, told, seen, turn.now, board.stops)]
+    near = {i.id: nearness(i, told, seen, turn.now, board.stops) for i in board.open.values()}
+    found = [i for i in board.open.values() if near[i.id]]
+    joined = sorted(found, key=lambda i: (-near[i.id], -i.opened, i.id))[:1]
+    joined += [i for i in board.open.values() if i not in joined and is_cause_of(told, i, seen, turn.now)]
     if joined:
-        first = min(joined, key=lambda incident: (incident.opened, incident.id))
-        for other in joined:
-            if other is not first:
-                first = _merge(turn, first, other)
+        first, *others = sorted(joined, key=lambda incident: (incident.opened, incident.id))
+        for other in others:
+            first = _merge(turn, first, other)
         return first
     for incident in board.resolved.values():
         before = incident.resolved or 0.0
         same = any(m.entity == told.entity and m.check == told.check for m in incident.findings)
         if same and turn.now - before <= REOPEN:
             return _reopen(turn, incident)
-    opened = Incident(id=turn.next_id(), opened=told.at, root=told.entity)
+    opened = Incident(
+        id=turn.next_id(),
+        version=0,
+        state="open",
+        severity="info",
+        root=told.entity,
+        opened=told.at,
+        updated=told.at,
+    )
     board.waits[opened.id] = turn.now + turn.rules.incident_wait
     board.changed[opened.id] = "opened"
     return opened
@@ -261,7 +272,8 @@ def _with_what_it_explains(turn: Turn, incident: Incident, entity: str) -> Incid
     """What was found of late in an entity that is held now has its cause in what holds it."""
     board = board_of(turn)
     for other in list(board.open.values()):
-        if other.id != incident.id and any(m.entity == entity and is_news(m, turn.now) for m in other.findings):
+        root = root_of(other.findings, seen_by(board))
+        if other.id != incident.id and root.entity == entity and is_news(root, turn.now):
             older, newer = sorted((incident, other), key=lambda one: (one.opened, one.id))
             incident = _merge(turn, older, newer)
     return incident

@@ -5,7 +5,7 @@ two datasets need not have found anything), if they are of one run, if one job i
 holds the other. The one that no other is upstream of is the root. Pure: values in, values out; `board` keeps them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -68,13 +68,13 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: str
-    version: int = 0
-    state: Literal["open", "resolved", "merged"] = "open"
-    severity: Severity = "info"
+    version: int
+    state: Literal["open", "resolved", "merged"]
+    severity: Severity
     title: str = ""
-    root: str = ""
-    opened: float = 0.0
-    updated: float = 0.0
+    root: str
+    opened: float
+    updated: float
     resolved: float | None = None
     merged_into: str | None = None
     reopened: int = 0
@@ -172,22 +172,30 @@ def is_upstream(first: str, second: str, seen: Seen) -> bool:
     return a is not None and b is not None and not set(a.down).isdisjoint(b.up)
 
 
-def belongs(incident: Incident, told: FindingTold, seen: Seen, now: float, stops: Iterable[str]) -> bool:
-    """Whether a finding has the cause of an incident."""
-    stopping = set(stops)
-    return any(_is_one_cause(member, told, seen, now, stopping) for member in incident.findings)
+def nearness(incident: Incident, told: FindingTold, seen: Seen, now: float, stops: Collection[str]) -> int:
+    """How near a finding is to what an incident has: 3 of the same entity, 2 of the same run, 1 downstream of it, 0
+    not.
+
+    What was found in two places downstream of two causes belongs to one of them, and does not make one of both.
+    """
+    return max((_nearness(member, told, seen, now, stops) for member in incident.findings), default=0)
 
 
-def _is_one_cause(member: IncidentFinding, told: FindingTold, seen: Seen, now: float, stops: set[str]) -> bool:
+def _nearness(member: IncidentFinding, told: FindingTold, seen: Seen, now: float, stops: Collection[str]) -> int:
     if member.ended is not None and now - member.ended > ENDED:
-        return False
+        return 0
     if member.entity == told.entity:
-        return True
+        return 3
     if told.run_id is not None and member.run_id == told.run_id:
-        return True
-    if now - member.since > TOGETHER and member.entity not in stops:
-        return False  # what has been so for days is no reason for what is new
-    return is_upstream(member.entity, told.entity, seen) or is_upstream(told.entity, member.entity, seen)
+        return 2
+    is_news_or_stops = now - member.since <= TOGETHER or member.entity in stops
+    return int(is_news_or_stops and is_upstream(member.entity, told.entity, seen))
+
+
+def is_cause_of(told: FindingTold, incident: Incident, seen: Seen, now: float) -> bool:
+    """Whether a finding is why the root of an incident is wrong."""
+    root = root_of(incident.findings, seen)
+    return is_news(root, now) and root.entity != told.entity and is_upstream(told.entity, root.entity, seen)
 
 
 def is_news(member: IncidentFinding, now: float) -> bool:

@@ -179,6 +179,7 @@ def settle(turn: "Turn") -> None:
             _tell_board(turn, True)
         lineage.holding, lineage.scope, lineage.epoch = True, scope, _next_epoch(turn)
         lineage.renew_at = turn.now + RENEW
+        turn.unpublished = True  # the epoch: whoever goes on from what was published must not say an old one again
         for reader in sorted(lineage.down):
             turn.send(reader, _hold_of(turn))
     elif bad:

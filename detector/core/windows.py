@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from fnmatch import fnmatchcase
 from math import ceil, inf
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 DAY, WEEK = 86_400.0, 7 * 86_400.0
 SECOND = timedelta(seconds=1)
@@ -35,7 +36,7 @@ class Recurrence(msgspec.Struct, frozen=True, kw_only=True):
     at: str = "00:00"
     lasts: float = DAY
     until: float | None = None
-    without: tuple[str, ...] = ()
+    without: Annotated[tuple[str, ...], Meta(max_length=400)] = ()
 
     def __post_init__(self) -> None:
         """Refuse what never is. Raises `ValueError`."""
@@ -50,20 +51,23 @@ class Recurrence(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError("without: must be dates like 2026-12-24")
 
 
+Name = Annotated[str, Meta(max_length=200)]
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """From `start` until `end` (seconds since 1970), for the entities whose key matches the glob.
 
     With a `recurrence` only at its times between the two; without one, all the time. A mute ends by itself, too.
     """
 
-    id: str
-    match: str
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    match: Annotated[str, Meta(min_length=1, max_length=2_100)]
     start: float
     end: float = FOREVER
     recurrence: Recurrence | None = None
-    zone: str = "UTC"
-    reason: str = ""
-    owner: str = ""
+    zone: Name = "UTC"
+    reason: Annotated[str, Meta(max_length=2_000)] = ""
+    owner: Name = ""
     kind: Kind = "maintenance"
 
     def __post_init__(self) -> None:

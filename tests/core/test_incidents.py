@@ -14,9 +14,10 @@ from detector.core.incidents import (
     IncidentFinding,
     Past,
     Seen,
-    belongs,
+    is_cause_of,
     kind_of,
     like,
+    nearness,
     noted,
     root_of,
     severity_of,
@@ -38,6 +39,11 @@ def found(entity: str, **change: object) -> IncidentFinding:
 
 def of(entity: str, **change: object) -> FindingTold:
     return FindingTold(entity, "started", "e", "rows", 2, NOW, "few rows", **change)  # type: ignore[arg-type]
+
+
+def made_of(finding: IncidentFinding, **change: object) -> Incident:
+    values = {"version": 0, "state": "open", "severity": "info", "root": finding.entity, "opened": NOW, "updated": NOW}
+    return Incident(id="i", findings=[finding], **{**values, **change})  # type: ignore[arg-type]
 
 
 CHAIN = Seen(
@@ -78,13 +84,31 @@ CHAIN = Seen(
     ],
 )
 def test_findings_of_one_cause_belong_together(there: IncidentFinding, new: FindingTold, together: bool) -> None:
-    assert belongs(Incident(id="i", findings=[there]), new, CHAIN, NOW, ()) is together
+    incident = made_of(there)
+    near = nearness(incident, new, CHAIN, NOW, ()) > 0
+
+    assert (near or is_cause_of(new, incident, CHAIN, NOW)) is together
 
 
 def test_what_stops_for_days_is_still_the_cause_of_what_is_found_below() -> None:
-    old = Incident(id="i", findings=[found("dataset:x", since=NOW - 9 * DAY)])
+    old = made_of(found("dataset:x", since=NOW - 9 * DAY))
 
-    assert belongs(old, of("job:b"), CHAIN, NOW, ("dataset:x",))
+    assert nearness(old, of("job:b"), CHAIN, NOW, ("dataset:x",))
+
+
+def test_what_is_found_below_two_causes_does_not_make_one_of_them() -> None:
+    made = company()
+    told(made, "left", "", "a")
+    told(made, "right", "", "b")
+    told(made, "join", "a b", "c")
+    made.settle()
+    told(made, "left", "", "a", good=False)
+    told(made, "right", "", "b", good=False)
+    made.settle()
+    made.tell(RunEvent("ns", "join", "j9", "FAIL", made.now, error="nothing to read"))
+    made.wait(MINUTE, every=5)
+
+    assert sorted(i.root for i in made.incidents("opened")) == ["dataset:db/a", "dataset:db/b"]
 
 
 @pytest.mark.parametrize(
@@ -109,17 +133,15 @@ def test_of_a_cycle_the_first_that_was_found_is_the_root() -> None:
 @pytest.mark.parametrize(
     ("incident", "severity"),
     [
-        pytest.param(Incident(id="i", findings=[found("a", severity="warning")]), "warning", id="a warning"),
+        pytest.param(made_of(found("a", severity="warning")), "warning", id="a warning"),
         pytest.param(
-            Incident(id="i", findings=[found("a", severity="warning")], affected=[str(n) for n in range(10)]),
+            made_of(found("a", severity="warning"), affected=[str(n) for n in range(10)]),
             "critical",
             id="a warning that hits many",
         ),
-        pytest.param(
-            Incident(id="i", findings=[found("a", severity="warning")], tags=["Tier1"]), "critical", id="what matters"
-        ),
-        pytest.param(Incident(id="i", findings=[found("a", severity="info")], tags=["tier1"]), "info", id="only told"),
-        pytest.param(Incident(id="i", findings=[found("a")]), "critical", id="critical"),
+        pytest.param(made_of(found("a", severity="warning"), tags=["Tier1"]), "critical", id="what matters"),
+        pytest.param(made_of(found("a", severity="info"), tags=["tier1"]), "info", id="only told"),
+        pytest.param(made_of(found("a")), "critical", id="critical"),
     ],
 )
 def test_severity_comes_from_what_was_found_and_who_is_hit(incident: Incident, severity: str) -> None:
@@ -138,7 +160,7 @@ def test_the_last_three_incidents_that_were_alike_are_told() -> None:
     def past(number: int, root: str = "dataset:x", check: str = "rows") -> Past:
         return Past(id=str(number), root=root, checks=[check], title="t", opened=0.0, resolved=float(number))
 
-    incident = Incident(id="now", root="dataset:x", findings=[found("dataset:x")])
+    incident = made_of(found("dataset:x"))
     history = [*(past(n) for n in range(5)), past(8, root="dataset:y"), past(9, check="schema")]
 
     assert [one.id for one in like(incident, history)] == ["4", "3", "2"]

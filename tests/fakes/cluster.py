@@ -40,13 +40,14 @@ class Cluster:
         log.append(Record(LOG, partition, offset, timestamp, key.encode() if key else None, value))
 
     def write(self, sends: Sequence[Send]) -> None:
-        """The records of a transaction that was committed. The log stamps its own with its time, which never goes back."""
+        """The records of a transaction that was committed. The log stamps its own with a time that never goes back."""
         self.written += sends
         now = max((log[-1].timestamp for log in self.records if log), default=0.0)
         for send in sends:
             if send.topic == LOG and self.delivers:
-                key = (send.key or b"").decode()
-                self.append(partition_of(key, self.partitions), key, send.value or b"", now)
+                key = send.key.decode() if send.key is not None else None
+                partition = partition_of(key or "", self.partitions) if send.partition is None else send.partition
+                self.append(partition, key, send.value or b"", now)
 
 
 @dataclass
