@@ -287,7 +287,15 @@ def test_a_reader_of_other_columns_may_go(office: Office) -> None:
 def incident(id_: str, opened: float, **change: Any) -> Incident:
     finding = IncidentFinding(entity=JOB, check="rows", episode="e", severity="critical", since=opened, summary="412")
     one = Incident(
-        id=id_, severity="critical", title="412 rows", root=JOB, opened=opened, updated=opened, findings=[finding]
+        id=id_,
+        version=1,
+        state="open",
+        severity="critical",
+        title="412 rows",
+        root=JOB,
+        opened=opened,
+        updated=opened,
+        findings=[finding],
     )
     return msgspec.structs.replace(one, **change)
 

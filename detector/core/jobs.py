@@ -1,5 +1,7 @@
 """What a job's entity does with the events of its runs, and with time that passes without them."""
 
+import math
+
 from detector.core import lineage, recovery
 from detector.core.events import JobObserved, RunObserved
 from detector.core.judge import MAX_SERIES, judge, model_of
@@ -322,7 +324,16 @@ def _late_at(turn: Turn) -> float:
     goes_on = any(run.scheduled is not None and run.scheduled >= last for run in runs.open.values())
     if goes_on or turn.is_held():
         return NEVER
-    return max(late_at, max(runs.ended_last, turn.entity.lineage.released_at) + turn.settings.late.floor)
+    return max(late_at + _held_up(turn), runs.ended_last + turn.settings.late.floor)
+
+
+def _held_up(turn: Turn) -> float:
+    """By how many seconds a hold that is over puts off lateness: by the runs that it kept away, which a plan names."""
+    schedule, released_at = turn.entity.runs.schedule, turn.entity.lineage.released_at
+    if schedule.expected is None or released_at <= schedule.expected:
+        return 0.0
+    interval = schedule.expected - schedule.starts[-1]
+    return math.ceil((released_at - schedule.expected) / interval) * interval if interval > 0 else 0.0
 
 
 def _learned_late_at(turn: Turn) -> float | None:

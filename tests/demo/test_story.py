@@ -63,6 +63,13 @@ def test_every_fault_is_found_and_nothing_else(seed: int) -> None:
     assert told["unexplained"] == []
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_people_are_called_once_for_each_fault(seed: int) -> None:
+    told = night(seed)
+
+    assert told["calls"] == told["injected"]
+
+
 def test_a_night_has_nearly_every_kind_of_fault_and_the_breakers_protect_somebody() -> None:
     told = [night(seed) for seed in range(1, 6)]
 
