@@ -1,5 +1,8 @@
 """One cause is one incident, one call, one end; what is muted or in maintenance calls nobody."""
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from detector.core.commands import Acknowledge, AddWindow, EndWindow, Feedback
@@ -24,7 +27,7 @@ from detector.core.incidents import (
 )
 from detector.core.messages import FindingTold
 from detector.core.rules import Rules, Settings
-from detector.core.windows import Window
+from detector.core.windows import Recurrence, Window
 from tests.core.company import Company
 from tests.core.test_lineage import QUIET, chain, company, told
 from tests.core.world import DAY, HOUR, MINUTE, MONDAY
@@ -335,6 +338,47 @@ def test_in_maintenance_nothing_stops_and_nobody_is_called() -> None:
 
     assert made.open() == set()
     assert [i.pages for i in made.incidents("opened")] == [False]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+CHANGE = datetime(2026, 3, 29, tzinfo=UTC).timestamp()  # the night in which the clock goes from 02:00 to 03:00
+
+
+@pytest.mark.parametrize(
+    ("minutes", "stops"),
+    [
+        pytest.param(-1, True, id="before it begins, at 01:59 in winter"),
+        pytest.param(1, False, id="at 03:01 in summer"),
+        pytest.param(59, False, id="at 03:59"),
+        pytest.param(61, True, id="at 04:01 it is over, after an hour"),
+    ],
+)
+def test_maintenance_goes_by_the_clock_on_the_wall_in_the_night_of_the_change(minutes: int, stops: bool) -> None:
+    rules = Rules(QUIET, zones={"Europe/Berlin": BERLIN})
+    made = Company(CHANGE, rules=rules)
+    chain(made)
+    nightly = Recurrence(at="02:00", lasts=2 * HOUR)
+    window = Window(id="w", match="dataset:*", start=0.0, recurrence=nightly, zone="Europe/Berlin", reason="vacuum")
+    made.command(AddWindow(id="c", by="alice", window=window))
+    made.wait(HOUR + minutes * MINUTE)
+    bad(made)
+    made.settle()
+
+    assert ("dataset:db/raw" in made.open()) is stops
+
+
+def test_in_maintenance_nothing_is_late_and_after_it_is() -> None:
+    made = Company(MONDAY, rules=Rules(Settings(hanging=None)))
+    for _ in range(8):
+        told(made, "load", "", "raw")
+        made.wait(HOUR)
+    told(made, "load", "", "raw")
+    made.command(mute("job:*", made.now + 3 * HOUR, kind="maintenance"))
+    made.wait(3 * HOUR)
+    assert made.entities()["job:ns/load"].judgement.episodes == {}
+    made.wait(10 * MINUTE)
+
+    assert list(made.entities()["job:ns/load"].judgement.episodes) == ["late"]
 
 
 def test_who_looks_after_an_incident_is_told_with_it() -> None:

@@ -1,8 +1,12 @@
 """Overrides that end, one probe at a time, commands that are done once and always answered."""
 
-from detector.core.commands import AnyCommand, Feedback, RequestProbe, SetOverride
-from detector.core.emissions import CommandDone
+import pytest
+
+from detector.core.commands import AnyCommand, Feedback, RequestProbe, SetOverride, Verdict
+from detector.core.emissions import Anomaly, CommandDone
+from detector.core.events import Dataset, RunEvent
 from detector.core.rules import Rules, Settings
+from detector.core.text import moment
 from tests.core.company import Company
 from tests.core.test_lineage import RAW, chain, company, told
 from tests.core.world import DAY, HOUR, MINUTE
@@ -84,14 +88,9 @@ def test_a_probe_that_is_not_judged_in_time_makes_room_for_another() -> None:
     answers(made, RequestProbe(id="1", by="airflow", entity=RAW, lasts=60.0))
     made.wait(2 * MINUTE)
 
-    assert answers(made, RequestProbe(id="2", by="bob", entity=RAW, lasts=60.0)) == [(True, "bob may run, once, until "
-        + _moment(made.now + 60.0))]  # fmt: skip
-
-
-def _moment(at: float) -> str:
-    from detector.core.text import moment
-
-    return moment(at)
+    ((done, effect),) = answers(made, RequestProbe(id="2", by="bob", entity=RAW, lasts=60.0))
+    assert done
+    assert effect == f"bob may run, once, until {moment(made.now + 60.0)}"
 
 
 def test_nobody_probes_what_is_open() -> None:
@@ -134,3 +133,76 @@ def test_what_was_no_fault_does_not_stop_anybody() -> None:
 
     assert done
     assert made.open() == set()
+
+
+# ---------------------------------------------------------------- what is said is taken to heart
+
+
+def learned(rows: float = 1_000.0) -> Company:
+    """A table of which twenty daily loads were seen, of about so many rows; then one with a fifth of them."""
+    made = company(LONG)
+    for day in range(20):
+        loaded(made, rows + 10.0 * (day % 3))
+        made.wait(DAY, every=6 * HOUR)
+    loaded(made, rows / 5)
+    return made
+
+
+def loaded(made: Company, rows: float) -> None:
+    made.tell(RunEvent("ns", "load", f"r{made.now}", "COMPLETE", made.now, outputs=(Dataset("db", "raw", rows=rows),)))
+    made.settle()
+
+
+def is_told(made: Company, rows: float) -> bool:
+    """Whether one more load of so many rows is told of the table, as an anomaly that begins or goes on."""
+    made.wait(DAY, every=6 * HOUR)
+    before = len(made.said)
+    loaded(made, rows)
+    told_ = [e.data for e in made.said[before:] if isinstance(e.data, Anomaly) and e.data.entity == RAW]
+    return any(anomaly.phase != "ended" for anomaly in told_)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "the_same", "as_before"),
+    [
+        pytest.param("confirmed", True, False, id="confirmed: it is told again"),
+        pytest.param("expected_once", True, False, id="expected once: nothing was learned of it"),
+        pytest.param("new_normal", False, True, id="new normal: it is usual, and what was usual is not"),
+        pytest.param("false_positive", False, False, id="false positive: both are fine"),
+    ],
+)
+def test_a_verdict_changes_what_is_told_next(verdict: Verdict, the_same: bool, as_before: bool) -> None:
+    made = learned()
+    ((done, effect),) = answers(made, Feedback(id="1", by="bob", entity=RAW, verdict=verdict, check="rows"))
+
+    assert done
+    assert effect
+    assert is_told(made, 200.0) is the_same
+    if the_same:
+        loaded(made, 1_000.0)
+    assert is_told(made, 1_000.0) is as_before
+
+
+def test_what_was_missed_is_told_next_time() -> None:
+    made = company(LONG)
+    for day in range(20):
+        loaded(made, 1_000.0 + 30.0 * (day % 3))
+        made.wait(DAY, every=6 * HOUR)
+    assert not is_told(made, 900.0)
+    answers(made, Feedback(id="1", by="bob", entity=RAW, verdict="missed", metric="rows"))
+    for _ in range(3):
+        assert not is_told(made, 1_020.0)
+
+    assert is_told(made, 900.0)
+
+
+@pytest.mark.parametrize("verdict", ["expected_once", "new_normal", "false_positive"])
+def test_what_was_no_fault_lets_those_go_on_who_waited(verdict: Verdict) -> None:
+    made = learned()
+    told(made, "clean", "raw", "orders", rows=None)
+    made.settle()
+    assert "job:ns/clean" in made.held()
+    answers(made, Feedback(id="1", by="bob", entity=RAW, verdict=verdict, check="rows"))
+    made.settle()
+
+    assert made.held() == set()
