@@ -220,8 +220,11 @@ def _state(answer: Answer, now: float) -> tuple["Text", str]:
     breaker = answer.breaker
     if breaker is None:
         return Text("?"), "?"
-    mode = "" if breaker.mode == "enforce" else f" ({breaker.mode})"
-    state = Text(breaker.state.value.replace("_", "-") + mode, STYLES[breaker.state.value])
+    own = breaker.own is not None and breaker.own.state is State.OPEN
+    held = breaker.held_by and breaker.state is State.OPEN and not own and breaker.override is None
+    notes = [breaker.mode] * (breaker.mode != "enforce") + ["override"] * (breaker.override is not None)
+    told = "held" if held else breaker.state.value.replace("_", "-")
+    state = Text(f"{told} ({', '.join(notes)})" if notes else told, STYLES[breaker.state.value])
     return state, duration(max(now - breaker.since, 0.0)) if breaker.sequence else "always"
 
 
