@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.core.emissions import BreakerValue
+from detector.core.emissions import Anomaly, BreakerValue, Contributor
 from detector.core.events import Dataset, RunEvent
 from detector.core.incidents import Incident, IncidentFinding, Past
 from detector.core.rules import Rules
 from detector.incident_page import WIDTH, in_order, page, seen_of
-from tests.core.world import DAY, HOUR, MINUTE, MONDAY, World, breakers, ready
+from tests.core.world import DAY, HOUR, MINUTE, MONDAY, World, anomalies, breakers, ready
 from tests.test_docs import parse, words
 from tests.test_view import value
 
@@ -68,14 +68,20 @@ def known(world: World) -> dict[str, BreakerValue]:
 NIGHT = MONDAY + 3 * HOUR + 40 * MINUTE
 
 
-def told(incident: Incident, known: dict[str, BreakerValue], now: float = NIGHT) -> list[str]:
-    return [line.text for line in page(incident, known, now)]
+def told(
+    incident: Incident, known: dict[str, BreakerValue], now: float = NIGHT, evidence: dict[str, Anomaly] | None = None
+) -> list[str]:
+    return [line.text for line in page(incident, known, now, evidence or {})]
+
+
+def evidence(world: World) -> dict[str, Anomaly]:
+    return {said.episode: said for said in anomalies(world.said) if said.phase != "ended"}
 
 
 def test_the_page_of_the_docs_is_what_is_shown(night: World, update_golden: bool) -> None:
     text = DOCS.read_text(encoding="utf-8")
     block = re.compile(r"(<!-- shown -->\n+```\n\$ detector incidents show\n)(.*?)(```\n)", re.DOTALL)
-    shown = "\n".join(told(incidents(night)[-1], known(night))) + "\n"
+    shown = "\n".join(told(incidents(night)[-1], known(night), evidence=evidence(night))) + "\n"
     if update_golden:
         DOCS.write_text(block.sub(lambda found: found[1] + shown + found[3], text), encoding="utf-8")
         return
@@ -148,6 +154,20 @@ def test_of_a_cycle_nothing_is_lost() -> None:
     ]
 
     assert [one.entity for one in in_order(findings, seen_of(breakers))] == ["job:a/x", "job:a/y"]
+
+
+def test_of_many_series_the_first_are_named(night: World) -> None:
+    incident = incidents(night)[-1]
+    series = [
+        Contributor(metric=f"null_share(c{at})", severity="warning", observed=0.5, expected=0.01) for at in range(7)
+    ]
+    said = evidence(night)[incident.findings[0].episode]
+    columns = {said.episode: msgspec.structs.replace(said, contributors=series, last_values=None)}
+
+    text = " ".join(line.strip() for line in told(incident, known(night), evidence=columns))
+
+    assert "most of it: null_share(c0) 0.5 (usually 0.01), null_share(c1) 0.5 (usually 0.01)," in text
+    assert "null_share(c4) 0.5 (usually 0.01), and 2 more" in text
 
 
 # ---------------------------------------------------------------- once it is over

@@ -367,6 +367,15 @@ def test_one_incident_is_shown(office: Office, asked: list[str], expected: str) 
     assert json.loads(detector("incidents", "show", *asked, "--json").stdout)["id"] == expected
 
 
+def test_the_page_has_what_was_said_of_its_episodes(office: Office) -> None:
+    some(office)
+    entity, type_, data = anomaly(JOB, "started", "rows: 3")
+    said = msgspec.structs.replace(data, episode="e", last_values=[10_112.0, 10_480.0], observed=412.0)
+    office.say((entity, type_, said), anomaly(JOB, "started", "of another incident"))
+
+    assert "     the last values were 10,112, 10,480; now 412" in detector("incidents", "show").stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
