@@ -388,7 +388,7 @@ def _plan(turn: Turn, root: str) -> None:
     del board.due[root]
     told, good = board.drafts.pop(root, {}), board.good.pop(root, None)
     steps = recovery.in_order(told)
-    if not steps:
+    if all(redo.done_by for step in steps for redo in step.runs):
         return
     incident = _with_entity(board, root) or next(
         (i for i in board.resolved.values() if any(m.entity == root for m in i.findings)), None
