@@ -74,7 +74,7 @@ def list_(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Incidents, the worst first. The detector's own: an incident is all findings of one cause.
+    """Incidents, the worst first: all findings of one cause are one.
 
     detector incidents list
 
