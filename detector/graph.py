@@ -136,5 +136,6 @@ def title(graph: Graph, side: Side) -> str:
 def told(node: Node) -> str:
     """The state in words; of one that is not closed, why."""
     shadow = "" if node.mode == "enforce" or node.state in ("closed", "unknown") else f" ({node.mode})"
-    why = f": {node.message}" if node.message and node.state != "closed" else ""
+    message = node.message.removeprefix("held: ")
+    why = f": {message}" if message and node.state != "closed" else ""
     return f"{node.state.replace('_', '-')}{shadow}{why}"

@@ -7,15 +7,18 @@ the breakers of its entities say, in; lines out. Commands stand on lines of thei
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shlex import quote
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from detector.core.emissions import BreakerValue
+from detector.core.emissions import Anomaly, BreakerValue, Contributor
 from detector.core.incidents import Around, Incident, IncidentFinding, Past, Seen, is_upstream
-from detector.core.text import duration, moment
+from detector.core.text import duration, moment, number
 
 WIDTH = 100
 NAMED = 40
 ENTRIES = 30
+LAST = 5
+NO_EVIDENCE: Mapping[str, Anomaly] = MappingProxyType({})
 Style = Literal["", "title", "heading", "command", "faint", "critical", "warning", "info", "resolved"]
 
 
@@ -26,12 +29,20 @@ class Line(NamedTuple):
     style: Style = ""
 
 
-def page(incident: Incident, breakers: Mapping[str, BreakerValue], now: float) -> list[Line]:
-    """All that there is to say of an incident at `now`, given the breakers of its entities as far as they are known."""
+def page(
+    incident: Incident,
+    breakers: Mapping[str, BreakerValue],
+    now: float,
+    evidence: Mapping[str, Anomaly] = NO_EVIDENCE,
+) -> list[Line]:
+    """All that there is to say of an incident at `now`.
+
+    `breakers` are those of its entities, and `evidence` the last that was said of its episodes, as far as known.
+    """
     lines = [*_head(incident, now)]
     for heading, said in (
         ("What broke", _what_broke(incident)),
-        ("Why we think so", _why(incident, breakers)),
+        ("Why we think so", _why(incident, breakers, evidence)),
         ("Who is hit", _who(incident, breakers)),
         ("What to do", _what_to_do(incident, holders(incident, breakers))),
         ("Seen before", _before(incident)),
@@ -80,17 +91,40 @@ def _what_broke(incident: Incident) -> Iterator[Line]:
 # ---------------------------------------------------------------- why
 
 
-def _why(incident: Incident, breakers: Mapping[str, BreakerValue]) -> Iterator[Line]:
+def _why(incident: Incident, breakers: Mapping[str, BreakerValue], evidence: Mapping[str, Anomaly]) -> Iterator[Line]:
     found = in_order(incident.findings, seen_of(breakers))
-    for number, one in enumerate(found[:NAMED], start=1):
+    for place, one in enumerate(found[:NAMED], start=1):
         run = f", run {one.run_id}" if one.run_id else ""
         over = f", over since {moment(one.ended)}" if one.ended is not None else ""
         root = " (where it began)" if one.entity == incident.root else ""
-        head = f"{number}. {one.entity}{root}"
+        head = f"{place}. {one.entity}{root}"
         yield from _text(f"{head}: {one.severity}, {one.check}, since {moment(one.since)}{over}{run}", "  ", hang=3)
         yield from _text(one.summary, "     ")
+        for text in _evidence(evidence.get(one.episode)):
+            yield from _text(text, "     ", "faint")
     if len(found) > NAMED:
         yield from _text(f"and {len(found) - NAMED} more: detector incidents show {incident.id} --json")
+
+
+def _evidence(said: Anomaly | None) -> Iterator[str]:
+    """What the numbers were before, and which of several had most to do with it."""
+    if said is None:
+        return
+    if said.last_values:
+        values = ", ".join(number(value, None) for value in said.last_values[-LAST:])
+        now = f"; now {number(said.observed, None)}" if said.observed is not None else ""
+        yield f"the last values were {values}{now}"
+    if said.contributors:
+        told = ", ".join(_contributor(one) for one in said.contributors[:LAST])
+        more = len(said.contributors) - LAST
+        yield f"most of it: {told}" + (f", and {more} more" if more > 0 else "")
+
+
+def _contributor(one: Contributor) -> str:
+    if one.observed is None:
+        return one.metric
+    usual = f" (usually {number(one.expected, None)})" if one.expected is not None else ""
+    return f"{one.metric} {number(one.observed, None)}{usual}"
 
 
 def seen_of(breakers: Mapping[str, BreakerValue]) -> Seen:
@@ -162,8 +196,8 @@ def counted(keys: Sequence[str]) -> str:
 
 def _what_to_do(incident: Incident, holders: Sequence[str]) -> Iterator[Line]:
     steps = _while_open(incident, holders) if incident.state == "open" else _afterwards(incident)
-    for number, (text, *commands) in enumerate(steps, start=1):
-        yield from _text(f"{number}. {text}", "  ", hang=3)
+    for place, (text, *commands) in enumerate(steps, start=1):
+        yield from _text(f"{place}. {text}", "  ", hang=3)
         for command in commands:
             yield Line(f"       {command}", "command")
 

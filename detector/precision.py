@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from detector.core.commands import Verdict
+from detector.core.commands import VERDICTS, Verdict
 from detector.core.incidents import kind_of
 
 STARTED = "io.detector.anomaly.started.v1"
@@ -59,7 +59,7 @@ def fold(events: Iterable[Mapping[str, Any]]) -> list[Rule]:
         rule, entity = kind_of(str(data.get("check") or "")) or "unknown", str(data.get("entity"))
         if event.get("type") == STARTED:
             rules.setdefault(rule, Rule(rule=rule)).told += 1
-        elif event.get("type") == DONE and data.get("done") and data.get("verdict") and data.get("entity"):
+        elif event.get("type") == DONE and data.get("done") and data.get("verdict") in VERDICTS and data.get("entity"):
             of = str(data.get("episode") or number)
             verdicts[entity, of] = (rule, entity, data["verdict"])
     wrong: dict[str, Counter[str]] = {}

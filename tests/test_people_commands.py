@@ -26,6 +26,7 @@ from detector.sinks import cloudevents
 from tests.core.world import World, anomalies
 from tests.test_cli import JOB, OPEN, Names, Site, anomaly, closed, detector
 from tests.test_plan_page import plan
+from tests.test_view import held, overridden, own
 
 TABLE = "dataset:db/orders"
 CALENDARS = Path(__file__).parent / "samples" / "ical"
@@ -225,6 +226,8 @@ ADD = ("maintenance", "add", "job:*")
         pytest.param(["mute", "orders", "--for", "2h", "--reason", "so"], "begin with job: or dataset:", id="no glob"),
         pytest.param(["mute", "job:*", "--for", "x", "--reason", "so"], "write one like 250ms", id="no duration"),
         pytest.param(["mute", "job:*", "--for", "0s", "--reason", "so"], "end: must be after start", id="no time"),
+        pytest.param(["feedback", JOB, "confirmed", "--comment", "x" * 2_001], "$.comment", id="too long a comment"),
+        pytest.param(["breaker", "probe", JOB, "--for", "2d"], "$.lasts", id="a probe for too long"),
         pytest.param([*ADD], "when does it end?", id="maintenance without an end"),
         pytest.param([*ADD, "--daily"], "say when it begins (--at 22:00)", id="daily, and when"),
         pytest.param([*ADD, "--at", "22:00", "--until", "2h"], "go with --daily or --weekly", id="once, by the clock"),
@@ -279,6 +282,17 @@ def test_a_reader_of_other_columns_may_go(office: Office) -> None:
     codes = [detector("check", TABLE, *options).exit_code for options in ((), ("--column", "id", "--column", "note"))]
 
     assert codes == [1, 0]
+
+
+def test_the_list_tells_what_is_held_and_what_is_overruled_from_what_is_open(office: Office) -> None:
+    office.breaker(JOB, **OPEN, held_by=[held()], own=own())
+    office.breaker(TABLE, **OPEN, override=overridden("force_open"))
+
+    lines = detector("breaker", "list").stdout.splitlines()[1:]
+
+    assert [re.split("  +", line.strip())[:2] for line in lines] == [["block", "open (override)"], ["block", "held"]]
+    assert re.search(f"held by +{held().root} since", detector("breaker", "show", JOB).stdout)
+    assert "force open by ada until" in detector("breaker", "show", TABLE).stdout
 
 
 # ---------------------------------------------------------------- incidents
@@ -359,6 +373,15 @@ def test_one_incident_is_shown(office: Office, asked: list[str], expected: str) 
     assert lines[1] == f"incident {expected}"
     assert {"What broke", "Why we think so", "Who is hit", "What to do"} <= set(lines)
     assert json.loads(detector("incidents", "show", *asked, "--json").stdout)["id"] == expected
+
+
+def test_the_page_has_what_was_said_of_its_episodes(office: Office) -> None:
+    some(office)
+    entity, type_, data = anomaly(JOB, "started", "rows: 3")
+    said = msgspec.structs.replace(data, episode="e", last_values=[10_112.0, 10_480.0], observed=412.0)
+    office.say((entity, type_, said), anomaly(JOB, "started", "of another incident"))
+
+    assert "     the last values were 10,112, 10,480; now 412" in detector("incidents", "show").stdout.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_all_columns_are_one_rule_and_what_tells_most_is_first() -> None:
         pytest.param(verdict("confirmed", "e1", done=False), id="refused"),
         pytest.param(verdict("confirmed", "e1", entity=None), id="of an incident, which its entities answer, too"),
         pytest.param({"type": DONE, "data": {"done": True, "command": "override", "entity": JOB}}, id="no verdict"),
+        pytest.param(verdict("perhaps", "e1"), id="a verdict that a newer release has"),
         pytest.param({"type": DONE, "data": None}, id="no data"),
     ],
 )

@@ -20,7 +20,7 @@ from detector.commands.common import (
     write_line,
 )
 from detector.core.breaker import State
-from detector.core.text import duration, moment
+from detector.core.text import duration
 from detector.errors import DetectorError, Unreachable
 from detector.view import EXIT_CODES, MAX_AGE, Answer, Asked
 
@@ -220,8 +220,11 @@ def _state(answer: Answer, now: float) -> tuple["Text", str]:
     breaker = answer.breaker
     if breaker is None:
         return Text("?"), "?"
-    mode = "" if breaker.mode == "enforce" else f" ({breaker.mode})"
-    state = Text(breaker.state.value.replace("_", "-") + mode, STYLES[breaker.state.value])
+    own = breaker.own is not None and breaker.own.state is State.OPEN
+    held = breaker.held_by and breaker.state is State.OPEN and not own and breaker.override is None
+    notes = [breaker.mode] * (breaker.mode != "enforce") + ["override"] * (breaker.override is not None)
+    told = "held" if held else breaker.state.value.replace("_", "-")
+    state = Text(f"{told} ({', '.join(notes)})" if notes else told, STYLES[breaker.state.value])
     return state, duration(max(now - breaker.since, 0.0)) if breaker.sequence else "always"
 
 
@@ -238,6 +241,7 @@ def show(entity: Entity, config: ConfigPath = None, as_json: AsJson = False, max
 
     detector breaker show dataset:postgres://shop-db:5432/shop.public.orders --json
     """
+    from detector.commands.facts import facts
     from detector.view import read
 
     settings = configuration(config)
@@ -249,53 +253,3 @@ def show(entity: Entity, config: ConfigPath = None, as_json: AsJson = False, max
     width = max((len(name) for name, _ in facts(answer)), default=0)
     for name, text in facts(answer):
         typer.echo(f"  {name:<{width}}  {text}")
-
-
-def facts(answer: Answer) -> list[tuple[str, str]]:
-    """What there is to say of a breaker, beyond the sentence."""
-    value = answer.breaker
-    if value is None:
-        return []
-    told = [
-        ("state", value.state.value.replace("_", "-") + (f" since {moment(value.since)}" if value.sequence else "")),
-        ("mode", value.mode),
-        ("when unknown", value.on_unknown),
-        ("reason", value.reason),
-        ("only", ", ".join(value.scope)),
-        ("own state", _own(answer)),
-        ("override", _overridden(answer)),
-        *(("held by", f"{held.root} since {moment(held.since)}: {' > '.join(held.path)}") for held in value.held_by),
-        ("probe", f"{value.probe.holder} until {moment(value.probe.until)}" if value.probe else ""),
-        ("last good run", _last_good(answer)),
-        ("cause", f"anomaly {value.cause}" if value.cause else ""),
-        ("probe from", moment(value.retry_at) if value.retry_at is not None else ""),
-        ("trips", f"{value.trips} without a recovery between" if value.trips else ""),
-        ("changes", str(value.sequence)),
-        ("partition", str(value.partition)),
-    ]
-    for check, episode in value.episodes.items():
-        times = f", seen {episode.count} times" if episode.count > 1 else ""
-        told.append((f"anomaly {check}", f"since {moment(episode.since)}{times} ({episode.id})"))
-    return [(name, text) for name, text in told if text]
-
-
-def _own(answer: Answer) -> str:
-    """What the breaker found itself, where something else is obeyed."""
-    value = answer.breaker
-    if value is None or value.own is None or not (value.override or value.held_by):
-        return ""
-    return value.own.state.value.replace("_", "-") + (f": {value.own.reason}" if value.own.reason else "")
-
-
-def _overridden(answer: Answer) -> str:
-    word = answer.breaker.override if answer.breaker else None
-    if word is None:
-        return ""
-    return f"{word.state.replace('_', ' ')} by {word.owner} until {moment(word.until)}: {word.reason}"
-
-
-def _last_good(answer: Answer) -> str:
-    good = answer.breaker.last_good if answer.breaker else None
-    if good is None:
-        return ""
-    return f"{good.run_id}, {moment(good.at)}" + (f", version {good.version}" if good.version else "")

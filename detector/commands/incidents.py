@@ -21,11 +21,12 @@ from detector.commands.sending import PATIENCE, By, Comment, Timeout, Wait, give
 
 if TYPE_CHECKING:
     from detector.config import Config
-    from detector.core.emissions import BreakerValue
+    from detector.core.emissions import Anomaly, BreakerValue
     from detector.core.incidents import Incident
 
 LATEST = "latest"
 SHORT = 8
+EARLIER = 3_600.0  # seconds: clocks of producers may be ahead
 LOOKS: dict[str, dict[str, Any]] = {
     "title": {"bold": True},
     "heading": {"bold": True, "underline": True},
@@ -73,7 +74,7 @@ def list_(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Incidents, the worst first. The detector's own: an incident is all findings of one cause.
+    """Incidents, the worst first: all findings of one cause are one.
 
     detector incidents list
 
@@ -146,7 +147,7 @@ def show(incident: Id = LATEST, config: ConfigPath = None, as_json: AsJson = Fal
 
         write_line(msgspec.json.encode(found))
         return
-    for line in page(found, _around(settings, found), time.time()):
+    for line in page(found, _around(settings, found), time.time(), _evidence(settings, found)):
         styled = coloured() and line.style
         typer.echo(typer.style(line.text, **LOOKS[line.style]) if styled else line.text)
 
@@ -164,6 +165,26 @@ def _around(settings: "Config", incident: "Incident") -> "dict[str, BreakerValue
         typer.echo(f"Redis does not answer ({error}): the ways of the holds are not known", err=True)
         return {}
     return {key: answer.breaker for key, answer in answers.items() if answer.breaker is not None}
+
+
+def _evidence(settings: "Config", incident: "Incident") -> "dict[str, Anomaly]":
+    """The last that was said of each of its episodes, before it was over. What a newer release says is left out."""
+    import msgspec
+
+    from detector.core.emissions import Anomaly
+    from detector.tail import Tail, Wanted
+
+    episodes = {one.episode for one in incident.findings}
+    found: dict[str, Anomaly] = {}
+    with Tail(kafka_of(settings), settings.topics.control, Wanted(type="anomaly.started,anomaly.updated")) as topic:
+        for shown in topic.since(incident.opened - EARLIER):
+            try:
+                said = msgspec.convert(shown.event["data"], Anomaly)
+            except msgspec.ValidationError:
+                continue
+            if said.episode in episodes:
+                found[said.episode] = said
+    return found
 
 
 @incidents.command()

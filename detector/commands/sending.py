@@ -48,6 +48,8 @@ def give(
     """Send commands, tell what came of them, and end with the code for it: 0 done, 1 refused, 2 nobody answered."""
     from detector.orders import Orders
 
+    for command in given:
+        _look(command)
     settings = configuration(config)
     orders = Orders(kafka_of(settings), settings.topics.commands, settings.topics.control)
     if wait:
@@ -69,6 +71,18 @@ def give(
     if not all(answer.done for answer in found):
         raise typer.Exit(FAILED)
     return found
+
+
+def _look(command: "AnyCommand") -> None:
+    """Refuse here what would be set aside there, and be waited for in vain. Raises `BadParameter`."""
+    import msgspec
+
+    from detector.core.commands import AnyCommand
+
+    try:
+        msgspec.json.decode(msgspec.json.encode(command), type=AnyCommand)
+    except msgspec.ValidationError as error:
+        raise typer.BadParameter(f"this is no command: {error}") from None
 
 
 def _tell(command: "AnyCommand", answers: "list[CommandDone]", wait: bool, as_json: bool) -> None:

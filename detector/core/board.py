@@ -31,6 +31,7 @@ from detector.core.incidents import (
     root_of,
     severity_of,
 )
+from detector.core.ledger import hash_of
 from detector.core.messages import (
     BoardMessage,
     BreakerTold,
@@ -51,6 +52,7 @@ NEVER = float("inf")
 DAY = 86_400.0
 REOPEN = DAY
 AT_ONCE = 1e-3  # seconds: at the next tick
+BEGINNING = 150  # characters of the id of a verdict on an incident, in those of the verdicts that it becomes
 KEEP_RESOLVED, KEEP_PAST, KEEP_PLANS, KEEP_RULES = 500, 500, 100, 500
 INCIDENT = {name: f"io.detector.incident.{name}.v1" for name in ("opened", "updated", "resolved", "reopened", "merged")}
 VALUE = "io.detector.incident.v1"
@@ -414,7 +416,7 @@ def _plan(turn: Turn, root: str) -> None:
     del board.due[root]
     told, good = board.drafts.pop(root, {}), board.good.pop(root, None)
     steps = recovery.in_order(told)
-    if not steps:
+    if all(redo.done_by for step in steps for redo in step.runs):
         return
     incident = _with_entity(board, root) or next(
         (i for i in board.resolved.values() if any(m.entity == root for m in i.findings)), None
@@ -514,8 +516,9 @@ def on_command(turn: Turn, command: AnyCommand) -> str | None:
             incident = board.open.get(key) or board.resolved[key]
             found = dict.fromkeys((m.entity, m.check) for m in incident.findings)
             for entity, check in found:
-                each = replace(command, id=f"{command.id}/{entity}/{check}", entity=entity, check=check)
-                turn.send(entity, Commanded(each))
+                # An id has an end, and names need not fit: one that is longer could not be read from the log again.
+                of = f"{command.id[:BEGINNING]}/{hash_of(f'{command.id}/{entity}/{check}'):016x}"
+                turn.send(entity, Commanded(replace(command, id=of, entity=entity, check=check)))
             return f"the verdict goes to {len(found)} finding{'s' if len(found) != 1 else ''}"
         case AbandonPlan(plan=key) if key in board.plans:
             return f"the plan of {_abandon(turn, key).root} is given up"

@@ -258,7 +258,7 @@ def _release(turn: "Turn", reason: str) -> None:
     lineage, key = turn.entity.lineage, turn.entity.key
     _tell_board(turn, False)
     lineage.holding, lineage.scope, lineage.epoch, lineage.renew_at = False, (), _next_epoch(turn), NEVER
-    release = Release(key, lineage.epoch, (key,), turn.now + LEASE, reason)
+    release = Release(key, lineage.epoch, (key,), turn.now + LEASE, reason, turn.excused)
     for name in sorted({*lineage.down, *lineage.blamed_jobs}):
         turn.send(name, release)
     lineage.blamed, lineage.blamed_jobs = [], []
@@ -360,7 +360,8 @@ def on_release(turn: "Turn", release: Release) -> None:
         for key in sorted(turn.entity.lineage.down):
             if key not in release.path:
                 path = (*release.path, turn.entity.key)
-                turn.send(key, Release(release.root, release.epoch, path, release.until, release.reason))
+                turn.send(key, msgspec.structs.replace(release, path=path))
+    turn.excused = release.excused
     _let_go(turn, release.root, release.epoch, release.until, release.reason)
     recovery.on_release(turn, release.root)  # also of a job that was blamed, and not held
 

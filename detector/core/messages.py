@@ -45,13 +45,17 @@ class Hold(msgspec.Struct, array_like=True, frozen=True, tag="hold"):
 
 
 class Release(msgspec.Struct, array_like=True, frozen=True, tag="release"):
-    """To who was held because of `root`: go on. `until` is how long an older hold may still be under way."""
+    """To who was held because of `root`: go on. `until` is how long an older hold may still be under way.
+
+    `excused`: a person has said that nothing was wrong, so that what was read needs no repair.
+    """
 
     root: str
     epoch: int
     path: tuple[str, ...]
     until: float
     reason: str
+    excused: bool = False
 
 
 class Blame(msgspec.Struct, array_like=True, frozen=True, tag="blame"):

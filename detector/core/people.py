@@ -146,7 +146,7 @@ def _judge(turn: Turn, command: Feedback, check: str, episode: Episode | None) -
 
 def _close(turn: Turn, episode: Episode | None, command: Feedback) -> None:
     """What opened the breaker was nothing: it need not wait for a good run, if nothing else is wrong."""
-    judgement = turn.entity.judgement
+    judgement, turn.excused = turn.entity.judgement, True
     judgement.outcomes = [
         msgspec.structs.replace(outcome, severity=0) if episode and outcome.run == _hash(episode) else outcome
         for outcome in judgement.outcomes

@@ -104,8 +104,19 @@ def on_run(turn: "Turn", run: "Run") -> None:
         if mine.told:
             if good:
                 _redone(turn, root, mine, run)
+        elif good and mine.held_from is None:
+            _mends(mine, run)
         elif mine.held_from is not None and run.began >= mine.since:
             _note(mine, run, "bad" if run.state == "COMPLETE" else "failed")
+
+
+def _mends(mine: Collected, run: "Run") -> None:
+    """A good run of a job that wrote what is bad: for the same time, it is the one that makes it good again."""
+    if run.began > mine.since:
+        mine.runs = [
+            msgspec.structs.replace(redo, done_by=run.id) if redo.done_by is None and _is_same(redo, run) else redo
+            for redo in mine.runs
+        ]
 
 
 def _note(mine: Collected, run: "Run", why: Why) -> None:
@@ -128,6 +139,8 @@ def on_release(turn: "Turn", root: str) -> None:
     mine = turn.entity.recovery.get(root)
     if mine is None or mine.told:
         return
+    if turn.excused:
+        mine.runs = [redo for redo in mine.runs if redo.why != "bad"]
     for at in _not_begun(turn, mine):
         why: Why = "blocked" if mine.held_from is not None and at >= mine.held_from else "missed"
         _add(mine, Redo(why=why, nominal_time=at))
@@ -137,7 +150,7 @@ def on_release(turn: "Turn", root: str) -> None:
     turn.report(
         RunsTold(root, turn.entity.key, turn.now, tuple(lineage.up), tuple(lineage.down), tuple(mine.runs)),
     )
-    if not mine.runs:
+    if all(redo.done_by for redo in mine.runs):
         del turn.entity.recovery[root]
 
 

@@ -101,7 +101,7 @@ class Turn(msgspec.Struct):
 
     `met` are neighbours below that were not known before. `windows` are the mutes and the maintenance of the partition;
     `quiet` is the maintenance that the entity is in, or empty.
-    `subset` is the partition of a dataset that this turn speaks of.
+    `subset` is the partition of a dataset that this turn speaks of. `excused`: a person has said that it was no fault.
     """
 
     entity: Entity
@@ -119,6 +119,7 @@ class Turn(msgspec.Struct):
     windows: Sequence[Window] = ()
     quiet: str = ""
     subset: str | None = None
+    excused: bool = False
 
     def believed(self, event_time: float) -> float:
         """A time that a producer told, or the latest that can be true: its clock must not run ours into the future."""

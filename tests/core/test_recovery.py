@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from detector.core.commands import AbandonPlan
+from detector.core.commands import AbandonPlan, Feedback
 from detector.core.emissions import Rollback
 from detector.core.events import Assertion, Dataset, RunEvent
 from detector.core.messages import Redo, RunsTold
@@ -129,6 +129,21 @@ def test_a_run_for_another_time_redoes_nothing() -> None:
     run(made, "clean", made.now)
 
     assert plans(made) == []
+
+
+def test_what_was_no_fault_is_not_redone_but_what_did_not_run_is() -> None:
+    made = watched()
+    days(made, 6)
+    run(made, "load", made.now, good=False)
+    made.wait(DAY)
+    made.command(Feedback(id="f", by="alice", entity="dataset:db/raw", verdict="expected_once"))
+    made.wait(MINUTE, every=5)
+
+    (plan,) = plans(made)
+    assert [(job, [why for why, _ in runs]) for job, _, runs in short(plan)] == [
+        ("clean", ["blocked"]),
+        ("join", ["blocked"]),
+    ]
 
 
 def test_a_plan_can_be_given_up() -> None:
