@@ -10,26 +10,41 @@ import msgspec
 import msgspec.inspect as inspection
 import pytest
 
-from detector.core import emissions, pipeline, seeding, turn
+from detector.core import board, emissions, lineage, people, pipeline, seeding, turn
+from detector.core.breaker import Override, Probe
 from detector.core.emissions import (
     Anomaly,
     BreakerChange,
     BreakerValue,
+    CommandDone,
     Contributor,
     Heartbeat,
+    HeldBy,
+    HoldChange,
+    LastGood,
     OpenEpisode,
+    OwnBreaker,
     Quarantined,
+    Rollback,
     Seeded,
 )
+from detector.core.incidents import Entry, Incident, IncidentFinding, Past
+from detector.core.messages import Redo
+from detector.core.recovery import PlanStep, RecoveryPlan
 from detector.core.schemas import Change
 
 PAGE = (Path(__file__).parent.parent / "docs" / "control-topic.md").read_text(encoding="utf-8")
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     kind.__name__: kind
-    for kind in (Anomaly, BreakerChange, BreakerValue, Change, Contributor, Heartbeat, OpenEpisode, Quarantined, Seeded)
+    for kind in (
+        *(Anomaly, BreakerChange, BreakerValue, Change, CommandDone, Contributor, Entry, Heartbeat, HeldBy, HoldChange),
+        *(Incident, IncidentFinding, LastGood, OpenEpisode, Override, OwnBreaker, Past, PlanStep, Probe, Quarantined),
+        *(RecoveryPlan, Redo, Rollback, Seeded),
+    )
 }
 TYPES = {*turn.ANOMALY.values(), turn.BREAKER_CHANGED, turn.BREAKER, pipeline.HEARTBEAT, pipeline.QUARANTINED}
-TYPES |= {seeding.SEEDED}
+TYPES |= {seeding.SEEDED, turn.ROLLBACK, lineage.BREAKER_HELD, people.COMMAND_DONE}
+TYPES |= {*board.INCIDENT.values(), board.VALUE, board.PLAN}
 WORDS = {
     inspection.StrType: "string",
     inspection.FloatType: "number",
