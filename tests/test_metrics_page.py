@@ -73,7 +73,7 @@ ABOUT = {
     "entity_seeded": "An entity was given a history to learn.",
     "held": "An entity is held: something upstream is bad.",
     "released": "An entity is held no more by that root.",
-    "incident": "An incident opened, changed, opened again, became a part of another, or is over; a warning if it calls.",
+    "incident": "An incident opened, changed, or is over; a warning if it calls somebody.",
     "recovery_plan": "What must be redone, or what of it was.",
     "command": "What came of a person's command.",
     "entity_expired": "An entity was silent for so long that it is forgotten.",
