@@ -615,7 +615,8 @@ class Checkpoint:
             if key not in held.entities and not _is_heartbeat(key):
                 held.entities[key] = Entity(key)
                 cold.append(key)
-        if BOARD not in held.entities and self._log.compacted("incidents", number):
+        known = bool(held.entities) or upto > 0 or bool(self._log.compacted("incidents", number))
+        if known and BOARD not in held.entities and partition_of(BOARD, partition.count) == number:
             held.entities[BOARD] = Entity(BOARD)
             cold.append(BOARD)
         if held.entities or upto > low:

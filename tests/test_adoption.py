@@ -13,14 +13,16 @@ import msgspec
 import pytest
 
 from detector.checkpoint import Limits
+from detector.core.commands import AddWindow, Commanded
 from detector.core.emissions import BreakerValue
-from detector.core.events import Dataset, RunEvent, encode, observations
+from detector.core.events import Assertion, Dataset, RunEvent, encode, observations
 from detector.core.incidents import LEVELS, Incident
 from detector.core.partition import partition_of
 from detector.core.policies import window
-from detector.core.rules import Rules, Settings
-from tests.fakes.cluster import FakeLog
-from tests.test_checkpoint import PARTITIONS, Schedule, Worker, breakers, fill, tick, worker
+from detector.core.rules import DAY, Rules, Settings
+from detector.core.windows import Window
+from tests.fakes.cluster import Cluster, FakeLog, FakeStore
+from tests.test_checkpoint import PARTITIONS, START, Schedule, Worker, append, breakers, fill, give, tick, worker
 
 RULES = (
     Rules(),
@@ -153,7 +155,7 @@ def called_twice(schedule: Schedule) -> list[str]:
     """The incidents for which people were called again, although it was no worse."""
     called, twice = dict[str, int](), list[str]()
     for send in schedule.cluster.written:
-        kind = dict(send.headers).get("ce_type", b"").decode()
+        kind = (dict(send.headers).get("ce_type") or b"").decode()
         if send.topic == "control" and ".incident." in kind:
             incident = msgspec.json.decode(send.value or b"", type=Incident)
             if "reopened" in kind:
@@ -181,3 +183,152 @@ def test_after_any_loss_all_that_began_is_over_once_all_is_well_again() -> None:
 @pytest.mark.crash
 def test_after_many_losses_all_that_began_is_over_once_all_is_well_again() -> None:
     check_losses(range(1_000, 1_400))
+
+
+# ---------------------------------------------------------------- one loss, one test
+
+TABLE, REPORT, MADE = "dataset:db/orders", "job:ns/report", "dataset:db/report"
+
+
+def shop() -> tuple[Cluster, FakeStore, Worker]:
+    """A table that somebody reads, and a partition that has judged it."""
+    cluster, store = Cluster(1), FakeStore()
+    for number in range(3):
+        at = START + 600 * number
+        tick(cluster, at)
+        append(cluster, RunEvent("ns", "load", f"l{number}", "COMPLETE", at, outputs=(Dataset("db", "orders"),)))
+        reads, writes = (Dataset("db", "orders"),), (Dataset("db", "report"),)
+        append(cluster, RunEvent("ns", "report", f"r{number}", "COMPLETE", at + 60, inputs=reads, outputs=writes))
+    only = give(cluster, worker(cluster, store), [0])
+    only.finish()
+    return cluster, store, only
+
+
+def spoil(cluster: Cluster, only: Worker, at: float) -> None:
+    """The table is bad."""
+    bad = Dataset("db", "orders", assertions=(Assertion("not_null", False, "id", "error"),))
+    tick(cluster, at)
+    append(cluster, RunEvent("ns", "load", f"l{at}", "COMPLETE", at, outputs=(bad,)))
+    only.finish()
+    let_pass(cluster, only, at, 60.0)
+
+
+def mend(cluster: Cluster, only: Worker, at: float) -> None:
+    """The table is good again."""
+    good = Dataset("db", "orders", assertions=(Assertion("not_null", True, "id", "error"),))
+    append(cluster, RunEvent("ns", "load", f"l{at}", "COMPLETE", at, outputs=(good,)))
+    only.finish()
+    let_pass(cluster, only, at, 60.0)
+
+
+def let_pass(cluster: Cluster, only: Worker, since: float, seconds: float) -> None:
+    """Time goes by, in steps that are no outage."""
+    for step in range(1, int(seconds // 20) + 1):
+        tick(cluster, since + 20 * step)
+    only.finish()
+
+
+def lose_all_but_what_was_published(cluster: Cluster, store: FakeStore) -> Worker:
+    """Redis, the backstop topic and the log are gone up to the committed offset."""
+    store.flush()
+    cluster.written = [send for send in cluster.written if send.topic != "snapshots" or b"windows" in (send.key or b"")]
+    cluster.low[0], cluster.records[0] = cluster.committed[0].offset, []
+    return give(cluster, worker(cluster, store, member=99), [0])
+
+
+def told(cluster: Cluster) -> list[Incident]:
+    """What the control topic said of incidents."""
+    sent = [s for s in cluster.written if s.topic == "control" and b".incident." in (dict(s.headers)["ce_type"] or b"")]
+    return [msgspec.json.decode(send.value or b"", type=Incident) for send in sent]
+
+
+def held(cluster: Cluster) -> set[str]:
+    """Who is held."""
+    return {key for key, value in breakers(cluster).items() if value.held_by}
+
+
+def test_an_incident_goes_on_under_its_id_calls_nobody_again_and_ends() -> None:
+    cluster, store, only = shop()
+    spoil(cluster, only, START + 3_600)
+    (before,) = told(cluster)
+    only = lose_all_but_what_was_published(cluster, store)
+    let_pass(cluster, only, START + 3_700, 600.0)
+    mend(cluster, only, START + 4_500)
+    let_pass(cluster, only, START + 4_600, 60.0)
+    after = told(cluster)[1:]
+
+    assert before.pages
+    assert {incident.id for incident in after} == {before.id}
+    assert (after[-1].state, [incident.pages for incident in after]) == ("resolved", [False] * len(after))
+
+
+def test_those_below_stay_held_beyond_the_lease_that_they_had_and_are_let_go_in_the_end() -> None:
+    cluster, store, only = shop()
+    spoil(cluster, only, START + 3_600)
+    before = held(cluster)
+    only = lose_all_but_what_was_published(cluster, store)
+    let_pass(cluster, only, START + 3_700, 7 * 3_600.0)
+    long_after = held(cluster)
+    mend(cluster, only, START + 3_700 + 7 * 3_600.0)
+
+    assert before == long_after == {REPORT, MADE}
+    assert held(cluster) == set()
+
+
+def test_an_anomaly_that_no_published_incident_has_is_found_from_the_record_of_its_entity() -> None:
+    cluster, store, only = shop()
+    spoil(cluster, only, START + 3_600)
+    (before,) = told(cluster)
+    cluster.written = [
+        s for s in cluster.written if s.topic not in ("control", "incidents")
+    ]  # as if it had not come yet
+    only = lose_all_but_what_was_published(cluster, store)
+    let_pass(cluster, only, START + 3_700, 60.0)
+    found = {member.episode for incident in told(cluster) for member in incident.findings}
+
+    assert {member.episode for member in before.findings} <= found
+
+
+def test_a_mute_outlives_the_loss_of_everything_else() -> None:
+    cluster, store, only = shop()
+    mute = Window(id="w", match="dataset:*", start=START, end=START + 90_000, kind="mute", owner="alice", reason="move")
+    cluster.append(0, None, encode(Commanded(AddWindow(id="1", by="alice", window=mute))), START + 2_000)
+    only.finish()
+    only = lose_all_but_what_was_published(cluster, store)
+    let_pass(cluster, only, START + 3_000, 60.0)
+    spoil(cluster, only, START + 3_600)
+
+    assert [(incident.pages, incident.quiet) for incident in told(cluster)] == [(False, "mute by alice: move")]
+
+
+def test_a_snapshot_from_before_the_first_record_that_is_left_is_no_obstacle_to_the_next() -> None:
+    cluster, store, first = shop()
+    spoil(cluster, first, START + 3_600)
+    old = dict(store.snapshots)
+    mend(cluster, first, START + 4_500)
+    store.snapshots = old
+    cluster.low[0], cluster.records[0] = cluster.committed[0].offset, []
+    second = give(cluster, worker(cluster, store, member=99), [0])
+    let_pass(cluster, second, START + 4_700, 60.0)
+
+    assert second.told.count("guard_refused") == 0
+    assert store.snapshots[0][0].at == cluster.committed[0].offset
+
+
+def test_a_bad_table_that_is_forgotten_lets_its_readers_go_and_its_incident_end() -> None:
+    rules = Rules(expire_after=DAY)
+    cluster, store = Cluster(1), FakeStore()
+    only = give(cluster, worker(cluster, store, rules=rules), [0])
+    reads = (Dataset("db", "orders"),)
+    tick(cluster, START)
+    append(cluster, RunEvent("ns", "report", "r", "COMPLETE", START + 60, inputs=reads))
+    only.finish()
+    spoil(cluster, only, START + 600)
+    assert held(cluster) == {REPORT}
+    for hour in range(1, 60):
+        tick(cluster, START + 600 + 3_600.0 * hour)
+        append(cluster, RunEvent("ns", "report", f"r{hour}", "RUNNING", START + 600 + 3_600.0 * hour))
+        only.finish()
+
+    assert TABLE not in breakers(cluster)
+    assert (held(cluster), told(cluster)[-1].state) == (set(), "resolved")

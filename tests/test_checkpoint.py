@@ -11,18 +11,7 @@ import pytest
 from detector.checkpoint import Checkpoint, Limits
 from detector.core import pipeline
 from detector.core.breaker import State
-from detector.core.commands import (
-    VERDICTS,
-    Acknowledge,
-    AddWindow,
-    AnyCommand,
-    Commanded,
-    EndWindow,
-    Feedback,
-    RequestProbe,
-    SetOverride,
-    receivers,
-)
+from detector.core.commands import VERDICTS, AnyCommand, Commanded, receivers
 from detector.core.emissions import BreakerValue, Emission
 from detector.core.events import Dataset, DeadLetter, RunEvent, RunObserved, RunState, Tick, encode, observations
 from detector.core.messages import BOARD
@@ -31,7 +20,6 @@ from detector.core.pipeline import StepFailed
 from detector.core.policies import window
 from detector.core.rules import Rules, Settings
 from detector.core.state import Run, dump, load
-from detector.core.windows import Window
 from detector.deadletters import send_of as send_dead
 from detector.errors import CommitAborted, SnapshotMoved
 from detector.seams import LARGEST, Committed, Send
@@ -167,27 +155,22 @@ def any_command(cluster: Cluster, random: Random, at: float) -> AnyCommand:
     """Something that a person might say of what goes on."""
     entity = random.choice([f"job:ns/job{random.randrange(4)}", f"dataset:db/table{random.randrange(3)}"])
     incident = next((s.key.decode() for s in reversed(cluster.written) if s.topic == "incidents" and s.key), "none")
-    who = {"id": f"command-{random.random()}", "by": "alice"}
-    planned = Window(
-        id=f"w{random.randrange(2)}",
-        match="dataset:*",
-        start=at - 60,
-        end=at + 5_000,
-        kind=random.choice(("mute", "maintenance")),
+    planned = {"id": f"w{random.randrange(2)}", "match": "dataset:*", "start": at - 60, "end": at + 5_000}
+    said: list[dict[str, Any]] = [
+        {"command": "override", "entity": entity, "state": "force_open", "until": at + random.uniform(300, 9_000)},
+        {"command": "override", "entity": entity, "state": "force_closed", "until": at + random.uniform(300, 9_000)},
+        {"command": "override", "entity": entity, "state": "none"},
+        {"command": "probe", "entity": entity},
+        {"command": "feedback", "entity": entity, "verdict": random.choice(VERDICTS)},
+        {"command": "feedback", "incident": incident, "verdict": random.choice(VERDICTS)},
+        {"command": "acknowledge", "incident": incident},
+        {"command": "window", "window": {**planned, "kind": random.choice(("mute", "maintenance"))}},
+        {"command": "end_window", "window": planned["id"]},
+    ]
+    command: AnyCommand = msgspec.convert(
+        {"id": f"command-{random.random()}", "by": "alice", **random.choice(said)}, AnyCommand
     )
-    return random.choice(
-        [
-            SetOverride(**who, entity=entity, state="force_open", until=at + random.uniform(300, 9_000)),
-            SetOverride(**who, entity=entity, state="force_closed", until=at + random.uniform(300, 9_000)),
-            SetOverride(**who, entity=entity, state="none"),
-            RequestProbe(**who, entity=entity),
-            Feedback(**who, entity=entity, verdict=random.choice(VERDICTS)),
-            Feedback(**who, incident=incident, verdict=random.choice(VERDICTS)),
-            Acknowledge(**who, incident=incident),
-            AddWindow(**who, window=planned),
-            EndWindow(**who, window=planned.id),
-        ]
-    )
+    return command
 
 
 def written(cluster: Cluster, *topics: str) -> list[tuple[str, str, bytes | None]]:

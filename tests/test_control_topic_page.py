@@ -10,33 +10,45 @@ import msgspec
 import msgspec.inspect as inspection
 import pytest
 
-from detector.core import emissions, pipeline, promises, seeding, turn
+from detector.core import board, emissions, lineage, people, pipeline, promises, seeding, turn
+from detector.core.breaker import Override, Probe
 from detector.core.declared import judging
 from detector.core.emissions import (
     Anomaly,
     Attained,
     BreakerChange,
     BreakerValue,
+    CommandDone,
     Contributor,
     Heartbeat,
+    HeldBy,
+    HoldChange,
+    LastGood,
     OpenEpisode,
+    OwnBreaker,
     Quarantined,
+    Rollback,
     Seeded,
     Sla,
     Unevaluated,
 )
+from detector.core.incidents import Entry, Incident, IncidentFinding, Past
+from detector.core.messages import Redo
+from detector.core.recovery import PlanStep, RecoveryPlan
 from detector.core.schemas import Change
 
 PAGE = (Path(__file__).parent.parent / "docs" / "control-topic.md").read_text(encoding="utf-8")
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     kind.__name__: kind
     for kind in (
-        *(Anomaly, Attained, BreakerChange, BreakerValue, Change, Contributor, Heartbeat, OpenEpisode, Quarantined),
-        *(Seeded, Sla, Unevaluated),
+        *(Anomaly, Attained, BreakerChange, BreakerValue, Change, CommandDone, Contributor, Entry, Heartbeat, HeldBy),
+        *(HoldChange, Incident, IncidentFinding, LastGood, OpenEpisode, Override, OwnBreaker, Past, PlanStep, Probe),
+        *(Quarantined, RecoveryPlan, Redo, Rollback, Seeded, Sla, Unevaluated),
     )
 }
 TYPES = {*turn.ANOMALY.values(), turn.BREAKER_CHANGED, turn.BREAKER, pipeline.HEARTBEAT, pipeline.QUARANTINED}
-TYPES |= {seeding.SEEDED, promises.SLA, judging.UNEVALUATED}
+TYPES |= {seeding.SEEDED, promises.SLA, judging.UNEVALUATED, turn.ROLLBACK, lineage.BREAKER_HELD, people.COMMAND_DONE}
+TYPES |= {*board.INCIDENT.values(), board.VALUE, board.PLAN}
 WORDS = {
     inspection.StrType: "string",
     inspection.FloatType: "number",

@@ -12,9 +12,9 @@ from detector.core.messages import BOARD
 from detector.core.partition import partition_of
 from detector.ingest import LARGE, Destination, Ingest
 from detector.pace import Pace
-from tests.fakes.cluster import LOG, Cluster
+from tests.fakes.cluster import LOG, Cluster, FakeStore
 from tests.fakes.member import FakeMember
-from tests.test_checkpoint import START, FakeStore, Told, breakers, give, tick, worker, written
+from tests.test_checkpoint import START, Told, breakers, give, tick, worker, written
 
 PARTITIONS = 3
 COMMANDS = "commands"

@@ -108,6 +108,8 @@ def on_run(turn: "Turn", run: "Run") -> None:
             _mends(mine, run)
         elif mine.held_from is not None and run.began >= mine.since:
             _note(mine, run, "bad" if run.state == "COMPLETE" else "failed")
+        elif mine.held_from is None and good:  # it may be what mends the root: then it is redone before it is planned
+            mine.runs = [redo for redo in mine.runs if not _is_same(redo, run)]
 
 
 def _mends(mine: Collected, run: "Run") -> None:

@@ -36,7 +36,8 @@ class Cluster:
     def append(self, partition: int, key: str | None, value: bytes, timestamp: float) -> None:
         """One more record at the end of a partition. Offsets have holes, as after transactions."""
         log = self.records[partition]
-        offset = log[-1].offset + 1 + len(log) % 3 // 2 if log else 0
+        end = self.committed[partition].offset if partition in self.committed else 0  # of a log that is deleted
+        offset = log[-1].offset + 1 + len(log) % 3 // 2 if log else end
         log.append(Record(LOG, partition, offset, timestamp, key.encode() if key else None, value))
 
     def write(self, sends: Sequence[Send]) -> None:
