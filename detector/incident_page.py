@@ -18,6 +18,11 @@ WIDTH = 100
 NAMED = 40
 ENTRIES = 30
 LAST = 5
+NO_FAULT = {
+    "expected_once": "right this once",
+    "new_normal": "so from now on",
+    "false_positive": "be less strict here",
+}
 NO_EVIDENCE: Mapping[str, Anomaly] = MappingProxyType({})
 Style = Literal["", "title", "heading", "command", "faint", "critical", "warning", "info", "resolved"]
 
@@ -41,7 +46,7 @@ def page(
     """
     lines = [*_head(incident, now)]
     for heading, said in (
-        ("What broke", _what_broke(incident)),
+        ("What broke", _what_broke(incident, holders(incident, breakers))),
         ("Why we think so", _why(incident, breakers, evidence)),
         ("Who is hit", _who(incident, breakers)),
         ("What to do", _what_to_do(incident, holders(incident, breakers))),
@@ -69,17 +74,22 @@ def _head(incident: Incident, now: float) -> Iterator[Line]:
 # ---------------------------------------------------------------- what broke
 
 
-def _what_broke(incident: Incident) -> Iterator[Line]:
+def _what_broke(incident: Incident, holders: Sequence[str]) -> Iterator[Line]:
     again = f" It has come back {_times(incident.reopened)}." if incident.reopened else ""
     over = f", until {moment(incident.resolved)}" if incident.resolved is not None else ""
     yield from _text(f"{incident.root}, since {moment(incident.opened)}{over}:", style="title")
-    yield from _text(f"{incident.title}.{again}", style="title")
+    yield from _text(f"{_brief(incident.title)}.{again}", style="title")
+    if incident.state == "open":
+        for key in holders:
+            yield from _text(f"The breaker of {key} is open: who needs it does not start.")
     if incident.last_good_run is not None:
         when = f", {moment(incident.last_good_at)}" if incident.last_good_at is not None else ""
         version = f", version {incident.last_good_version}" if incident.last_good_version else ""
         yield from _text(f"Last good: run {incident.last_good_run}{when}{version}.")
     care = [
-        f"{incident.acknowledged_by} looks after it" if incident.acknowledged_by else "nobody looks after it yet",
+        f"{incident.acknowledged_by} looks after it"
+        if incident.acknowledged_by
+        else "nobody has said that they look after it",
         f"it belongs to {incident.owner}" if incident.owner else "",
         f"nobody is called: {incident.quiet}" if incident.quiet else "",
     ]
@@ -93,17 +103,29 @@ def _what_broke(incident: Incident) -> Iterator[Line]:
 
 def _why(incident: Incident, breakers: Mapping[str, BreakerValue], evidence: Mapping[str, Anomaly]) -> Iterator[Line]:
     found = in_order(incident.findings, seen_of(breakers))
+    told: set[tuple[str, str]] = set()
     for place, one in enumerate(found[:NAMED], start=1):
         run = f", run {one.run_id}" if one.run_id else ""
         over = f", over since {moment(one.ended)}" if one.ended is not None else ""
         root = " (where it began)" if one.entity == incident.root else ""
         head = f"{place}. {one.entity}{root}"
         yield from _text(f"{head}: {one.severity}, {one.check}, since {moment(one.since)}{over}{run}", "  ", hang=3)
-        yield from _text(one.summary, "     ")
+        yield from _text(_brief(one.summary) if _numbers(one) not in told else "the same numbers", "     ")
+        told.add(_numbers(one))
         for text in _evidence(evidence.get(one.episode)):
             yield from _text(text, "     ", "faint")
     if len(found) > NAMED:
         yield from _text(f"and {len(found) - NAMED} more: detector incidents show {incident.id} --json")
+
+
+def _brief(summary: str) -> str:
+    """A sentence without who is downstream: that has a heading of its own."""
+    return summary.partition("; downstream: ")[0]
+
+
+def _numbers(one: IncidentFinding) -> tuple[str, str]:
+    """What tells two findings of one run apart, if not by whom they were made."""
+    return one.run_id or one.episode, one.summary.partition(": ")[2].partition(";")[0]
 
 
 def _evidence(said: Anomaly | None) -> Iterator[str]:
@@ -113,7 +135,7 @@ def _evidence(said: Anomaly | None) -> Iterator[str]:
     if said.last_values:
         values = ", ".join(number(value, None) for value in said.last_values[-LAST:])
         now = f"; now {number(said.observed, None)}" if said.observed is not None else ""
-        yield f"the last values were {values}{now}"
+        yield f"the values before, the newest last: {values}{now}"
     if said.contributors:
         told = ", ".join(_contributor(one) for one in said.contributors[:LAST])
         more = len(said.contributors) - LAST
@@ -156,11 +178,11 @@ def _who(incident: Incident, breakers: Mapping[str, BreakerValue]) -> Iterator[L
         yield from _text("Nobody is held because of it." if incident.state == "open" else "Nobody is held any more.")
     else:
         held_by = " and ".join(holders(incident, breakers)) or "it"
-        yield from _text(f"{counted(affected)} wait until {held_by} is good again:")
+        yield from _text(f"{counted(affected)} downstream wait until {held_by} is good again:")
     roots = {one.entity for one in incident.findings}
-    for key in affected[:NAMED]:
-        way = _way(key, roots, breakers.get(key))
-        yield from _text(f"{key}{f'  ({way})' if way else ''}", "    ", hang=2)
+    ways = {key: _way(key, roots, breakers.get(key)) for key in affected}
+    for key in sorted(affected, key=lambda key: (ways[key], key))[:NAMED]:
+        yield from _text(key, "    " + "  " * max(len(ways[key]) - 2, 0))
     if len(affected) > NAMED:
         yield from _text(f"and {len(affected) - NAMED} more", "    ")
     others = incident.downstream - len(affected)
@@ -168,11 +190,11 @@ def _who(incident: Incident, breakers: Mapping[str, BreakerValue]) -> Iterator[L
         yield from _text(f"{others} more are downstream of what is wrong, and are not held.")
 
 
-def _way(key: str, roots: Iterable[str], breaker: BreakerValue | None) -> str:
-    """Which way the hold came, as far as it is known."""
+def _way(key: str, roots: Iterable[str], breaker: BreakerValue | None) -> tuple[str, ...]:
+    """Which way the hold came, from the root to the one that is held, as far as it is known."""
     mine = set(roots)
     held = next((held for held in breaker.held_by if held.root in mine), None) if breaker else None
-    return " > ".join((*held.path, key)) if held else ""
+    return (*held.path, key) if held else ()
 
 
 def holders(incident: Incident, breakers: Mapping[str, BreakerValue]) -> list[str]:
@@ -215,20 +237,21 @@ def _while_open(incident: Incident, holders: Sequence[str]) -> Iterator[tuple[st
     )
     back = ""
     if incident.last_good_run is not None:
-        version = f" (version {incident.last_good_version})" if incident.last_good_version else ""
-        back = f", or put back what run {incident.last_good_run} left{version}"
-    yield (f"Mend it and run it again{back}: a good run ends the incident, and those that wait go on by themselves.",)
+        version = f", version {incident.last_good_version}" if incident.last_good_version else ""
+        back = f" (or first put back the data that run {incident.last_good_run} left{version})"
+    yield (f"Mend the cause and run it again{back}. A good run ends the incident, and those that wait go on.",)
     if incident.affected:
         yield (
-            "Or let those that wait go on with what is there, for a while.",
+            "If those that wait may read the data as it is: a breaker that is closed lets them go on. For two hours:",
             *(
                 f"detector breaker override {quote(key)} --force-closed --until 2h --reason 'why it can be used'"
                 for key in holders
             ),
         )
+    longest = max(len(word) for word in NO_FAULT)
     yield (
-        "It is no fault? Say so, and what it stopped goes on: it is so once, or from now on, or should not be told.",
-        *(f"detector feedback --incident {id_} {word}" for word in ("expected_once", "new_normal", "false_positive")),
+        "If it is no fault, say which of these it is: the incident is over, and those that wait go on.",
+        *(f"detector feedback --incident {id_} {word:<{longest}}  # {why}" for word, why in NO_FAULT.items()),
     )
 
 
@@ -263,7 +286,7 @@ def _ended(past: Past) -> str:
 def _timeline(incident: Incident) -> Iterator[Line]:
     left_out = len(incident.timeline) - ENTRIES
     for entry in incident.timeline[-ENTRIES:]:
-        text = f"  {moment(entry.at)}  {' '.join(entry.text.split())}"
+        text = f"  {moment(entry.at)}  {' '.join(entry.text.partition(';')[0].split())}"
         yield Line(text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}...", "faint")
     if left_out > 0:
         yield from _text(f"({left_out} earlier ones: --json has them all)", "  ", "faint")
