@@ -50,7 +50,9 @@ redos = st.builds(Redo, why=st.sampled_from(["bad", "failed"]), run_id=st.none()
 past = st.builds(
     Past, id=text, root=text, checks=st.lists(text, max_size=2), title=text, opened=number, resolved=number
 )
-incidents = st.dictionaries(text, st.builds(Incident, id=text, title=text, opened=number), max_size=2)
+incidents = st.dictionaries(
+    text, st.builds(Incident, id=text, version=small, title=text, root=text, opened=number, updated=number), max_size=2
+)
 
 
 def tabled(values: dict[str, list[float]], models: dict[str, bytes], last: dict[str, list[float]]) -> SeriesTable:
