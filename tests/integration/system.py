@@ -150,6 +150,11 @@ class System:
             self._producer.poll(0)
             self.sent += 1
 
+    def command(self, said: Mapping[str, Any]) -> None:
+        """Put a command of a person on its topic."""
+        self._producer.produce(self.config.topics.commands, msgspec.json.encode(said))
+        self.flush()
+
     def flush(self) -> None:
         """Wait until everything that was sent is in Kafka."""
         assert self._producer.flush(30) == 0
@@ -247,7 +252,7 @@ class System:
         """What one pass over the log writes and keeps: the real checkpoint, with Kafka and Redis in memory."""
         topics = self.config.topics
         topic_id, partitions = topic_identity({"bootstrap.servers": self.bootstrap}, topics.log)
-        calm = Cluster(partitions, topic_id=topic_id)
+        calm = Cluster(partitions, topic_id=topic_id, delivers=False)
         for partition, records in self.log_records().items():
             calm.records[partition] = records
             calm.owner[partition] = 1

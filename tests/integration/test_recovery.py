@@ -14,6 +14,8 @@ import yaml
 
 from detector import view
 from detector.core.breaker import State
+from detector.core.commands import Commanded
+from detector.core.events import decode
 from detector.core.models import MODELS
 from detector.core.models.band import Band
 from detector.core.state import load
@@ -55,6 +57,48 @@ def test_the_stages_apart_do_what_they_do_together(make: Make) -> None:
     system.wait_until_idle()
 
     system.check()
+
+
+def test_what_people_say_is_done_once_and_what_is_no_command_is_set_aside(make: Make) -> None:
+    system = make()
+    system.start()
+    system.send(run("START", "r1"))
+    said = {"id": "1", "by": "alice", "comment": "hunter2"}
+    until = time.time() + 3_600
+    mute = {"id": "w", "match": "job:*", "start": time.time(), "end": until, "kind": "mute"}
+    override = {**said, "command": "override", "entity": BROKEN, "state": "force_open", "until": until}
+    eventually(lambda: published(system) is State.CLOSED, "the breaker to be there")
+    for command in (
+        override,
+        override,
+        {**said, "command": "window", "window": mute},
+        {**override, "state": "hunter2"},
+    ):
+        system.command(command)
+    eventually(lambda: published(system) is State.OPEN, "the override to be in force")
+    [letter] = eventually(lambda: system.read(system.config.topics.dead_letters), "the dead letter")
+    [done] = [d for d in answers(system) if d["command"] == "override"]
+    eventually(lambda: any(d["command"] == "window" for d in answers(system)), "the mute to be in force")
+    broadcast = [
+        p for p, _, key, value, _ in system.read(system.config.topics.log) if is_command(value) and key is None
+    ]
+
+    assert (done["done"], done["by"]) == (True, "alice")
+    assert sorted(broadcast) == list(range(system.config.topics.partitions))
+    assert letter[4]["__connect.errors.exception.class.name"] == b"command"
+    assert b"hunter2" not in letter[4]["__connect.errors.exception.message"]
+    system.check()
+
+
+def answers(system: System) -> list[dict[str, Any]]:
+    """What came of commands."""
+    said = [(headers, value) for _, _, _, value, headers in system.read(system.config.topics.control)]
+    return [msgspec.json.decode(v or b"") for h, v in said if h["ce_type"] == b"io.detector.command.done.v1"]
+
+
+def is_command(value: bytes | None) -> bool:
+    """Whether a record of the log is a command."""
+    return isinstance(decode(value or b"").body, Commanded)
 
 
 class Brittle(Band):
