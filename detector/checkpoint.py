@@ -432,7 +432,11 @@ class Checkpoint:
         if held.partition.windows != held.windows:
             held.windows = held.partition.windows
             value = msgspec.msgpack.encode(held.windows)
-            sends.append(Send(self._backstop_topic, _windows_key(held.number), value, partition=held.number))
+            send = Send(self._backstop_topic, _windows_key(held.number), value, partition=held.number)
+            if send.size <= LARGEST:
+                sends.append(send)
+            else:
+                self._signals.backstop_skipped(_windows_key(held.number).decode(), send.size)
         return sends
 
     def snapshot(self, partitions: Iterable[int] | None = None) -> None:
@@ -511,7 +515,10 @@ class Checkpoint:
         self._log.resume(number)
         self._signals.recovered(number, held.position, held.mute_until, why)
         if not held.muted and held.unproven:
-            self._replayed(held)
+            try:
+                self._replayed(held)
+            except Unreachable as error:
+                self._wait(number, str(error))
 
     def _check(self, number: int, head: Head | None, committed: Committed | None, low: int) -> None:
         """The log must be the one that the snapshot and the commit speak of."""
@@ -558,7 +565,6 @@ class Checkpoint:
     def _replayed(self, held: Held) -> None:
         """A replay has come to C: is what it computed what was published?"""
         fingerprint, found, _ = (*held.expected.split(":"), "", "", "")[:3]
-        held.expected = ""
         if held.folding:
             self._folded(held, found)
         elif held.digest.hex() != found:
@@ -567,6 +573,7 @@ class Checkpoint:
             self._signals.replay_differs(held.number, changed)
             self._adopt(held, list(held.touched))
             held.urgent = True
+        held.expected = ""  # not before: what was published may be out of reach for now
 
     def _adopt(self, held: Held, keys: Iterable[str], cold: Collection[str] = ()) -> None:
         """Let breakers, episodes and incidents be what was published: else one stays open that nobody will ever close.
@@ -629,12 +636,12 @@ class Checkpoint:
 
     def _folded(self, held: Held, found: str) -> None:
         """The fold has come to C: published breakers win."""
-        held.folding = False
         held.digest = bytes.fromhex(found)  # empty where nothing is committed
         held.partition.rules = self._rules.fingerprint
         if held.entities:
             self._adopt(held, list(held.entities), held.cold)
             held.cold, held.urgent = set(), True
+        held.folding = False
 
 
 _NEW = Entity("")

@@ -289,6 +289,26 @@ def test_an_anomaly_that_no_published_incident_has_is_found_from_the_record_of_i
     assert {member.episode for member in before.findings} <= found
 
 
+@pytest.mark.parametrize("more", [False, True], ids=["at once", "with records to come"])
+def test_what_was_published_is_taken_over_later_if_it_cannot_be_read_now(more: bool) -> None:
+    cluster, store, only = shop()
+    spoil(cluster, only, START + 3_600)
+    before = breakers(cluster)
+    only = lose_all_but_what_was_published(cluster, store)
+    cluster.unread = True
+    if more:
+        tick(cluster, START + 3_700)
+    for _ in range(3):
+        only.turn()
+    waiting = dict(only.checkpoint.waiting)
+    cluster.unread = False
+    let_pass(cluster, only, START + 3_700, 60.0)
+
+    assert waiting
+    assert {key: value.state for key, value in breakers(cluster).items()} == {k: v.state for k, v in before.items()}
+    assert held(cluster) == {REPORT, MADE}
+
+
 def test_a_mute_outlives_the_loss_of_everything_else() -> None:
     cluster, store, only = shop()
     mute = Window(id="w", match="dataset:*", start=START, end=START + 90_000, kind="mute", owner="alice", reason="move")

@@ -624,6 +624,25 @@ def test_after_a_change_of_configuration_between_snapshot_and_commit_no_breaker_
     assert second.told.count("replay_differs") == 1
 
 
+def test_what_was_published_wins_later_if_it_cannot_be_read_when_the_replay_ends() -> None:
+    cluster, store, first = one(records=10)
+    first.finish()
+    append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))
+    first.turn()
+    first.commit()
+    lenient = Rules(default=Settings(policy=window.Window(criticals=2, warnings=3, runs=3)), fingerprint="lenient")
+    second = restart(cluster, store, rules=lenient)
+    cluster.unread = True
+    second.turn()
+    waiting = dict(second.checkpoint.waiting)
+    cluster.unread = False
+    append(cluster, RunEvent("ns", "other", "r", "COMPLETE", START + 90_500))
+    second.finish()
+
+    assert waiting
+    assert second.checkpoint.held[0].entities["job:ns/broken"].judgement.breaker.state is State.OPEN
+
+
 def test_breakers_that_are_switched_off_are_closed_at_the_next_tick() -> None:
     cluster, store, first = one(records=3)
     append(cluster, RunEvent("ns", "broken", "r1", "FAIL", START + 90_000))

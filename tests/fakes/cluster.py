@@ -18,7 +18,7 @@ class Cluster:
     """Kafka, as far as the checkpoint sees it. `owner` is who the group says has a partition.
 
     What a transaction writes to the log is in the log, at the end of its partition, if it `delivers`: a pass over a log
-    that holds all of that already does not.
+    that holds all of that already does not. Compacted topics cannot be read while they are `unread`.
     """
 
     partitions: int
@@ -29,6 +29,7 @@ class Cluster:
     low: dict[int, int] = field(default_factory=dict)
     topic_id: str = "topic-1"
     delivers: bool = True
+    unread: bool = False
 
     def __post_init__(self) -> None:
         self.records = [[] for _ in range(self.partitions)]
@@ -114,6 +115,8 @@ class FakeLog:
 
     def compacted(self, topic: Compacted, partition: int) -> dict[str, bytes]:
         """The last values, by the partitioner of the log."""
+        if self.cluster.unread:
+            raise Unreachable(f"{topic}/{partition} cannot be read to its end")
         last: dict[str, bytes] = {}
         for send in self.cluster.written:
             if send.topic == topic and send.key is not None and send.partition in (None, partition):
