@@ -381,7 +381,10 @@ def test_the_page_has_what_was_said_of_its_episodes(office: Office) -> None:
     said = msgspec.structs.replace(data, episode="e", last_values=[10_112.0, 10_480.0], observed=412.0)
     office.say((entity, type_, said), anomaly(JOB, "started", "of another incident"))
 
-    assert "     the values before, the newest last: 10,112, 10,480; now 412" in detector("incidents", "show").stdout.splitlines()
+    assert (
+        "     the values before, the newest last: 10,112, 10,480; now 412"
+        in detector("incidents", "show").stdout.splitlines()
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A table that a person has declared bad is so since then, and not since ever; each word of it has an epoch of its own."""
+"""A table that a person has declared bad is so since then, and not since ever; each word of it has its own epoch."""
 
 from detector.core.commands import Commanded, SetOverride
 from detector.core.events import Dataset, RunEvent
