@@ -44,7 +44,6 @@ DECLARED = "declared:"  # and so are those that an owner has declared
 SAME_DATA, COLUMNS, LOAD = "same_data", "columns", "load"
 LEADING = ("rows", "profile_rows", "rows_out", "rows_in", COLUMNS, "bytes", "profile_bytes", "bytes_out", "bytes_in")
 KEEP_CONTRIBUTORS = 20
-KEEP_COLUMNS = 50
 NAMED_DOWNSTREAM = 100
 PROBE = 3_600.0  # seconds that a run which probes has, to be judged
 ANOMALY = {phase: f"io.detector.anomaly.{phase}.v1" for phase in ("started", "updated", "ended")}
@@ -511,15 +510,18 @@ def _rank(part: Part) -> tuple[bool, int, int]:
 
 
 def _columns_of(parts: Sequence[Part]) -> list[str]:
-    """The columns that an anomaly is about, if it is about nothing else, and about a few."""
+    """The columns that an anomaly is about, if it is about nothing else, and about a few. What is told of all columns
+    together follows from those that are named.
+    """
     found: dict[str, None] = {}
     for part in parts:
-        for one in part.also or (None,):
-            named = _COLUMN_OF.search(one.metric) if one is not None else None
-            if named is None:
-                return []
-            found[named.group(1)] = None
-    return sorted(found) if len(found) <= KEEP_COLUMNS else []
+        named = [match.group(1) for one in part.also if (match := _COLUMN_OF.search(one.metric))]
+        if not named or len(part.also) >= KEEP_CONTRIBUTORS:
+            return []  # nothing is named, or not all of it
+        if part.check.partition(":")[0] != COLUMNS and len(named) < len(part.also):
+            return []
+        found.update(dict.fromkeys(named))
+    return sorted(found)
 
 
 def _published(episode: Episode) -> OpenEpisode:

@@ -12,9 +12,13 @@ import msgspec
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from detector.core.breaker import signal
 from detector.core.emissions import BreakerValue
 from detector.core.incidents import Incident
+from detector.core.messages import BOARD
 from detector.core.recovery import RecoveryPlan
+from detector.core.state import dump
+from detector.core.state import load as load_state
 from tests.integration.system import System
 from tests.services.kafka import Kafka
 from tests.services.waiting import eventually
@@ -221,3 +225,23 @@ def test_workers_killed_while_holds_travel(system: System) -> None:
     quiet(system)
 
     system.check()
+    _, store = system.undisturbed()
+    kept = {key: load_state(s) for _, states, _ in store.snapshots.values() for key, s in states.items()}
+    assert {key: dump(entity) for key, entity in kept.items()} == system.states(), "Redis has what the log says"
+    published = last_values(system)
+    for key, entity in kept.items():
+        if key != BOARD:
+            value, judgement = published[key], entity.judgement
+            told_ = signal(judgement.breaker, judgement.override, judgement.holds)
+            assert (value.state, value.reason, value.breaker()) == (told_.state, told_.reason, judgement.breaker)
+            assert [held.root for held in value.held_by] == sorted(r for r, h in judgement.holds.items() if h.active)
+
+
+def last_values(system: System) -> dict[str, BreakerValue]:
+    """The topic of breakers as it is once it was compacted."""
+    found: dict[str, BreakerValue] = {}
+    for _, _, key, value, _ in system.read(system.config.topics.breakers):
+        name = (key or b"").decode()
+        if value is not None and not name.startswith("heartbeat:"):
+            found[name] = msgspec.json.decode(value, type=BreakerValue)
+    return found
