@@ -164,32 +164,36 @@ def settle(turn: "Turn") -> None:
 
     A job stops itself only: what it did not write is not bad.
     """
-    lineage, key = turn.entity.lineage, turn.entity.key
+    lineage, key, judgement = turn.entity.lineage, turn.entity.key, turn.entity.judgement
     if turn.now >= lineage.swept + DAY:
         lineage.swept = turn.now
         forget(turn)
-    judgement = turn.entity.judgement
-    bad = key.startswith("dataset:") and stops(turn.settings.mode, judgement.breaker, judgement.override)
-    if bad:
-        _blame(turn)
-    scope = _own(turn).scope if bad else ()
-    if bad and (not lineage.holding or scope != lineage.scope or turn.now >= lineage.renew_at):
-        if not lineage.holding:
-            lineage.reason, lineage.since = _own(turn).reason, _bad_since(turn)
-            _tell_board(turn, True)
-        lineage.holding, lineage.scope, lineage.epoch = True, scope, _next_epoch(turn)
-        lineage.renew_at = turn.now + RENEW
-        turn.unpublished = True  # the epoch: whoever goes on from what was published must not say an old one again
-        for reader in sorted(lineage.down):
-            turn.send(reader, _hold_of(turn))
-    elif bad:
-        for reader in turn.met:
-            turn.send(reader, _hold_of(turn))
+    if key.startswith("dataset:") and stops(turn.settings.mode, judgement.breaker, judgement.override):
+        _stop(turn)
     elif lineage.holding:
         _release(turn, f"{key} is good again")
     for reader in turn.met:
         _forward_to(turn, reader)
     turn.met = []
+
+
+def _stop(turn: "Turn") -> None:
+    """Tell all readers to stop, if that is news or must be said again; else those only that are new."""
+    lineage = turn.entity.lineage
+    _blame(turn)
+    scope, is_new = _own(turn).scope, not lineage.holding
+    if not is_new and scope == lineage.scope and turn.now < lineage.renew_at:
+        for reader in turn.met:
+            turn.send(reader, _hold_of(turn))
+        return
+    if is_new:
+        lineage.reason, lineage.since = _own(turn).reason, _bad_since(turn)
+        _tell_board(turn, True)
+    lineage.holding, lineage.scope, lineage.epoch = True, scope, _next_epoch(turn)
+    lineage.renew_at = turn.now + RENEW
+    turn.unpublished = True  # the epoch: whoever goes on from what was published must not say an old one again
+    for reader in sorted(lineage.down):
+        turn.send(reader, _hold_of(turn))
 
 
 def stops(mode: Mode, breaker: Breaker, override: Override | None) -> bool:
@@ -393,9 +397,9 @@ def on_time(turn: "Turn", grace_until: float) -> None:
 
 def due(turn: "Turn", grace_until: float) -> float:
     """When a lease ends or must be renewed."""
-    lineage = turn.entity.lineage
-    ends = [max(held.until, grace_until) for held in turn.entity.judgement.holds.values()]
-    return min([lineage.renew_at if lineage.holding else NEVER, *ends])
+    lineage, holds = turn.entity.lineage, turn.entity.judgement.holds
+    renews = lineage.renew_at if lineage.holding else NEVER
+    return min(renews, *(max(held.until, grace_until) for held in holds.values())) if holds else renews
 
 
 def _changed(turn: "Turn", root: str, held: Held) -> None:

@@ -8,7 +8,7 @@ from detector.core.commands import AnyCommand, Command, Feedback, RequestProbe, 
 from detector.core.emissions import CommandDone
 from detector.core.ledger import hash_of
 from detector.core.messages import VerdictTold
-from detector.core.state import Episode
+from detector.core.state import NEVER, Episode
 from detector.core.teaching import teach
 from detector.core.text import moment
 from detector.core.turn import Turn
@@ -109,8 +109,9 @@ def on_time(turn: Turn) -> None:
 
 def due(turn: Turn) -> float:
     """When the next of these is over."""
-    judgement = turn.entity.judgement
-    return min(x.until if x is not None else float("inf") for x in (judgement.override, judgement.probe))
+    override, probe = turn.entity.judgement.override, turn.entity.judgement.probe
+    until = NEVER if override is None else override.until
+    return until if probe is None else min(until, probe.until)
 
 
 # ---------------------------------------------------------------- verdicts

@@ -136,8 +136,9 @@ def _take_board(turn: Turn, partition: Partition, body: Observation) -> None:
 
 def _take_entity(turn: Turn, partition: Partition, record: Record, body: Observation) -> None:
     entity = turn.entity
-    maintenance = active(_maintenance(turn), entity.key, turn.now, turn.rules.zones)
-    turn.quiet = maintenance.reason or "maintenance" if maintenance else ""
+    if turn.windows:
+        maintenance = active(_maintenance(turn), entity.key, turn.now, turn.rules.zones)
+        turn.quiet = maintenance.reason or "maintenance" if maintenance else ""
     turn.announce()
     if isinstance(body, Tick):
         _on_time(turn, partition)

@@ -458,10 +458,11 @@ class Turn(msgspec.Struct):
         The last good version is, since that is what one goes back to.
         """
         entity, judgement = self.entity, self.entity.judgement
-        breaker, told, good = judgement.breaker, self.signal(), entity.runs.good
+        breaker, good = judgement.breaker, entity.runs.good
         version = good.version if good else None
         if not self.unpublished and version == judgement.good_version:
             return
+        told = self.signal()
         judgement.good_version = version
         value = BreakerValue(
             entity=entity.key,
