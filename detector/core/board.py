@@ -233,6 +233,9 @@ def _stops(turn: Turn, told: BreakerTold) -> None:
     else:
         board.good[told.entity] = board.stops.pop(told.entity, told)
         board.due.setdefault(told.entity, turn.now + turn.rules.incident_wait)
+        for one in board.open.values():  # any of them may be over now
+            if any(member.entity == told.entity for member in one.findings):
+                board.changed.setdefault(one.id, "updated")
     if incident is None:
         return
     text = f"{told.entity} stops its readers: {told.reason}" if told.stops else f"{told.entity} lets its readers go on"
@@ -251,23 +254,27 @@ def _held(turn: Turn, told: HoldTold) -> None:
     """An entity downstream is held because of a root, or is no more: the incident of the root has hit it."""
     board = board_of(turn)
     roots = board.held_by.setdefault(told.entity, {})
-    if told.held:
-        roots[told.root] = told.path
-    else:
+    if not told.held:
         roots.pop(told.root, None)
         if not roots:
             del board.held_by[told.entity]
-    incident = _with_entity(board, told.root)
-    if incident is None:
+        _let_go(turn, told.entity)
         return
-    if told.held:
+    roots[told.root] = told.path
+    incident = _with_entity(board, told.root)
+    if incident is not None:
         incident = _with_what_it_explains(turn, incident, told.entity)
         affected = sorted({*incident.affected, told.entity})[:KEEP_AFFECTED]
-    else:
-        mine = {member.entity for member in incident.findings}
-        still = mine.intersection(board.held_by.get(told.entity, {}))
-        affected = incident.affected if still else [key for key in incident.affected if key != told.entity]
-    _put(turn, replace(incident, affected=affected, tags=sorted({*incident.tags, *told.tags})))
+        _put(turn, replace(incident, affected=affected, tags=sorted({*incident.tags, *told.tags})))
+
+
+def _let_go(turn: Turn, entity: str) -> None:
+    """An entity goes on, as far as one root is concerned: in any incident, whose root may have a newer one by now."""
+    board = board_of(turn)
+    still = board.held_by.get(entity, {})
+    for incident in list(board.open.values()):
+        if entity in incident.affected and not any(member.entity in still for member in incident.findings):
+            _put(turn, replace(incident, affected=[key for key in incident.affected if key != entity]))
 
 
 def _with_what_it_explains(turn: Turn, incident: Incident, entity: str) -> Incident:

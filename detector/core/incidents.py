@@ -182,14 +182,14 @@ def nearness(incident: Incident, told: FindingTold, seen: Seen, now: float, stop
 
 
 def _nearness(member: IncidentFinding, told: FindingTold, seen: Seen, now: float, stops: Collection[str]) -> int:
-    if member.ended is not None and now - member.ended > ENDED:
+    stopping = member.entity in stops  # what began there goes on
+    if member.ended is not None and now - member.ended > ENDED and not stopping:
         return 0
     if member.entity == told.entity:
         return 3
     if told.run_id is not None and member.run_id == told.run_id:
         return 2
-    is_news_or_stops = now - member.since <= TOGETHER or member.entity in stops
-    return int(is_news_or_stops and is_upstream(member.entity, told.entity, seen))
+    return int((stopping or now - member.since <= TOGETHER) and is_upstream(member.entity, told.entity, seen))
 
 
 def is_cause_of(told: FindingTold, incident: Incident, seen: Seen, now: float) -> bool:
