@@ -5,13 +5,13 @@ and people are called once for both. What is held downstream, what people say, a
 messages, too; on the next tick each incident that has changed is told, once.
 """
 
+import msgspec
 from msgspec.structs import replace
 
 from detector.core import recovery
 from detector.core.commands import AbandonPlan, Acknowledge, AnyCommand, Commanded, Feedback
 from detector.core.incidents import (
     KEEP_AFFECTED,
-    KEEP_FINDINGS,
     LEVELS,
     Around,
     Board,
@@ -23,6 +23,7 @@ from detector.core.incidents import (
     is_cause_of,
     is_news,
     is_over,
+    kept,
     kind_of,
     like,
     nearness,
@@ -30,6 +31,7 @@ from detector.core.incidents import (
     past_of,
     root_of,
     severity_of,
+    shortened,
 )
 from detector.core.ledger import hash_of
 from detector.core.messages import (
@@ -52,6 +54,7 @@ NEVER = float("inf")
 DAY = 86_400.0
 REOPEN = DAY
 AT_ONCE = 1e-3  # seconds: at the next tick
+LONGEST_RULE = 200  # characters of the name of a rule
 BEGINNING = 150  # characters of the id of a verdict on an incident, in those of the verdicts that it becomes
 KEEP_RESOLVED, KEEP_PAST, KEEP_PLANS, KEEP_RULES = 500, 500, 100, 500
 INCIDENT = {name: f"io.detector.incident.{name}.v1" for name in ("opened", "updated", "resolved", "reopened", "merged")}
@@ -108,8 +111,7 @@ def _found(turn: Turn, told: FindingTold) -> None:
     board.around[told.entity] = Around(told.up, told.down, told.parent)
     if any(m.episode == told.episode for i in (*board.open.values(), *board.resolved.values()) for m in i.findings):
         return  # it was read off a published record
-    rule = board.precision.setdefault(kind_of(told.check), Precision())
-    rule.told += 1
+    _rule(board, told.check).told += 1
     member = IncidentFinding(
         entity=told.entity,
         check=told.check,
@@ -121,10 +123,19 @@ def _found(turn: Turn, told: FindingTold) -> None:
     )
     incident = _incident_of(turn, told)
     tags = sorted({*incident.tags, *told.tags})
-    findings = [*incident.findings, member][-KEEP_FINDINGS:]
+    findings = kept([*incident.findings, member])
     timeline = noted(incident.timeline, told.at, f"{told.entity}: {told.summary}")
     owner = incident.owner or told.owner
     _put(turn, replace(incident, findings=findings, tags=tags, timeline=timeline, owner=owner))
+
+
+def _rule(board: Board, check: str) -> Precision:
+    """What is counted of the rule of a check. Producers name metrics as they like: the one that told least gives way.
+    """
+    name, known = kind_of(check)[:LONGEST_RULE] or "unknown", board.precision
+    if name not in known and len(known) >= KEEP_RULES:
+        del known[min(known, key=lambda one: (sum(msgspec.structs.astuple(known[one])), one))]
+    return known.setdefault(name, Precision())
 
 
 def _incident_of(turn: Turn, told: FindingTold) -> Incident:
@@ -166,10 +177,10 @@ def _merge(turn: Turn, first: Incident, other: Incident) -> Incident:
     if board.waits.pop(other.id, None) is None:
         _tell(turn, "merged", replace(other, state="merged", merged_into=first.id, pages=False))
     board.changed.pop(other.id, None)
-    entries = sorted([*first.timeline, *other.timeline], key=lambda entry: entry.at)
+    entries = shortened(sorted([*first.timeline, *other.timeline], key=lambda entry: entry.at))
     return replace(
         first,
-        findings=[*first.findings, *other.findings],
+        findings=kept([*first.findings, *other.findings]),
         timeline=entries,
         tags=sorted({*first.tags, *other.tags}),
         owner=first.owner or other.owner,
@@ -491,7 +502,7 @@ def _marked(runs: list[Redo], told: RedoneTold) -> list[Redo]:
 def _judged(turn: Turn, told: VerdictTold) -> None:
     """A person's verdict on one finding: it counts for the rule, and stands in the incident."""
     board = board_of(turn)
-    rule = board.precision.setdefault(kind_of(told.check) or "unknown", Precision())
+    rule = _rule(board, told.check)
     setattr(rule, told.verdict, getattr(rule, told.verdict) + 1)
     text = f"{told.by} says {told.verdict.replace('_', ' ')} of {told.check or 'it'} of {told.entity}"
     text += f": {told.comment}" if told.comment else ""

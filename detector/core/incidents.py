@@ -230,8 +230,21 @@ def like(incident: Incident, past: Iterable[Past]) -> list[Past]:
 
 def noted(timeline: list[Entry], at: float, text: str) -> list[Entry]:
     """A timeline with one more entry; of a long one the middle is dropped."""
-    entries = [*timeline, Entry(at=at, text=text)]
-    return entries if len(entries) <= KEEP_TIMELINE else [*entries[:KEEP_FIRST], *entries[KEEP_FIRST + 1 :]]
+    return shortened([*timeline, Entry(at=at, text=text)])
+
+
+def shortened(timeline: list[Entry]) -> list[Entry]:
+    """A timeline without what is too much in its middle."""
+    surplus = max(len(timeline) - KEEP_TIMELINE, 0)
+    return [*timeline[:KEEP_FIRST], *timeline[KEEP_FIRST + surplus :]]
+
+
+def kept(findings: list[IncidentFinding]) -> list[IncidentFinding]:
+    """Findings without what is too much: those that ended first, and then the oldest, but never the first of all."""
+    surplus = max(len(findings) - KEEP_FINDINGS, 0)
+    order = sorted(range(1, len(findings)), key=lambda at: (findings[at].ended is None, findings[at].ended or 0.0, at))
+    dropped = frozenset(order[:surplus])
+    return [member for at, member in enumerate(findings) if at not in dropped]
 
 
 def past_of(incident: Incident) -> Past:

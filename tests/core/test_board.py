@@ -1,12 +1,14 @@
 """The board of incidents, told by hand: what ends, also after long and with many."""
 
-from detector.core.incidents import KEEP_FINDINGS
+from detector.core.board import KEEP_RULES
+from detector.core.incidents import KEEP_FINDINGS, KEEP_TIMELINE
 from detector.core.messages import (
     BOARD,
     BoardMessage,
     BreakerTold,
     FindingTold,
     HoldTold,
+    VerdictTold,
 )
 from detector.core.partition import partition_of
 from tests.core.company import Company
@@ -66,12 +68,35 @@ def test_each_incident_that_a_root_is_in_ends_when_it_stops_nobody_any_more() ->
     assert made.board.open == {}
 
 
-def test_an_incident_ends_whose_root_has_left_it_since_it_has_too_many_findings() -> None:
+def test_an_incident_with_too_many_findings_ends_with_its_root_and_no_sooner() -> None:
     made = company()
-    hear(made, began(ROOT, "rows", made.now, down=(JOB,)), held(made))
     names = [f"e{n}" for n in range(KEEP_FINDINGS + 1)]
+    hear(made, began(ROOT, "rows", made.now, down=(JOB,)), held(made))
     hear(made, *(began(JOB, name, made.now, up=(ROOT,)) for name in names))
-    hear(made, *(ended(JOB, name, made.now) for name in names), ended(ROOT, "rows", made.now), held(made, yes=False))
+    hear(made, *(ended(JOB, name, made.now) for name in names), held(made, yes=False))
+    made.wait(MINUTE)
+    assert [len(incident.findings) for incident in made.board.open.values()] == [KEEP_FINDINGS]
+    hear(made, ended(ROOT, "rows", made.now))
     made.wait(MINUTE)
 
     assert made.board.open == {}
+
+
+def test_what_had_many_findings_before_it_became_one_is_bounded_like_any_other() -> None:
+    made = company()
+    for n in range(4):
+        hear(made, *(began(f"job:ns/{n}", f"e{n}/{m}", made.now) for m in range(KEEP_FINDINGS // 3)))
+    hear(made, began(ROOT, "rows", made.now, down=tuple(f"job:ns/{n}" for n in range(4))))
+    (incident,) = made.board.open.values()
+
+    assert len(incident.findings) == KEEP_FINDINGS
+    assert len(incident.timeline) == KEEP_TIMELINE
+
+
+def test_rules_are_counted_however_producers_name_their_metrics_but_not_without_end() -> None:
+    made = company()
+    hear(made, *(began(ROOT, "rows", made.now) for _ in range(2)))
+    hear(made, *(VerdictTold(ROOT, f"metric_{n}", "", "confirmed", "alice", made.now) for n in range(2 * KEEP_RULES)))
+
+    assert len(made.board.precision) == KEEP_RULES
+    assert f"metric_{2 * KEEP_RULES - 1}" in made.board.precision
