@@ -479,7 +479,7 @@ def _redone(turn: Turn, told: RedoneTold) -> None:
         runs = _marked(list(draft.runs), told)
         board.drafts[told.root][told.job] = replace(draft, runs=tuple(runs))
         return
-    plan = next((p for p in reversed(board.plans.values()) if p.root == told.root and p.state == "open"), None)
+    plan = next((p for p in reversed(board.plans.values()) if p.root == told.root and _has(p, told.job)), None)
     if plan is None:
         return
     steps = [replace(s, runs=_marked(s.runs, told)) if s.job == told.job else s for s in plan.steps]
@@ -490,6 +490,11 @@ def _redone(turn: Turn, told: RedoneTold) -> None:
     turn.say(PLAN, changed, key=plan.plan)
     if done:
         del board.plans[plan.plan]
+
+
+def _has(plan: RecoveryPlan, job: str) -> bool:
+    """Whether a job is in a plan: one that told late what it has to redo is in another one of the same root."""
+    return any(step.job == job for step in plan.steps)
 
 
 def _marked(runs: list[Redo], told: RedoneTold) -> list[Redo]:

@@ -8,6 +8,9 @@ from detector.core.messages import (
     BreakerTold,
     FindingTold,
     HoldTold,
+    Redo,
+    RedoneTold,
+    RunsTold,
     VerdictTold,
 )
 from detector.core.partition import partition_of
@@ -100,3 +103,16 @@ def test_rules_are_counted_however_producers_name_their_metrics_but_not_without_
 
     assert len(made.board.precision) == KEEP_RULES
     assert f"metric_{2 * KEEP_RULES - 1}" in made.board.precision
+
+
+def test_of_two_plans_of_one_root_each_ends_when_its_own_runs_were_redone() -> None:
+    made = company()
+    hear(made, stops(made, yes=False))
+    for job in ("job:ns/a", "job:ns/b"):  # the second is told when the plan was made already
+        hear(made, RunsTold(ROOT, job, made.now, (ROOT,), (), (Redo(why="bad", run_id="bad"),)))
+        made.wait(MINUTE)
+    assert len(made.board.plans) == 2
+    for job in ("job:ns/a", "job:ns/b"):
+        hear(made, RedoneTold(ROOT, job, made.now, "good", (0,)))
+
+    assert made.board.plans == {}
