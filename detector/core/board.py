@@ -130,8 +130,7 @@ def _found(turn: Turn, told: FindingTold) -> None:
 
 
 def _rule(board: Board, check: str) -> Precision:
-    """What is counted of the rule of a check. Producers name metrics as they like: the one that told least gives way.
-    """
+    """What is counted of the rule of a check. Producers name metrics as they like: who told least gives way."""
     name, known = kind_of(check)[:LONGEST_RULE] or "unknown", board.precision
     if name not in known and len(known) >= KEEP_RULES:
         del known[min(known, key=lambda one: (sum(msgspec.structs.astuple(known[one])), one))]

@@ -194,6 +194,8 @@ def _nearness(member: IncidentFinding, told: FindingTold, seen: Seen, now: float
 
 def is_cause_of(told: FindingTold, incident: Incident, seen: Seen, now: float) -> bool:
     """Whether a finding is why the root of an incident is wrong."""
+    if not any(is_upstream(told.entity, member.entity, seen) for member in incident.findings):
+        return False
     root = root_of(incident.findings, seen)
     return is_news(root, now) and root.entity != told.entity and is_upstream(told.entity, root.entity, seen)
 
@@ -207,9 +209,28 @@ def root_of(findings: Iterable[IncidentFinding], seen: Seen) -> IncidentFinding:
     """The finding that no other is upstream of; of several, the gravest of those that came first."""
     members = list(findings)
     entities = list(dict.fromkeys(member.entity for member in members))
-    tops = [e for e in entities if not any(o != e and is_upstream(o, e, seen) for o in entities)] or entities
+    below = _below(entities, seen)
+    tops = frozenset(entities) - below or below
     candidates = [member for member in members if member.entity in tops]
     return min(candidates, key=lambda m: (m.since, -LEVELS.index(m.severity), m.entity, m.check))
+
+
+def _below(entities: list[str], seen: Seen) -> frozenset[str]:
+    """Those that another of them is upstream of (`is_upstream`), found by one look at each: pairs are too many."""
+    among, around = frozenset(entities), {e: a for e in entities if (a := seen.around.get(e)) is not None}
+    down_of: dict[str, set[str]] = {}
+    for entity, mine in around.items():
+        for key in mine.down:
+            down_of.setdefault(key, set()).add(entity)
+    parents = [(entity, mine.parent) for entity, mine in around.items() if mine.parent is not None]
+    below = {parent for entity, parent in parents if parent != entity and parent in among}
+    for entity in entities:
+        up = around[entity].up if entity in around else ()
+        above = {*seen.held_by.get(entity, ()), *down_of.get(entity, ()), *up}
+        above.update(*(down_of.get(key, ()) for key in up))
+        if not among.isdisjoint(above - {entity}):
+            below.add(entity)
+    return frozenset(below)
 
 
 def severity_of(incident: Incident) -> Severity:
