@@ -291,6 +291,8 @@ def _with_what_it_explains(turn: Turn, incident: Incident, entity: str) -> Incid
     """What was found of late in an entity that is held now has its cause in what holds it."""
     board = board_of(turn)
     for other in list(board.open.values()):
+        if all(member.entity != entity for member in other.findings):
+            continue
         root = root_of(other.findings, seen_by(board))
         if other.id != incident.id and root.entity == entity and is_news(root, turn.now):
             older, newer = sorted((incident, other), key=lambda one: (one.opened, one.id))

@@ -9,6 +9,8 @@ from detector.core.lineage import LEASE, MAX_HOLDS, RENEW
 from detector.core.messages import Hold, Release
 from detector.core.partition import partition_of
 from detector.core.rules import Rules, Settings
+from detector.core.turn import KEEP_SCOPE
+from detector.view import Asked, decide
 from tests.core.company import Company
 from tests.core.world import DAY, HOUR, MINUTE, MONDAY
 
@@ -335,6 +337,27 @@ def test_what_a_job_does_while_it_is_held_says_nothing_of_itself() -> None:
     made.settle()
 
     assert made.open() == set()
+
+
+def test_of_a_load_of_several_partitions_each_is_bad_for_who_reads_it() -> None:
+    made = company()
+    chain(made)
+    told(made, "load", "", "raw", good=False, subset=("day=1", "day=2"))
+    made.settle()
+    value = made.breakers()[RAW]
+
+    assert value.scope == ["partition:day=1", "partition:day=2"]
+    verdicts = [decide(RAW, value, made.now, made.now, asked=Asked(partitions=(f"day={n}",))).verdict for n in (1, 3)]
+    assert verdicts == ["block", "allow"]
+
+
+def test_where_very_many_partitions_are_bad_all_of_it_is() -> None:
+    made = company()
+    chain(made)
+    told(made, "load", "", "raw", good=False, subset=tuple(f"day={n}" for n in range(KEEP_SCOPE + 1)))
+    made.settle()
+
+    assert made.breakers()[RAW].scope == []
 
 
 # ---------------------------------------------------------------- told to one job by hand
