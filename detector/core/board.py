@@ -5,13 +5,13 @@ and people are called once for both. What is held downstream, what people say, a
 messages, too; on the next tick each incident that has changed is told, once.
 """
 
+import msgspec
 from msgspec.structs import replace
 
 from detector.core import recovery
 from detector.core.commands import AbandonPlan, Acknowledge, AnyCommand, Commanded, Feedback
 from detector.core.incidents import (
     KEEP_AFFECTED,
-    KEEP_FINDINGS,
     LEVELS,
     Around,
     Board,
@@ -23,6 +23,7 @@ from detector.core.incidents import (
     is_cause_of,
     is_news,
     is_over,
+    kept,
     kind_of,
     like,
     nearness,
@@ -30,6 +31,7 @@ from detector.core.incidents import (
     past_of,
     root_of,
     severity_of,
+    shortened,
 )
 from detector.core.ledger import hash_of
 from detector.core.messages import (
@@ -52,6 +54,7 @@ NEVER = float("inf")
 DAY = 86_400.0
 REOPEN = DAY
 AT_ONCE = 1e-3  # seconds: at the next tick
+LONGEST_RULE = 200  # characters of the name of a rule
 BEGINNING = 150  # characters of the id of a verdict on an incident, in those of the verdicts that it becomes
 KEEP_RESOLVED, KEEP_PAST, KEEP_PLANS, KEEP_RULES = 500, 500, 100, 500
 INCIDENT = {name: f"io.detector.incident.{name}.v1" for name in ("opened", "updated", "resolved", "reopened", "merged")}
@@ -108,8 +111,7 @@ def _found(turn: Turn, told: FindingTold) -> None:
     board.around[told.entity] = Around(told.up, told.down, told.parent)
     if any(m.episode == told.episode for i in (*board.open.values(), *board.resolved.values()) for m in i.findings):
         return  # it was read off a published record
-    rule = board.precision.setdefault(kind_of(told.check), Precision())
-    rule.told += 1
+    _rule(board, told.check).told += 1
     member = IncidentFinding(
         entity=told.entity,
         check=told.check,
@@ -121,10 +123,18 @@ def _found(turn: Turn, told: FindingTold) -> None:
     )
     incident = _incident_of(turn, told)
     tags = sorted({*incident.tags, *told.tags})
-    findings = [*incident.findings, member][-KEEP_FINDINGS:]
+    findings = kept([*incident.findings, member])
     timeline = noted(incident.timeline, told.at, f"{told.entity}: {told.summary}")
     owner = incident.owner or told.owner
     _put(turn, replace(incident, findings=findings, tags=tags, timeline=timeline, owner=owner))
+
+
+def _rule(board: Board, check: str) -> Precision:
+    """What is counted of the rule of a check. Producers name metrics as they like: who told least gives way."""
+    name, known = kind_of(check)[:LONGEST_RULE] or "unknown", board.precision
+    if name not in known and len(known) >= KEEP_RULES:
+        del known[min(known, key=lambda one: (sum(msgspec.structs.astuple(known[one])), one))]
+    return known.setdefault(name, Precision())
 
 
 def _incident_of(turn: Turn, told: FindingTold) -> Incident:
@@ -166,10 +176,10 @@ def _merge(turn: Turn, first: Incident, other: Incident) -> Incident:
     if board.waits.pop(other.id, None) is None:
         _tell(turn, "merged", replace(other, state="merged", merged_into=first.id, pages=False))
     board.changed.pop(other.id, None)
-    entries = sorted([*first.timeline, *other.timeline], key=lambda entry: entry.at)
+    entries = shortened(sorted([*first.timeline, *other.timeline], key=lambda entry: entry.at))
     return replace(
         first,
-        findings=[*first.findings, *other.findings],
+        findings=kept([*first.findings, *other.findings]),
         timeline=entries,
         tags=sorted({*first.tags, *other.tags}),
         owner=first.owner or other.owner,
@@ -233,6 +243,9 @@ def _stops(turn: Turn, told: BreakerTold) -> None:
     else:
         board.good[told.entity] = board.stops.pop(told.entity, told)
         board.due.setdefault(told.entity, turn.now + turn.rules.incident_wait)
+        for one in board.open.values():  # any of them may be over now
+            if any(member.entity == told.entity for member in one.findings):
+                board.changed.setdefault(one.id, "updated")
     if incident is None:
         return
     text = f"{told.entity} stops its readers: {told.reason}" if told.stops else f"{told.entity} lets its readers go on"
@@ -251,29 +264,35 @@ def _held(turn: Turn, told: HoldTold) -> None:
     """An entity downstream is held because of a root, or is no more: the incident of the root has hit it."""
     board = board_of(turn)
     roots = board.held_by.setdefault(told.entity, {})
-    if told.held:
-        roots[told.root] = told.path
-    else:
+    if not told.held:
         roots.pop(told.root, None)
         if not roots:
             del board.held_by[told.entity]
-    incident = _with_entity(board, told.root)
-    if incident is None:
+        _let_go(turn, told.entity)
         return
-    if told.held:
+    roots[told.root] = told.path
+    incident = _with_entity(board, told.root)
+    if incident is not None:
         incident = _with_what_it_explains(turn, incident, told.entity)
         affected = sorted({*incident.affected, told.entity})[:KEEP_AFFECTED]
-    else:
-        mine = {member.entity for member in incident.findings}
-        still = mine.intersection(board.held_by.get(told.entity, {}))
-        affected = incident.affected if still else [key for key in incident.affected if key != told.entity]
-    _put(turn, replace(incident, affected=affected, tags=sorted({*incident.tags, *told.tags})))
+        _put(turn, replace(incident, affected=affected, tags=sorted({*incident.tags, *told.tags})))
+
+
+def _let_go(turn: Turn, entity: str) -> None:
+    """An entity goes on, as far as one root is concerned: in any incident, whose root may have a newer one by now."""
+    board = board_of(turn)
+    still = board.held_by.get(entity, {})
+    for incident in list(board.open.values()):
+        if entity in incident.affected and not any(member.entity in still for member in incident.findings):
+            _put(turn, replace(incident, affected=[key for key in incident.affected if key != entity]))
 
 
 def _with_what_it_explains(turn: Turn, incident: Incident, entity: str) -> Incident:
     """What was found of late in an entity that is held now has its cause in what holds it."""
     board = board_of(turn)
     for other in list(board.open.values()):
+        if all(member.entity != entity for member in other.findings):
+            continue
         root = root_of(other.findings, seen_by(board))
         if other.id != incident.id and root.entity == entity and is_news(root, turn.now):
             older, newer = sorted((incident, other), key=lambda one: (one.opened, one.id))
@@ -461,7 +480,7 @@ def _redone(turn: Turn, told: RedoneTold) -> None:
         runs = _marked(list(draft.runs), told)
         board.drafts[told.root][told.job] = replace(draft, runs=tuple(runs))
         return
-    plan = next((p for p in reversed(board.plans.values()) if p.root == told.root and p.state == "open"), None)
+    plan = next((p for p in reversed(board.plans.values()) if p.root == told.root and _has(p, told.job)), None)
     if plan is None:
         return
     steps = [replace(s, runs=_marked(s.runs, told)) if s.job == told.job else s for s in plan.steps]
@@ -474,6 +493,11 @@ def _redone(turn: Turn, told: RedoneTold) -> None:
         del board.plans[plan.plan]
 
 
+def _has(plan: RecoveryPlan, job: str) -> bool:
+    """Whether a job is in a plan: one that told late what it has to redo is in another one of the same root."""
+    return any(step.job == job for step in plan.steps)
+
+
 def _marked(runs: list[Redo], told: RedoneTold) -> list[Redo]:
     return [replace(redo, done_by=told.run_id) if at in told.indexes else redo for at, redo in enumerate(runs)]
 
@@ -484,7 +508,7 @@ def _marked(runs: list[Redo], told: RedoneTold) -> list[Redo]:
 def _judged(turn: Turn, told: VerdictTold) -> None:
     """A person's verdict on one finding: it counts for the rule, and stands in the incident."""
     board = board_of(turn)
-    rule = board.precision.setdefault(kind_of(told.check) or "unknown", Precision())
+    rule = _rule(board, told.check)
     setattr(rule, told.verdict, getattr(rule, told.verdict) + 1)
     text = f"{told.by} says {told.verdict.replace('_', ' ')} of {told.check or 'it'} of {told.entity}"
     text += f": {told.comment}" if told.comment else ""

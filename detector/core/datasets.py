@@ -25,7 +25,7 @@ def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
     lineage.learn(turn, {}, seen.dataset.owners, seen.dataset.tags)
     if seen.dataset.aliases:
         lineage.known_as(turn, seen.dataset.aliases, turn.believed(seen.event_time))
-    turn.subset = ", ".join(seen.dataset.subset) or None
+    turn.subset = seen.dataset.subset
     if seen.job is not None:
         side = {"down" if seen.role == "input" else "up": (seen.job,)}
         lineage.meet(turn, **side, at=turn.believed(seen.event_time))
@@ -215,7 +215,7 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
         return
     run_id = profile.run_id or name
     load = runs.open.get(run_id) or runs.closed.get(run_id)
-    turn.subset = profile.partition
+    turn.subset = (profile.partition,) if profile.partition else ()
     run = Run(run_id, hash_of(run_id), turn.now, load.began if load else None, version=profile.version)
     run.explained = load.explained if load else None
     note_time(run, "COMPLETE", profile.event_time)

@@ -182,18 +182,20 @@ def nearness(incident: Incident, told: FindingTold, seen: Seen, now: float, stop
 
 
 def _nearness(member: IncidentFinding, told: FindingTold, seen: Seen, now: float, stops: Collection[str]) -> int:
-    if member.ended is not None and now - member.ended > ENDED:
+    stopping = member.entity in stops  # what began there goes on
+    if member.ended is not None and now - member.ended > ENDED and not stopping:
         return 0
     if member.entity == told.entity:
         return 3
     if told.run_id is not None and member.run_id == told.run_id:
         return 2
-    is_news_or_stops = now - member.since <= TOGETHER or member.entity in stops
-    return int(is_news_or_stops and is_upstream(member.entity, told.entity, seen))
+    return int((stopping or now - member.since <= TOGETHER) and is_upstream(member.entity, told.entity, seen))
 
 
 def is_cause_of(told: FindingTold, incident: Incident, seen: Seen, now: float) -> bool:
     """Whether a finding is why the root of an incident is wrong."""
+    if not any(is_upstream(told.entity, member.entity, seen) for member in incident.findings):
+        return False
     root = root_of(incident.findings, seen)
     return is_news(root, now) and root.entity != told.entity and is_upstream(told.entity, root.entity, seen)
 
@@ -207,9 +209,28 @@ def root_of(findings: Iterable[IncidentFinding], seen: Seen) -> IncidentFinding:
     """The finding that no other is upstream of; of several, the gravest of those that came first."""
     members = list(findings)
     entities = list(dict.fromkeys(member.entity for member in members))
-    tops = [e for e in entities if not any(o != e and is_upstream(o, e, seen) for o in entities)] or entities
+    below = _below(entities, seen)
+    tops = frozenset(entities) - below or below
     candidates = [member for member in members if member.entity in tops]
     return min(candidates, key=lambda m: (m.since, -LEVELS.index(m.severity), m.entity, m.check))
+
+
+def _below(entities: list[str], seen: Seen) -> frozenset[str]:
+    """Those that another of them is upstream of (`is_upstream`), found by one look at each: pairs are too many."""
+    among, around = frozenset(entities), {e: a for e in entities if (a := seen.around.get(e)) is not None}
+    down_of: dict[str, set[str]] = {}
+    for entity, mine in around.items():
+        for key in mine.down:
+            down_of.setdefault(key, set()).add(entity)
+    parents = [(entity, mine.parent) for entity, mine in around.items() if mine.parent is not None]
+    below = {parent for entity, parent in parents if parent != entity and parent in among}
+    for entity in entities:
+        up = around[entity].up if entity in around else ()
+        above = {*seen.held_by.get(entity, ()), *down_of.get(entity, ()), *up}
+        above.update(*(down_of.get(key, ()) for key in up))
+        if not among.isdisjoint(above - {entity}):
+            below.add(entity)
+    return frozenset(below)
 
 
 def severity_of(incident: Incident) -> Severity:
@@ -230,8 +251,21 @@ def like(incident: Incident, past: Iterable[Past]) -> list[Past]:
 
 def noted(timeline: list[Entry], at: float, text: str) -> list[Entry]:
     """A timeline with one more entry; of a long one the middle is dropped."""
-    entries = [*timeline, Entry(at=at, text=text)]
-    return entries if len(entries) <= KEEP_TIMELINE else [*entries[:KEEP_FIRST], *entries[KEEP_FIRST + 1 :]]
+    return shortened([*timeline, Entry(at=at, text=text)])
+
+
+def shortened(timeline: list[Entry]) -> list[Entry]:
+    """A timeline without what is too much in its middle."""
+    surplus = max(len(timeline) - KEEP_TIMELINE, 0)
+    return [*timeline[:KEEP_FIRST], *timeline[KEEP_FIRST + surplus :]]
+
+
+def kept(findings: list[IncidentFinding]) -> list[IncidentFinding]:
+    """Findings without what is too much: those that ended first, and then the oldest, but never the first of all."""
+    surplus = max(len(findings) - KEEP_FINDINGS, 0)
+    order = sorted(range(1, len(findings)), key=lambda at: (findings[at].ended is None, findings[at].ended or 0.0, at))
+    dropped = frozenset(order[:surplus])
+    return [member for at, member in enumerate(findings) if at not in dropped]
 
 
 def past_of(incident: Incident) -> Past:

@@ -292,22 +292,36 @@ def on_hold(turn: "Turn", hold: Hold) -> None:
     known = holds.get(hold.root)
     if known is not None and known.epoch > hold.epoch:
         return
-    scope = _widened(known.scope, hold.scope) if known and known.active and known.epoch == hold.epoch else hold.scope
-    if known is not None and known.epoch == hold.epoch and (not known.active or scope == known.scope):
-        if sender not in known.senders[:MAX_SENDERS]:
-            holds[hold.root] = msgspec.structs.replace(known, senders=(*known.senders, sender)[:MAX_SENDERS])
+    same = known if known is not None and known.epoch == hold.epoch else None
+    if same is not None and not same.active:
+        return
+    scope = _widened(same.scope, hold.scope) if same else hold.scope
+    senders = tuple(dict.fromkeys((*(same.senders if same else ()), sender)))[:MAX_SENDERS]
+    # By columns, what another sender tells is of another dataset, however its columns are called.
+    if same is not None and scope == same.scope and (affected is None or sender in same.senders):
+        holds[hold.root] = msgspec.structs.replace(same, senders=senders)
         return
     begins = known is None or not known.active
-    if begins and len(holds) >= MAX_HOLDS and known is None:
+    if known is None and not _has_room(holds):
         return  # it is held by so many that one more changes nothing
     held_at = turn.now if begins or known is None else known.held_at
-    what = hold.reason, scope, hold.episode, (sender,)
+    what = hold.reason, scope, hold.episode, senders
     holds[hold.root] = Held(hold.epoch, True, hold.path, hold.since, hold.until, held_at, *what)
     turn.unpublished = True
     if begins:
         _changed(turn, hold.root, holds[hold.root])
     for key in sorted(entity.lineage.down):
         _forward(turn, key, hold.root, affected)
+
+
+def _has_room(holds: dict[str, Held]) -> bool:
+    """Whether one more hold can be kept: of those that are over, the one that counts least long gives way."""
+    if len(holds) < MAX_HOLDS:
+        return True
+    over = [(held.until, root) for root, held in holds.items() if not held.active]
+    if over:
+        del holds[min(over)[1]]
+    return bool(over)
 
 
 def _reads_no_more(turn: "Turn", sender: str) -> bool:

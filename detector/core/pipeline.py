@@ -12,6 +12,8 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import get_args
 
+import msgspec
+
 from detector.core import board, datasets, jobs, lineage, people, promises, recovery, seeding
 from detector.core import breaker as breakers
 from detector.core.breaker import State
@@ -37,7 +39,7 @@ from detector.core.windows import Window, active, next_change
 from detector.errors import SnapshotTooNew
 
 MAX_DUE = 2_000
-MAX_WINDOWS = 1_000
+MAX_WINDOWS, MAX_WINDOWS_BYTES = 1_000, 1 << 20  # each snapshot of a partition has all of them
 WINDOWS = "windows:all"
 POISON_LIMIT = 3
 POISON_REST = 3_600.0
@@ -227,8 +229,10 @@ def _rule(partition: Partition, body: Commanded, place: Place, rules: Rules, emi
         effect = "it is over" if done else f"no mute or maintenance is called {command.window}"
     else:
         return
+    old, new = frozenset(before), frozenset(partition.windows)
+    changed = [w.match for w in before if w not in new] + [w.match for w in partition.windows if w not in old]
     for key in sorted(partition.due):
-        if key == BOARD or any(fnmatchcase(key, window.match) for window in (*before, *partition.windows)):
+        if key == BOARD or any(fnmatchcase(key, match) for match in changed):
             schedule(partition, key, 0.0)  # what was quiet may have to be told now
     if place.partition == 0:
         now = partition.clock
@@ -242,6 +246,8 @@ def _add(partition: Partition, new: Window, rules: Rules) -> tuple[bool, str]:
     kept = [w for w in partition.windows if w.id != new.id and next_change([w], now, zones) < NEVER]
     if len(kept) >= MAX_WINDOWS:
         return False, f"there are {MAX_WINDOWS} already: end one first"
+    if len(msgspec.msgpack.encode([*kept, new])) > MAX_WINDOWS_BYTES:
+        return False, "all of them together are too large: end one first, or say less in each"
     partition.windows = sorted([*kept, new], key=lambda window: (window.start, window.id))
     return True, f"{new.kind} of {new.match}"
 

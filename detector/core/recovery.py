@@ -5,6 +5,7 @@ that failed, and, when it may go on, those that should have begun and did not. I
 which makes one plan of all jobs of one cause; then it watches its own runs for those that redo them.
 """
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -225,38 +226,51 @@ def in_order(told: dict[str, RunsTold]) -> list[PlanStep]:
         job: sorted({w for dataset in told[job].up for w in writers.get(dataset, []) if w != job})
         for job in sorted(told)
     }
+    order = _sorted(before)
+    place = {job: at for at, job in enumerate(order)}
     steps: list[PlanStep] = []
-    done: set[str] = set()
-    waiting = sorted(told)
-    while waiting:
-        job = next((job for job in waiting if all(b in done for b in before[job])), waiting[0])
-        waiting.remove(job)
+    for job in order:
         if told[job].runs:
-            after = [name for name in before[job] if name in done]
+            after = [name for name in _nearest(job, before, told) if place[name] < place[job]]
             steps.append(PlanStep(job=job, after=after, runs=list(told[job].runs)))
-        done.add(job)
-    return _only_those_with_runs(steps, before)
+    return steps
 
 
-def _only_those_with_runs(steps: list[PlanStep], before: dict[str, list[str]]) -> list[PlanStep]:
-    """A job that has nothing to redo is passed over: what waits for it waits for those before it."""
-    inside = {step.job for step in steps}
+def _sorted(before: dict[str, list[str]]) -> list[str]:
+    """All jobs, each after those before it."""
+    missing = {job: len(names) for job, names in before.items()}
+    following: dict[str, list[str]] = {}
+    for job, names in before.items():
+        for name in names:
+            following.setdefault(name, []).append(job)
+    free, waiting = [job for job in before if not missing[job]], dict.fromkeys(before)
+    order: list[str] = []
+    while waiting:
+        job = heappop(free) if free else next(iter(waiting))
+        if job not in waiting:
+            continue  # a cycle was cut at it
+        del waiting[job]
+        order.append(job)
+        for name in following.get(job, ()):
+            missing[name] -= 1
+            if not missing[name]:
+                heappush(free, name)
+    return order
 
-    def real(job: str, seen: frozenset[str]) -> set[str]:
-        found: set[str] = set()
-        for name in before[job]:
-            if name in seen:
-                continue
-            found |= {name} if name in inside else real(name, seen | {name})
-        return found
 
-    order = [step.job for step in steps]
-    kept = []
-    for place, step in enumerate(steps):
-        earlier = set(order[:place])
-        after = sorted(real(step.job, frozenset({step.job})) & earlier)
-        kept.append(msgspec.structs.replace(step, after=after))
-    return kept
+def _nearest(job: str, before: dict[str, list[str]], told: dict[str, RunsTold]) -> list[str]:
+    """The jobs with runs to redo that a job waits for: one that has none is passed over, to those before it.
+
+    Each job is looked at once: the paths to them multiply with every level.
+    """
+    found: list[str] = []
+    seen, waiting = {job}, [job]
+    while waiting:
+        for name in before[waiting.pop()]:
+            if name not in seen:
+                seen.add(name)
+                (found if told[name].runs else waiting).append(name)
+    return sorted(found)
 
 
 def told_of(steps: list[PlanStep], root: str) -> str:

@@ -44,6 +44,7 @@ DECLARED = "declared:"  # and so are those that an owner has declared
 SAME_DATA, COLUMNS, LOAD = "same_data", "columns", "load"
 LEADING = ("rows", "profile_rows", "rows_out", "rows_in", COLUMNS, "bytes", "profile_bytes", "bytes_out", "bytes_in")
 KEEP_CONTRIBUTORS = 20
+KEEP_SCOPE = 100  # names of what is bad; of more than that nobody reads the list
 NAMED_DOWNSTREAM = 100
 PROBE = 3_600.0  # seconds that a run which probes has, to be judged
 ANOMALY = {phase: f"io.detector.anomaly.{phase}.v1" for phase in ("started", "updated", "ended")}
@@ -100,7 +101,8 @@ class Turn(msgspec.Struct):
 
     `met` are neighbours below that were not known before. `windows` are the mutes and the maintenance of the partition;
     `quiet` is the maintenance that the entity is in, or empty.
-    `subset` is the partition of a dataset that this turn speaks of. `excused`: a person has said that it was no fault.
+    `subset` are the parts of a dataset that this turn speaks of; nothing is all of it. `excused`: a person has said
+    that it was no fault.
     """
 
     entity: Entity
@@ -117,7 +119,7 @@ class Turn(msgspec.Struct):
     met: list[str] = msgspec.field(default_factory=list)
     windows: Sequence[Window] = ()
     quiet: str = ""
-    subset: str | None = None
+    subset: tuple[str, ...] = ()
     excused: bool = False
 
     def believed(self, event_time: float) -> float:
@@ -394,11 +396,13 @@ class Turn(msgspec.Struct):
         if before == () or not self.entity.key.startswith("dataset:"):
             return ()
         bad = [episode for episode in judgement.episodes.values() if episode.severity > 0]
-        scope = {f"{PARTITION}{self.subset}"} if self.subset else {f"{COLUMN}{c}" for e in bad for c in e.columns}
+        columns = {f"{COLUMN}{name}" for episode in bad for name in episode.columns}
+        scope = {f"{PARTITION}{part}" for part in self.subset} or columns
         if not bad or not scope or (not self.subset and not all(episode.columns for episode in bad)):
             return ()
         kept = {name for name in before or () if name.startswith(PARTITION) == bool(self.subset)}
-        return tuple(sorted({*kept, *scope})) if len(kept) == len(before or ()) else ()
+        named = {*kept, *scope}
+        return tuple(sorted(named)) if len(kept) == len(before or ()) and len(named) <= KEEP_SCOPE else ()
 
     def _recommend_rollback(self, before: State) -> None:
         """A dataset has opened: to which version it can be put back, if any is known."""

@@ -32,7 +32,7 @@ class Recurrence(msgspec.Struct, frozen=True, kw_only=True):
     None begins after `until` (seconds since 1970), nor on the local dates of `without` (`2026-12-24`).
     """
 
-    days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+    days: Annotated[tuple[int, ...], Meta(max_length=7)] = (0, 1, 2, 3, 4, 5, 6)
     at: str = "00:00"
     lasts: float = DAY
     until: float | None = None

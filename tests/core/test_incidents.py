@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detector.core.commands import Acknowledge, AddWindow, EndWindow, Feedback
 from detector.core.emissions import CommandDone
@@ -18,6 +20,7 @@ from detector.core.incidents import (
     Past,
     Seen,
     is_cause_of,
+    is_upstream,
     kind_of,
     like,
     nearness,
@@ -63,6 +66,22 @@ CHAIN = Seen(
 
 
 # ---------------------------------------------------------------- which belong together
+
+names = st.sampled_from(["a", "b", "c", "d", "x"])
+some = st.lists(names, max_size=2, unique=True).map(tuple)
+
+
+@given(
+    st.dictionaries(names, st.builds(Around, some, some, st.none() | names)),
+    st.dictionaries(names, st.dictionaries(names, st.just(()))),
+)
+def test_the_root_is_one_that_no_other_is_upstream_of(
+    around: dict[str, Around], held_by: dict[str, dict[str, tuple[str, ...]]]
+) -> None:
+    seen, entities = Seen(around, held_by), ["a", "b", "c", "d"]
+    tops = [one for one in entities if not any(is_upstream(o, one, seen) for o in entities if o != one)]
+
+    assert root_of(map(found, entities), seen).entity == min(tops or entities)
 
 
 @pytest.mark.parametrize(

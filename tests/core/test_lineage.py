@@ -4,10 +4,13 @@ import pytest
 
 from detector.core.commands import SetOverride
 from detector.core.emissions import HoldChange
-from detector.core.events import Assertion, Dataset, JobEvent, RunEvent
-from detector.core.lineage import LEASE, RENEW
+from detector.core.events import Assertion, Dataset, JobEvent, JobObserved, Observation, RunEvent
+from detector.core.lineage import LEASE, MAX_HOLDS, RENEW
 from detector.core.messages import Hold, Release
+from detector.core.partition import partition_of
 from detector.core.rules import Rules, Settings
+from detector.core.turn import KEEP_SCOPE
+from detector.view import Asked, decide
 from tests.core.company import Company
 from tests.core.world import DAY, HOUR, MINUTE, MONDAY
 
@@ -334,3 +337,73 @@ def test_what_a_job_does_while_it_is_held_says_nothing_of_itself() -> None:
     made.settle()
 
     assert made.open() == set()
+
+
+def test_of_a_load_of_several_partitions_each_is_bad_for_who_reads_it() -> None:
+    made = company()
+    chain(made)
+    told(made, "load", "", "raw", good=False, subset=("day=1", "day=2"))
+    made.settle()
+    value = made.breakers()[RAW]
+
+    assert value.scope == ["partition:day=1", "partition:day=2"]
+    verdicts = [decide(RAW, value, made.now, made.now, asked=Asked(partitions=(f"day={n}",))).verdict for n in (1, 3)]
+    assert verdicts == ["block", "allow"]
+
+
+def test_where_very_many_partitions_are_bad_all_of_it_is() -> None:
+    made = company()
+    chain(made)
+    told(made, "load", "", "raw", good=False, subset=tuple(f"day={n}" for n in range(KEEP_SCOPE + 1)))
+    made.settle()
+
+    assert made.breakers()[RAW].scope == []
+
+
+# ---------------------------------------------------------------- told to one job by hand
+
+JOIN, ROOT = "job:ns/join", "dataset:db/root"
+
+
+def hold_of(made: Company, root: str, via: str, *columns: str) -> Hold:
+    scope = tuple(f"column:{name}" for name in columns)
+    return Hold(root, 5, (root, f"dataset:db/{via}"), made.now, made.now + LEASE, "bad", scope)
+
+
+def hear(made: Company, job: str, *messages: Observation) -> None:
+    for message in messages:
+        made.put(job, message, partition_of(job, len(made.shards)))
+    made.settle()
+
+
+def test_a_column_that_is_bad_by_two_ways_is_bad_in_all_that_is_made_of_it_by_either() -> None:
+    made = company()
+    columns = {f"dataset:db/of_{name}": (("id", f"dataset:db/{name}", "id"),) for name in "ab"}
+    inputs, outputs = ("dataset:db/a", "dataset:db/b"), tuple(columns)
+    hear(made, JOIN, JobObserved(made.now, inputs, outputs, None, columns))
+    hear(made, JOIN, hold_of(made, ROOT, "a", "id"), hold_of(made, ROOT, "b", "id"))
+
+    assert {"dataset:db/of_a", "dataset:db/of_b"} <= made.held()
+
+
+def test_who_is_held_by_other_columns_of_two_inputs_is_held_as_long_as_it_reads_one_of_them() -> None:
+    made = company()
+    for _ in range(3):
+        told(made, "join", "a b", "facts")
+        made.wait(MINUTE)
+    hear(made, JOIN, hold_of(made, ROOT, "a", "x"), hold_of(made, ROOT, "b", "y"))
+    for _ in range(3):
+        told(made, "join", "a", "facts")
+        made.wait(MINUTE)
+
+    assert JOIN in made.held()
+
+
+def test_who_was_held_by_very_many_is_held_by_the_next_one_all_the_same() -> None:
+    made = company()
+    for n in range(MAX_HOLDS):
+        root = f"dataset:db/{n}"
+        hear(made, JOIN, hold_of(made, root, "a"), Release(root, 6, (root,), made.now + LEASE, "good again"))
+    hear(made, JOIN, hold_of(made, ROOT, "a"))
+
+    assert JOIN in made.held()

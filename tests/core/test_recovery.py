@@ -198,6 +198,24 @@ def test_who_waits_for_a_job_with_nothing_to_do_waits_for_those_before_it() -> N
     assert [(step.job, step.after) for step in in_order(told)] == [("a", []), ("c", ["a"])]
 
 
+def test_where_the_ways_to_a_job_multiply_its_plan_is_made_at_once() -> None:
+    told = {"a": runs_of("a", (), ("0/0", "0/1", "0/2"))}
+    for level in range(40):
+        above = tuple(f"{level}/{n}" for n in range(3))
+        for n in range(3):
+            told[f"m{level:02}/{n}"] = runs_of(f"m{level:02}/{n}", above, (f"{level + 1}/{n}",), count=0)
+    told["z"] = runs_of("z", ("40/0", "40/1", "40/2"), ())
+
+    assert [(step.job, step.after) for step in in_order(told)] == [("a", []), ("z", ["a"])]
+
+
+def test_a_long_chain_of_jobs_with_nothing_to_do_is_passed_over() -> None:
+    told = {f"m{n:04}": runs_of(f"m{n:04}", (f"{n}",), (f"{n + 1}",), count=0) for n in range(3_000)}
+    told |= {"a": runs_of("a", (), ("0",)), "z": runs_of("z", ("3000",), ())}
+
+    assert [(step.job, step.after) for step in in_order(told)] == [("a", []), ("z", ["a"])]
+
+
 def test_a_cycle_is_cut_and_every_job_is_in_the_plan_once() -> None:
     told = {"a": runs_of("a", ("y",), ("x",)), "b": runs_of("b", ("x",), ("y",))}
 
