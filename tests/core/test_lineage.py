@@ -5,7 +5,7 @@ import pytest
 from detector.core.commands import SetOverride
 from detector.core.emissions import HoldChange
 from detector.core.events import Assertion, Dataset, JobEvent, JobObserved, Observation, RunEvent
-from detector.core.lineage import LEASE, MAX_HOLDS, RENEW
+from detector.core.lineage import LEASE, MAX_HOLDS, RENEW, Triples
 from detector.core.messages import Hold, Release
 from detector.core.partition import partition_of
 from detector.core.rules import Rules, Settings
@@ -378,7 +378,7 @@ def hear(made: Company, job: str, *messages: Observation) -> None:
 
 def test_a_column_that_is_bad_by_two_ways_is_bad_in_all_that_is_made_of_it_by_either() -> None:
     made = company()
-    columns = {f"dataset:db/of_{name}": (("id", f"dataset:db/{name}", "id"),) for name in "ab"}
+    columns: dict[str, Triples] = {f"dataset:db/of_{name}": (("id", f"dataset:db/{name}", "id"),) for name in "ab"}
     inputs, outputs = ("dataset:db/a", "dataset:db/b"), tuple(columns)
     hear(made, JOIN, JobObserved(made.now, inputs, outputs, None, columns))
     hear(made, JOIN, hold_of(made, ROOT, "a", "id"), hold_of(made, ROOT, "b", "id"))

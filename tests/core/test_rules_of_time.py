@@ -1,4 +1,4 @@
-"""Mutes and maintenance in a partition: what they concern, how many there may be, and that they leave nothing behind."""
+"""Mutes and maintenance in a partition: what they concern, how many there may be, and that they leave nothing."""
 
 from detector.core.commands import AddWindow, AnyCommand, EndWindow
 from detector.core.emissions import CommandDone
