@@ -189,6 +189,11 @@ STYLES = {
     "unknown": "magenta",
     "ended": "green",
     "closed": "green",
+    "call": "bold magenta",
+    "held": "blue",
+    "released": "green",
+    "resolved": "green",
+    "refused": "yellow",
 }
 
 
@@ -210,16 +215,28 @@ class Line:
 def line(shown: Shown) -> Line:
     """An event as a person reads it: when it happened, how bad it is, what it is about, and what is said of it."""
     data = shown.event["data"] if isinstance(shown.event["data"], dict) else {}
+    # Incidents and plans have ids of their own as keys: people know them by where they began.
+    of = shown.entity if shown.entity.startswith(("job:", "dataset:")) else str(data.get("root", shown.entity))
     said = str(data.get("summary", ""))
-    for opening in (f"{shown.entity} is ", f"{shown.entity}: "):
+    if "effect" in data:
+        said = f"{data.get('by')}: {data.get('command')}: {data['effect']}"
+    for opening in (f"{of} is ", f"{of}: "):
         said = said.removeprefix(opening)
     what = _what(shown.event["type"], data)
-    return Line(_when(shown), what, shown.entity, said.removeprefix(f"{what}: "))
+    return Line(_when(shown), what, of, said.removeprefix(f"{what}: "))
 
 
 def _what(type_: str, data: Mapping[str, Any]) -> str:
     if data.get("phase") == "ended":
         return "ended"
+    if ".incident." in type_:
+        return "call" if data.get("pages") else type_.split(".")[-2]
+    if "held" in data:
+        return "held" if data["held"] else "released"
+    if "steps" in data:
+        return "to redo"
+    if "effect" in data:
+        return "done" if data.get("done") else "refused"
     if "to" in data:
         return str(data["to"]).replace("_", "-")
     if "severity" in data:
