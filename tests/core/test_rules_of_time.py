@@ -1,4 +1,4 @@
-"""Mutes and maintenance in a partition: what they concern, how many there may be, and that they leave nothing behind."""
+"""Mutes and maintenance in a partition: whom they concern, how many there may be, that they leave nothing behind."""
 
 import pytest
 
