@@ -397,7 +397,7 @@ class Checkpoint:
             return 0
         sends: list[Send] = []
         for held in ready:
-            sends += [self._encode(emission) for emission in held.said]
+            sends += self._fitting(held.said)
             sends += held.dead
             sends += self._backups(held)
         metadata = {h.number: f"{self._rules.fingerprint}:{h.digest.hex()}:{self._log.topic_id}" for h in ready}
@@ -416,6 +416,15 @@ class Checkpoint:
             held.committed = held.position
             held.said, held.dead, held.fresh = [], [], {}
         return len(sends)
+
+    def _fitting(self, said: Iterable[Emission]) -> Iterable[Send]:
+        """What was said, but for what Kafka does not take: that would be tried again for ever, and nothing after it."""
+        for emission in said:
+            send = self._encode(emission)
+            if send.size <= LARGEST:
+                yield send
+            else:
+                self._signals.emission_skipped(emission.key, send.topic, send.size)
 
     def _backups(self, held: Held) -> list[Send]:
         """The touched states that the backstop topic has not had for a while."""

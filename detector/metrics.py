@@ -188,6 +188,11 @@ class Metrics:
         self.too_large = self._counter(
             "detector_backstop_skipped", "States that are too large for the topic of snapshots; Redis has them."
         )
+        self.emissions_skipped = self._counter(
+            "detector_emissions_skipped",
+            "What was too large to be written to this `topic`; nobody has heard of it.",
+            "topic",
+        )
         self.corrupt = self._counter(
             "detector_states_corrupt", "States that could not be read; the entity started cold."
         )

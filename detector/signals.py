@@ -41,6 +41,9 @@ class Signals(Protocol):
     def backstop_skipped(self, key: str, size: int) -> None:
         """A state is too large for the topic of snapshots: so many bytes. Redis has it all the same."""
 
+    def emission_skipped(self, key: str, topic: str, size: int) -> None:
+        """What was to be said is too large for its topic: so many bytes. Nobody hears of it; all else goes on."""
+
     def state_corrupt(self, key: str, why: str) -> None:
         """A state could not be read; the entity starts cold."""
 

@@ -250,6 +250,11 @@ class Telemetry:
         self.metrics.too_large.inc()
         self._warn("backstop_skipped", key, entity=key, bytes=size)
 
+    def emission_skipped(self, key: str, topic: str, size: int) -> None:
+        """What was to be said is too large for its topic: so many bytes. Nobody hears of it; all else goes on."""
+        self.metrics.emissions_skipped.labels(topic).inc()
+        self._log.error("emission_skipped", entity=key, topic=topic, bytes=size)
+
     def state_corrupt(self, key: str, why: str) -> None:
         """A state could not be read; the entity starts cold."""
         self.metrics.corrupt.inc()

@@ -792,6 +792,18 @@ def test_a_state_that_is_too_large_for_the_backstop_topic_stops_nothing() -> Non
     assert "job:ns/huge" in store.snapshots[0][1]
 
 
+def test_what_is_too_large_to_be_said_stops_nothing() -> None:
+    cluster, _, only = one(records=1)
+    append(cluster, RunEvent("ns", "huge", "r", "FAIL", START + 9_000, error="x" * LARGEST))
+    append(cluster, RunEvent("ns", "after", "r", "FAIL", START + 9_001))
+    only.finish()
+    skipped = {args[0] for event, args in only.told.events if event == "emission_skipped"}
+
+    assert skipped == {"job:ns/huge", "incidents:all"}  # the anomaly itself, and what the board would hear of it
+    assert max(send.size for send in cluster.written) <= LARGEST
+    assert b"job:ns/after" in {send.key for send in cluster.written if send.topic == "control"}
+
+
 def test_the_states_in_memory_of_all_partitions_together_are_bounded() -> None:
     cluster, store = Cluster(PARTITIONS), FakeStore()
     fill(cluster, Random(1), 60)

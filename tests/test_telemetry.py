@@ -409,6 +409,12 @@ CASES: dict[str, Case] = {
         ("warning", "backstop_skipped"),
         {"entity": ORDERS, "bytes": 9_000_000},
     ),
+    "emission_skipped": Case(
+        lambda told: told.emission_skipped(ORDERS, "detector.control", 9_000_000),
+        {'detector_emissions_skipped_total{topic="detector.control"}': 1},
+        ("error", "emission_skipped"),
+        {"entity": ORDERS, "topic": "detector.control", "bytes": 9_000_000},
+    ),
     "state_corrupt": Case(
         lambda told: told.state_corrupt(ORDERS, "format 9"),
         {"detector_states_corrupt_total": 1},

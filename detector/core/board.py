@@ -5,6 +5,8 @@ and people are called once for both. What is held downstream, what people say, a
 messages, too; on the next tick each incident that has changed is told, once.
 """
 
+from collections.abc import Collection
+
 import msgspec
 from msgspec.structs import replace
 
@@ -434,6 +436,7 @@ def _plan(turn: Turn, root: str) -> None:
     board = board_of(turn)
     del board.due[root]
     told, good = board.drafts.pop(root, {}), board.good.pop(root, None)
+    _take_out(turn, root, told)
     steps = recovery.in_order(told)
     if all(redo.done_by for step in steps for redo in step.runs):
         return
@@ -463,6 +466,22 @@ def _plan(turn: Turn, root: str) -> None:
         if incident.id in board.resolved:
             del board.changed[incident.id]
             board.resolved[incident.id] = _tell(turn, "updated", changed)
+
+
+def _take_out(turn: Turn, root: str, jobs: Collection[str]) -> None:
+    """A root was bad again before all was redone: these jobs have told anew what is left, for the plan to come."""
+    board = board_of(turn)
+    for key, plan in list(board.plans.items()):
+        steps = [step for step in plan.steps if step.job not in jobs]
+        if plan.root != root or len(steps) == len(plan.steps):
+            continue
+        if all(redo.done_by for step in steps for redo in step.runs):
+            _abandon(turn, key)
+            continue
+        steps = [replace(step, after=[name for name in step.after if name not in jobs]) for step in steps]
+        summary = recovery.told_of(steps, root)
+        board.plans[key] = replace(plan, version=plan.version + 1, steps=steps, summary=summary)
+        turn.say(PLAN, board.plans[key], key=key)
 
 
 def _abandon(turn: Turn, key: str) -> RecoveryPlan:

@@ -17,7 +17,8 @@ Verdict = Literal["confirmed", "expected_once", "new_normal", "false_positive", 
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "expected_once", "new_normal", "false_positive", "missed")
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=2_000)]
-EntityKey = Annotated[str, Meta(max_length=2_100, pattern=r"^(job|dataset):[\s\S]+/[\s\S]+$")]
+EntityKey = Annotated[str, Meta(max_length=2_100, pattern=r"^(job|dataset):[\s\S]*/[\s\S]+$")]
+Check = Annotated[str, Meta(max_length=4_200)]  # it has the name of a column and of a grain in it
 MAX_PROBE = 86_400.0
 
 
@@ -40,7 +41,7 @@ class Feedback(Command, frozen=True, kw_only=True, omit_defaults=True, tag="feed
     verdict: Verdict
     entity: EntityKey | None = None
     incident: Name | None = None
-    check: Text | None = None
+    check: Check | None = None
     metric: Text | None = None
 
 

@@ -148,12 +148,19 @@ def reads(turn: "Turn", inputs: Collection[object], at: float) -> None:
     for key in [key for key, seen in lineage.up.items() if seen < since]:
         del lineage.up[key]
         turn.unpublished = True
-        for root, held in sorted(turn.entity.judgement.holds.items()):
-            others = tuple(sender for sender in held.senders if sender != key)
-            if held.active and not others:
-                _let_go(turn, root, held.epoch, held.until, f"{key} is not read any more")
-            elif others != held.senders:
-                turn.entity.judgement.holds[root] = msgspec.structs.replace(held, senders=others)
+        for root in sorted(turn.entity.judgement.holds):
+            _without(turn, root, key, f"{key} is not read any more")
+
+
+def _without(turn: "Turn", root: str, sender: str, reason: str) -> None:
+    """What a sender has said of a root counts no more: who has it from nobody else is let go."""
+    holds = turn.entity.judgement.holds
+    held = holds[root]
+    others = tuple(name for name in held.senders if name != sender)
+    if held.active and not others:
+        _let_go(turn, root, held.epoch, held.until, reason)
+    elif others != held.senders:
+        holds[root] = msgspec.structs.replace(held, senders=others)
 
 
 # ---------------------------------------------------------------- what stops by itself
@@ -237,7 +244,7 @@ def _blame(turn: "Turn") -> None:
             continue
         lineage.blamed = [*lineage.blamed[1 - KEEP_BLAMED :], run.id]
         if run.job not in lineage.blamed_jobs:
-            lineage.blamed_jobs.append(run.job)
+            lineage.blamed_jobs = [*lineage.blamed_jobs[1 - MAX_NEIGHBOURS :], run.job]
         turn.send(run.job, Blame(turn.entity.key, run.id, run.began))
 
 
@@ -287,9 +294,11 @@ def on_hold(turn: "Turn", hold: Hold) -> None:
     if entity.key in hold.path or _reads_no_more(turn, sender):
         return
     affected = _affected(turn, sender, hold.scope)
-    if affected is not None and not affected:
-        return  # of the columns that are bad none is read
     known = holds.get(hold.root)
+    if affected is not None and not affected:  # of the columns that are bad none is read
+        if known is not None and known.epoch < hold.epoch:
+            _without(turn, hold.root, sender, f"of what is bad in {sender} nothing is read")
+        return
     if known is not None and known.epoch > hold.epoch:
         return
     same = known if known is not None and known.epoch == hold.epoch else None

@@ -27,7 +27,8 @@ FORGET = 30 * 86_400.0
 class Collected(msgspec.Struct, array_like=True):
     """What a job has to redo because of one root, since `since`; `told` once the board knows, and runs are redone.
 
-    `held_from` is when a hold began, or None for a job that is only blamed: of that nothing is missing.
+    `held_from` is when a hold began, or None for a job that is only blamed: of that nothing is missing. `before` are
+    the runs that nobody had redone when the root was bad again.
     """
 
     since: float
@@ -35,6 +36,7 @@ class Collected(msgspec.Struct, array_like=True):
     held_from: float | None = None
     told: bool = False
     told_at: float = 0.0
+    before: list[Redo] = []
 
 
 class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,7 +96,8 @@ def _collected(turn: "Turn", root: str, since: float) -> Collected:
         return known
     if len(recovery) >= MAX_ROOTS and known is None:
         del recovery[min(recovery, key=lambda key: (not recovery[key].told, recovery[key].told_at, key))]
-    recovery[root] = found = Collected(since)
+    undone = [redo for redo in known.runs if redo.done_by is None] if known is not None else []
+    recovery[root] = found = Collected(since, before=undone)
     return found
 
 
@@ -147,6 +150,10 @@ def on_release(turn: "Turn", root: str) -> None:
     for at in _not_begun(turn, mine):
         why: Why = "blocked" if mine.held_from is not None and at >= mine.held_from else "missed"
         _add(mine, Redo(why=why, nominal_time=at))
+    later, mine.runs = mine.runs, mine.before
+    for redo in later:
+        _add(mine, redo)
+    mine.before = []
     mine.runs.sort(key=lambda redo: (redo.nominal_time or 0.0, redo.run_id or ""))
     lineage = turn.entity.lineage
     mine.told, mine.told_at = True, turn.now

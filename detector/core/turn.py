@@ -211,7 +211,7 @@ class Turn(msgspec.Struct):
                 episode.id,
                 check,
                 episode.severity,
-                self.at,
+                self.believed(self.at),
                 told,
                 episode.run_id,
                 tuple(sorted(lineage.up)),
@@ -339,11 +339,12 @@ class Turn(msgspec.Struct):
         a new attempt of a run `mends` what the old one did. A run that began before the breaker opened is no probe,
         and a bad one at the same tick is none: of many in parallel that fail for one reason, the first opens it.
 
-        What a run does while something upstream holds the entity, or in maintenance, says nothing of the entity itself.
+        What a run does while something upstream holds the entity, or in maintenance, says nothing of the entity itself:
+        what is bad then is not kept either, or it would count with what comes later.
         """
         judgement, severity = self.entity.judgement, min(severity, self.settings.worst)
         known = next((outcome.severity for outcome in judgement.outcomes if outcome.run == run), -1)
-        if severity <= known and not mends:
+        if (severity <= known and not mends) or (severity > 0 and (self.quiet or self.is_held())):
             return
         kept = [outcome for outcome in judgement.outcomes if outcome.run != run]
         keeps = max(KEEP_OUTCOMES, self.settings.policy.keeps)
@@ -351,7 +352,7 @@ class Turn(msgspec.Struct):
         if judgement.breaker.warming_up and len(judgement.outcomes) >= WARM:
             judgement.breaker = msgspec.structs.replace(judgement.breaker, warming_up=False)
             self.unpublished = True
-        if self.settings.mode == "off" or self.quiet or (severity > 0 and self.is_held()):
+        if self.settings.mode == "off" or self.quiet:
             return
         breaker = judgement.breaker
         if breaker.state is State.OPEN and (began < breaker.since or (severity > 0 and breaker.since == self.now)):

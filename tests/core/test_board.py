@@ -1,6 +1,7 @@
 """The board of incidents, told by hand: what ends, also after long and with many."""
 
 from detector.core.board import KEEP_RULES
+from detector.core.events import RunEvent
 from detector.core.incidents import KEEP_FINDINGS, KEEP_TIMELINE
 from detector.core.messages import (
     BOARD,
@@ -16,7 +17,7 @@ from detector.core.messages import (
 from detector.core.partition import partition_of
 from tests.core.company import Company
 from tests.core.test_lineage import company
-from tests.core.world import HOUR, MINUTE
+from tests.core.world import DAY, HOUR, MINUTE
 
 ROOT, JOB = "dataset:db/raw", "job:ns/clean"
 
@@ -116,3 +117,12 @@ def test_of_two_plans_of_one_root_each_ends_when_its_own_runs_were_redone() -> N
         hear(made, RedoneTold(ROOT, job, made.now, "good", (0,)))
 
     assert made.board.plans == {}
+
+
+def test_a_producer_whose_clock_is_years_ahead_makes_no_finding_that_is_news_for_years() -> None:
+    made = company()
+    made.tell(RunEvent("ns", "load", "r1", "FAIL", made.now + 3_650 * DAY))
+    made.settle()
+    (incident,) = made.board.open.values()
+
+    assert incident.opened <= made.now + made.rules.ahead

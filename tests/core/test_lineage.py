@@ -1,6 +1,7 @@
 """How a stop travels: hop by hop, by columns and other names, through cycles, for a time only."""
 
 import pytest
+from msgspec.structs import replace
 
 from detector.core.commands import SetOverride
 from detector.core.emissions import HoldChange
@@ -407,3 +408,17 @@ def test_who_was_held_by_very_many_is_held_by_the_next_one_all_the_same() -> Non
     hear(made, JOIN, hold_of(made, ROOT, "a"))
 
     assert JOIN in made.held()
+
+
+def test_who_reads_nothing_of_what_is_still_bad_is_let_go() -> None:
+    made = company()
+    columns = {"dataset:db/facts": (("x", "dataset:db/a", "x"),)}
+    hear(made, JOIN, JobObserved(made.now, ("dataset:db/a",), tuple(columns), None, columns))
+    everything = hold_of(made, ROOT, "a")
+    hear(made, JOIN, everything)
+    assert JOIN in made.held()
+    hear(made, JOIN, replace(hold_of(made, ROOT, "a", "y"), epoch=6))
+    assert JOIN not in made.held()
+    hear(made, JOIN, replace(hold_of(made, ROOT, "a", "x"), epoch=6))
+
+    assert JOIN in made.held()  # another way may come after it

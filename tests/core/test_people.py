@@ -206,3 +206,14 @@ def test_what_was_no_fault_lets_those_go_on_who_waited(verdict: Verdict) -> None
     made.settle()
 
     assert made.held() == set()
+
+
+def test_a_verdict_on_an_incident_reaches_an_entity_without_a_namespace() -> None:
+    made = company()
+    made.tell(RunEvent("", "load", "r1", "FAIL", made.now))
+    made.wait(MINUTE)
+    (incident,) = made.board.open
+    answers(made, Feedback(id="1", by="alice", verdict="expected_once", incident=incident))
+    made.wait(MINUTE)
+
+    assert made.board.open == {}

@@ -11,6 +11,8 @@ from detector.core.messages import Redo, RunsTold
 from detector.core.recovery import RecoveryPlan, in_order, told_of
 from detector.core.rules import Rules, Settings
 from tests.core.company import Company
+from tests.core.test_board import ROOT, hear, stops
+from tests.core.test_lineage import chain, company, told
 from tests.core.world import DAY, HOUR, MINUTE, MONDAY
 
 CHAIN = (("load", "", "raw"), ("clean", "raw", "orders"), ("join", "orders", "facts"))
@@ -182,6 +184,35 @@ def test_when_a_dataset_opens_the_last_good_version_is_named() -> None:
 
 
 # ---------------------------------------------------------------- the order
+
+
+def test_what_nobody_had_redone_when_the_root_was_bad_again_is_in_the_next_plan_and_in_no_other() -> None:
+    made = company()
+    chain(made)
+    for _ in range(2):
+        told(made, "load", "", "raw", good=False)
+        made.settle()
+        told(made, "load", "", "raw")
+        made.wait(MINUTE)
+
+    (plan,) = made.board.plans.values()
+    assert [step.job for step in plan.steps] == ["job:ns/load", "job:ns/clean", "job:ns/join", "job:ns/report"]
+    assert [p.state for p in plans(made)][-2:] == ["abandoned", "open"]
+    for run_of in (("load", "", "raw"), ("load", "", "raw"), ("clean", "raw", "orders"), ("join", "orders", "facts")):
+        told(made, *run_of)
+    told(made, "report", "facts", "")
+    made.wait(MINUTE)
+    assert made.board.plans == {}
+
+
+def test_what_only_the_first_of_two_plans_has_stays_there() -> None:
+    made = company()
+    for jobs in (("job:ns/a", "job:ns/b"), ("job:ns/a",)):
+        hear(made, stops(made, yes=False))
+        hear(made, *(RunsTold(ROOT, job, made.now, (ROOT,), (), (Redo(why="bad", run_id="r"),)) for job in jobs))
+        made.wait(MINUTE)
+
+    assert [[step.job for step in plan.steps] for plan in made.board.plans.values()] == [["job:ns/b"], ["job:ns/a"]]
 
 
 def runs_of(job: str, up: tuple[str, ...], down: tuple[str, ...], count: int = 1) -> RunsTold:

@@ -5,7 +5,9 @@ from detector.core.emissions import CommandDone
 from detector.core.windows import FOREVER, Window
 from tests.core.company import Company
 from tests.core.test_lineage import RAW, chain, company
-from tests.core.world import HOUR
+from tests.core.world import HOUR, MINUTE, event
+
+LOAD = "job:ns/load"
 
 
 def window(name: str, match: str, lasts: float = HOUR, reason: str = "", at: float = 0.0) -> AddWindow:
@@ -47,3 +49,18 @@ def test_windows_that_are_too_large_together_are_refused() -> None:
     assert [one.done for one in found[:100]] == [True] * 100
     assert found[-1].done is False
     assert "too large" in found[-1].effect
+
+
+@pytest.mark.parametrize("state", ["FAIL", "ABORT"])
+def test_what_went_wrong_in_maintenance_does_not_count_when_it_is_over(state: str) -> None:
+    made = company()
+    chain(made)
+    made.command(window("w", LOAD, 10 * MINUTE, at=made.now))
+    made.tell(event("START", made.now, "in maintenance"))
+    made.tell(event(state, made.now, "in maintenance"))  # type: ignore[arg-type]
+    made.wait(20 * MINUTE)
+    made.tell(event("START", made.now, "after"))
+    made.tell(event("ABORT", made.now, "after"))
+    made.settle()
+
+    assert LOAD not in made.open()  # one warning is not enough
