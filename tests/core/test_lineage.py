@@ -412,7 +412,7 @@ def test_who_was_held_by_very_many_is_held_by_the_next_one_all_the_same() -> Non
 
 def test_who_reads_nothing_of_what_is_still_bad_is_let_go() -> None:
     made = company()
-    columns = {"dataset:db/facts": (("x", "dataset:db/a", "x"),)}
+    columns: dict[str, Triples] = {"dataset:db/facts": (("x", "dataset:db/a", "x"),)}
     hear(made, JOIN, JobObserved(made.now, ("dataset:db/a",), tuple(columns), None, columns))
     everything = hold_of(made, ROOT, "a")
     hear(made, JOIN, everything)

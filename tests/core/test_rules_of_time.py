@@ -1,5 +1,7 @@
 """Mutes and maintenance in a partition: what they concern, how many there may be, and that they leave nothing."""
 
+import pytest
+
 from detector.core.commands import AddWindow, AnyCommand, EndWindow
 from detector.core.emissions import CommandDone
 from detector.core.windows import FOREVER, Window
