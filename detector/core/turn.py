@@ -340,7 +340,7 @@ class Turn(msgspec.Struct):
         and a bad one at the same tick is none: of many in parallel that fail for one reason, the first opens it.
 
         What a run does while something upstream holds the entity, or in maintenance, says nothing of the entity itself:
-        what is bad then is not kept either, or it would count with what comes later.
+        what is bad then is not kept either, or it would count with what comes later. A repair in maintenance is one.
         """
         judgement, severity = self.entity.judgement, min(severity, self.settings.worst)
         known = next((outcome.severity for outcome in judgement.outcomes if outcome.run == run), -1)
@@ -352,7 +352,7 @@ class Turn(msgspec.Struct):
         if judgement.breaker.warming_up and len(judgement.outcomes) >= WARM:
             judgement.breaker = msgspec.structs.replace(judgement.breaker, warming_up=False)
             self.unpublished = True
-        if self.settings.mode == "off" or self.quiet:
+        if self.settings.mode == "off":
             return
         breaker = judgement.breaker
         if breaker.state is State.OPEN and (began < breaker.since or (severity > 0 and breaker.since == self.now)):

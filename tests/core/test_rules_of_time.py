@@ -6,7 +6,7 @@ from detector.core.commands import AddWindow, AnyCommand, EndWindow
 from detector.core.emissions import CommandDone
 from detector.core.windows import FOREVER, Window
 from tests.core.company import Company
-from tests.core.test_lineage import RAW, chain, company
+from tests.core.test_lineage import RAW, chain, company, told
 from tests.core.world import HOUR, MINUTE, event
 
 LOAD = "job:ns/load"
@@ -66,3 +66,16 @@ def test_what_went_wrong_in_maintenance_does_not_count_when_it_is_over(state: st
     made.settle()
 
     assert LOAD not in made.open()  # one warning is not enough
+
+
+def test_what_is_repaired_in_maintenance_is_good_again_at_once() -> None:
+    made = company()
+    chain(made)
+    told(made, "load", "", "raw", good=False)
+    made.settle()
+    made.command(window("w", "*", at=made.now))
+    assert RAW in made.open()
+    told(made, "load", "", "raw")
+    made.settle()
+
+    assert made.open() == set()
