@@ -76,7 +76,7 @@ def _node(entity: str, answer: Answer | None, hops: int) -> Node:
     value = answer.breaker if answer is not None else None
     if answer is None or value is None:
         return Node(entity=entity, state="unknown", hops=hops, message="no event of its own was seen")
-    stopped = value.state is State.OPEN and value.held_by and not (value.own and value.own.state is State.OPEN)
+    stopped = value.state is State.OPEN and value.waits_for and not (value.own and value.own.state is State.OPEN)
     state = "held" if stopped and value.override is None else value.state.value
     return Node(
         entity=entity,
@@ -84,7 +84,7 @@ def _node(entity: str, answer: Answer | None, hops: int) -> Node:
         hops=hops,
         mode=value.mode,
         message=answer.message if answer.verdict == "unknown" else value.reason,
-        held_by=[held.root for held in value.held_by],
+        held_by=[held.root for held in value.waits_for],
         up=value.up,
         down=value.down,
         parent=value.parent,

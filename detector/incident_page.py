@@ -152,7 +152,7 @@ def _contributor(one: Contributor) -> str:
 def seen_of(breakers: Mapping[str, BreakerValue]) -> Seen:
     """What the breakers tell of who is upstream of whom."""
     around = {key: Around(tuple(one.up), tuple(one.down), one.parent) for key, one in breakers.items()}
-    held_by = {key: {held.root: tuple(held.path) for held in one.held_by} for key, one in breakers.items()}
+    held_by = {key: {held.root: tuple(held.path) for held in one.waits_for} for key, one in breakers.items()}
     return Seen(around, held_by)
 
 
@@ -193,14 +193,14 @@ def _who(incident: Incident, breakers: Mapping[str, BreakerValue]) -> Iterator[L
 def _way(key: str, roots: Iterable[str], breaker: BreakerValue | None) -> tuple[str, ...]:
     """Which way the hold came, from the root to the one that is held, as far as it is known."""
     mine = set(roots)
-    held = next((held for held in breaker.held_by if held.root in mine), None) if breaker else None
+    held = next((held for held in breaker.waits_for if held.root in mine), None) if breaker else None
     return (*held.path, key) if held else ()
 
 
 def holders(incident: Incident, breakers: Mapping[str, BreakerValue]) -> list[str]:
     """The datasets that keep others waiting: of these a breaker must be closed, and not of the job that wrote them."""
     mine = list(dict.fromkeys(one.entity for one in incident.findings))
-    told = {held.root for key in incident.affected if key in breakers for held in breakers[key].held_by}
+    told = {held.root for key in incident.affected if key in breakers for held in breakers[key].waits_for}
     return [key for key in mine if key in told] or [
         key for key in mine if key.startswith("dataset:") and incident.affected
     ]

@@ -74,7 +74,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def lasting(value: BreakerValue, now: float) -> str:
     """How long it has been so; what never moved has been so since nobody knows when."""
-    known = value.sequence or value.override is not None or value.held_by
+    known = value.sequence or value.override is not None or value.waits_for
     return f"for {duration(max(now - value.since, 0.0))}" if known else "since it was first seen"
 
 
@@ -225,7 +225,7 @@ def _cause(value: BreakerValue) -> str:
     """Whether it is open by a person's word, by itself, or since something upstream holds it."""
     if value.override is not None:
         return "override"
-    return "held" if value.held_by and (value.own is None or value.own.state is not State.OPEN) else "open"
+    return "held" if value.waits_for and (value.own is None or value.own.state is not State.OPEN) else "open"
 
 
 def _by_whom(value: BreakerValue) -> str:
@@ -234,7 +234,7 @@ def _by_whom(value: BreakerValue) -> str:
         return f"; until {moment(value.override.until)}"
     if value.state is not State.OPEN or _cause(value) != "held":
         return ""
-    held = min(value.held_by, key=lambda one: (one.since, one.root))
+    held = min(value.waits_for, key=lambda one: (one.since, one.root))
     return f"; the way: {' > '.join((*held.path, value.entity))}"
 
 
@@ -256,8 +256,8 @@ def _scope(value: BreakerValue) -> list[str]:
     if not value.entity.startswith("dataset:") or value.override is not None:
         return []
     stops = value.own is not None and value.own.state in (State.OPEN, State.HALF_OPEN)
-    scopes = [value.own.scope] if value.own is not None and stops else [] if value.held_by else [value.scope]
-    scopes += [held.scope for held in value.held_by]
+    scopes = [value.own.scope] if value.own is not None and stops else [] if value.waits_for else [value.scope]
+    scopes += [held.scope for held in value.waits_for]
     return sorted({one for scope in scopes for one in scope}) if all(scopes) else []
 
 

@@ -221,7 +221,7 @@ def _state(answer: Answer, now: float) -> tuple["Text", str]:
     if breaker is None:
         return Text("?"), "?"
     own = breaker.own is not None and breaker.own.state is State.OPEN
-    held = breaker.held_by and breaker.state is State.OPEN and not own and breaker.override is None
+    held = breaker.waits_for and breaker.state is State.OPEN and not own and breaker.override is None
     notes = [breaker.mode] * (breaker.mode != "enforce") + ["override"] * (breaker.override is not None)
     told = "held" if held else breaker.state.value.replace("_", "-")
     state = Text(f"{told} ({', '.join(notes)})" if notes else told, STYLES[breaker.state.value])

@@ -17,7 +17,7 @@ def facts(answer: Answer) -> list[tuple[str, str]]:
         ("only", ", ".join(value.scope)),
         ("own state", _own(answer)),
         ("override", _overridden(answer)),
-        *(("held by", f"{held.root} since {moment(held.since)}: {' > '.join(held.path)}") for held in value.held_by),
+        *(("held by", f"{held.root} since {moment(held.since)}: {' > '.join(held.path)}") for held in value.waits_for),
         ("probe", f"{value.probe.holder} until {moment(value.probe.until)}" if value.probe else ""),
         ("last good run", _last_good(answer)),
         ("cause", f"anomaly {value.cause}" if value.cause else ""),
@@ -35,7 +35,7 @@ def facts(answer: Answer) -> list[tuple[str, str]]:
 def _own(answer: Answer) -> str:
     """What the breaker found itself, where something else is obeyed."""
     value = answer.breaker
-    if value is None or value.own is None or not (value.override or value.held_by):
+    if value is None or value.own is None or not (value.override or value.waits_for):
         return ""
     return value.own.state.value.replace("_", "-") + (f": {value.own.reason}" if value.own.reason else "")
 

@@ -75,7 +75,7 @@ def adopt_board(board: Board, told: Mapping[str, Incident], values: Iterable[Bre
     """
     _take_over(board, told)
     now = {value.entity: value for value in values}
-    board.held_by = {e: {h.root: (*h.path, e) for h in value.held_by} for e, value in now.items() if value.held_by}
+    board.held_by = {e: {h.root: (*h.path, e) for h in value.waits_for} for e, value in now.items() if value.waits_for}
     board.stops = {e: board.stops.get(e) or _stop_of(value) for e, value in now.items() if _stops(value)}
     going_on = {episode.id for value in now.values() for episode in value.episodes.values()}
     known: set[str] = set()

@@ -53,8 +53,9 @@ from detector.core.turn import Turn
 from detector.core.windows import active, next_change
 
 NEVER = float("inf")
-DAY = 86_400.0
+HOUR, DAY = 3_600.0, 86_400.0
 REOPEN = DAY
+REST = HOUR  # what comes and goes calls once in this time
 AT_ONCE = 1e-3  # seconds: at the next tick
 LONGEST_RULE = 200  # characters of the name of a rule
 BEGINNING = 150  # characters of the id of a verdict on an incident, in those of the verdicts that it becomes
@@ -196,7 +197,14 @@ def _reopen(turn: Turn, incident: Incident) -> Incident:
     board.changed[incident.id] = "reopened"
     board.waits[incident.id] = turn.now + turn.rules.incident_wait
     again = replace(incident, state="open", resolved=None, reopened=incident.reopened + 1, acknowledged_by=None)
-    return replace(again, called=None, timeline=noted(again.timeline, turn.now, "it is back"))
+    rests_until = (incident.called_at or -REST) + REST
+    rests = turn.now < rests_until
+    return replace(
+        again,
+        called=incident.called if rests else None,
+        rests_until=rests_until if rests else None,
+        timeline=noted(again.timeline, turn.now, "it is back"),
+    )
 
 
 def _goes_on(turn: Turn, told: FindingTold) -> None:
@@ -312,6 +320,7 @@ def due(turn: Turn) -> float:
         return NEVER
     told = [turn.now + AT_ONCE for key in board.changed if key not in board.waits]
     ends = [(i.resolved or 0.0) + REOPEN for i in board.resolved.values()]
+    ends += [incident.rests_until for incident in board.open.values() if incident.rests_until is not None]
     plans = [plan.opened + recovery.FORGET for plan in board.plans.values()]
     quiet = [next_change(turn.windows, turn.now, turn.rules.zones)] if any(i.quiet for i in board.open.values()) else []
     return min([*told, *board.waits.values(), *board.due.values(), *ends, *plans, *quiet], default=NEVER)
@@ -324,7 +333,10 @@ def on_time(turn: Turn) -> None:
         _plan(turn, root)
     for key in [key for key, plan in board.plans.items() if turn.now >= plan.opened + recovery.FORGET]:
         _abandon(turn, key)
-    for key, incident in board.open.items():
+    for key, incident in list(board.open.items()):
+        if incident.rests_until is not None and turn.now >= incident.rests_until:
+            board.open[key] = replace(incident, called=None, rests_until=None)
+            board.changed.setdefault(key, "updated")
         if incident.quiet and not _quiet(turn, incident):
             board.changed.setdefault(key, "updated")
     for key in list(board.changed):
@@ -349,7 +361,7 @@ def _say(turn: Turn, phase: str, incident: Incident) -> None:
     pages = not quiet and not over and _level(incident.severity) > _level(incident.called)
     if pages:
         by = None if phase == "updated" else incident.acknowledged_by
-        incident = replace(incident, called=incident.severity, acknowledged_by=by)
+        incident = replace(incident, called=incident.severity, called_at=turn.now, acknowledged_by=by)
     incident = replace(incident, pages=pages, quiet=quiet)
     if phase != "updated" or not over:
         incident = _tell(turn, phase, incident)

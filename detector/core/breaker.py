@@ -86,7 +86,8 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 
     `epoch` is the newest that `root` said; once it has let go (`active` is false) that is kept until `until`, since an
     older message may still be under way. `since` is when the bad data began to be written, `held_at` when it came.
-    `senders` are the neighbours above that have said so.
+    `senders` are the neighbours above that have said so. Who `mends` writes the root itself, and must run for it to be
+    good again: it only passes the hold on.
     """
 
     epoch: int
@@ -99,6 +100,12 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     scope: tuple[str, ...] = ()
     episode: str = ""
     senders: tuple[str, ...] = ()
+    mends: bool = False
+
+    @property
+    def stops(self) -> bool:
+        """Whether the entity must wait because of it."""
+        return self.active and not self.mends
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -137,7 +144,7 @@ def signal(breaker: Breaker, override: Override | None, holds: Mapping[str, Held
         return Signal(state, override.since, f"{override.owner} has said so: {override.reason}")
     if breaker.state is State.OPEN:
         return Signal(State.OPEN, breaker.since, breaker.reason, breaker.scope)
-    active = sorted((held.held_at, root) for root, held in holds.items() if held.active)
+    active = sorted((held.held_at, root) for root, held in holds.items() if held.stops)
     if active:
         held_at, root = active[0]
         held = holds[root]

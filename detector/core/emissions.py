@@ -102,7 +102,10 @@ class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeldBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who holds an entity: `root` is bad, and `path` leads from there to here. A lease that ends at `until`."""
+    """Who holds an entity: `root` is bad, and `path` leads from there to here. A lease that ends at `until`.
+
+    Who `mends` writes the root itself, and does not wait.
+    """
 
     root: str
     path: list[str]
@@ -113,6 +116,7 @@ class HeldBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: int
     scope: list[str] = []
     episode: str = ""
+    mends: bool = False
 
     @classmethod
     def of(cls, root: str, held: Held) -> "HeldBy":
@@ -127,12 +131,13 @@ class HeldBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             epoch=held.epoch,
             scope=list(held.scope),
             episode=held.episode,
+            mends=held.mends,
         )
 
     def held(self) -> Held:
         """The hold that this was published of."""
         path, scope = tuple(self.path), tuple(self.scope)
-        what = self.reason, scope, self.episode, path[-1:]
+        what = self.reason, scope, self.episode, path[-1:], self.mends
         return Held(self.epoch, True, path, self.bad_since, self.until, self.since, *what)
 
 
@@ -240,6 +245,11 @@ class BreakerValue(msgspec.Struct, frozen=True, kw_only=True):
     down: list[str] = []
     parent: str | None = None
     epoch: int = 0
+
+    @property
+    def waits_for(self) -> list[HeldBy]:
+        """The holds that the entity obeys: not those of what it writes itself."""
+        return [held for held in self.held_by if not held.mends]
 
     def breaker(self) -> Breaker:
         """The breaker that this value was published of."""

@@ -63,7 +63,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Findings of one cause, told once. `id` is the key by which receivers drop repeats: it never changes.
 
     `version` counts its changes. `pages` says of an event whether somebody is to be called for it; `quiet` why not, if
-    so; `called` is the severity at which people were called last. `affected` are the entities that are held because of
+    so; `called` is the severity at which people were called last, at `called_at`; one that comes back soon after that
+    calls nobody before `rests_until`. `affected` are the entities that are held because of
     it, `downstream` how many those are that read what is bad (at least). Times in seconds since 1970.
     """
 
@@ -82,6 +83,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quiet: str = ""
     acknowledged_by: str | None = None
     called: Severity | None = None
+    called_at: float | None = None
+    rests_until: float | None = None
     owner: str | None = None
     tags: list[str] = []
     findings: list[IncidentFinding] = []

@@ -49,8 +49,9 @@ class Lineage(msgspec.Struct, array_like=True):
 
     While `holding`, the entity has told those below to stop, with `scope`, and says so again at `renew_at`; `epoch`
     counts what it said, `reason` is why, `since` when the bad data began to be written. `released_at` is when the
-    entity itself was last let go, `swept` when old neighbours were last looked for. `blamed` are the runs that wrote
-    what is bad, as far as their jobs were told, and `blamed_jobs` these.
+    entity itself was last let go, `swept` when old neighbours were last looked for. `overruled`: a person lets those
+    below go on, though it is bad. `blamed` are the runs that wrote what is bad, as far as their jobs were told, and
+    `blamed_jobs` these.
     """
 
     up: dict[str, float] = {}
@@ -70,6 +71,7 @@ class Lineage(msgspec.Struct, array_like=True):
     since: float = 0.0
     released_at: float = 0.0
     swept: float = 0.0
+    overruled: bool = False
 
 
 # ---------------------------------------------------------------- neighbours
@@ -177,8 +179,9 @@ def settle(turn: "Turn") -> None:
         forget(turn)
     if key.startswith("dataset:") and stops(turn.settings.mode, judgement.breaker, judgement.override):
         _stop(turn)
-    elif lineage.holding:
-        _release(turn, f"{key} is good again")
+    elif lineage.holding or (lineage.overruled and judgement.breaker.state is State.CLOSED):
+        overruled = judgement.override is not None and judgement.breaker.state is not State.CLOSED
+        _release(turn, turn.signal().reason if overruled else f"{key} is good again")
     for reader in turn.met:
         _forward_to(turn, reader)
     turn.met = []
@@ -267,12 +270,16 @@ def _tell_board(turn: "Turn", stops: bool) -> None:
 
 def _release(turn: "Turn", reason: str) -> None:
     lineage, key = turn.entity.lineage, turn.entity.key
+    override = turn.entity.judgement.override
     _tell_board(turn, False)
     lineage.holding, lineage.scope, lineage.epoch, lineage.renew_at = False, (), _next_epoch(turn), NEVER
-    release = Release(key, lineage.epoch, (key,), turn.now + LEASE, reason, turn.excused)
+    lineage.overruled = override is not None and turn.entity.judgement.breaker.state is not State.CLOSED
+    until = (override.until if override is not None and lineage.overruled else turn.now) + LEASE
+    release = Release(key, lineage.epoch, (key,), until, reason, turn.excused, lineage.overruled)
     for name in sorted({*lineage.down, *lineage.blamed_jobs}):
         turn.send(name, release)
-    lineage.blamed, lineage.blamed_jobs = [], []
+    if not lineage.overruled:
+        lineage.blamed, lineage.blamed_jobs = [], []
 
 
 def leave(turn: "Turn") -> None:
@@ -314,10 +321,14 @@ def on_hold(turn: "Turn", hold: Hold) -> None:
     if known is None and not _has_room(holds):
         return  # it is held by so many that one more changes nothing
     held_at = turn.now if begins or known is None else known.held_at
-    what = hold.reason, scope, hold.episode, senders
+    mends = entity.key.startswith("job:") and hold.root in entity.lineage.down
+    what = hold.reason, scope, hold.episode, senders, mends
     holds[hold.root] = Held(hold.epoch, True, hold.path, hold.since, hold.until, held_at, *what)
     turn.unpublished = True
-    if begins:
+    if known is not None and known.stops and mends:
+        why = f"it writes {hold.root} itself, and may mend it"
+        _changed(turn, hold.root, msgspec.structs.replace(known, active=False, reason=why))
+    elif begins or (known is not None and known.mends and not mends):
         _changed(turn, hold.root, holds[hold.root])
     for key in sorted(entity.lineage.down):
         _forward(turn, key, hold.root, affected)
@@ -383,12 +394,12 @@ def on_release(turn: "Turn", release: Release) -> None:
     known = turn.entity.judgement.holds.get(release.root)
     if turn.entity.key in release.path or (known is not None and known.epoch >= release.epoch):
         return
-    if known is not None and known.active:
+    if known is not None:  # also one that is over: a person may have ended it before it was good again
         for key in sorted(turn.entity.lineage.down):
             if key not in release.path:
                 path = (*release.path, turn.entity.key)
                 turn.send(key, msgspec.structs.replace(release, path=path))
-    turn.excused = release.excused
+    turn.excused, turn.overruled = release.excused, release.overruled
     _let_go(turn, release.root, release.epoch, release.until, release.reason)
     recovery.on_release(turn, release.root)  # also of a job that was blamed, and not held
 
@@ -433,6 +444,8 @@ def _changed(turn: "Turn", root: str, held: Held) -> None:
     else:
         entity.lineage.released_at = turn.now
         recovery.on_release(turn, root)
+    if held.mends:
+        return
     path = (*held.path, entity.key)
     way = " → ".join(path)
     shadow = "" if turn.settings.mode == "enforce" else f" ({turn.settings.mode}: nobody is stopped)"

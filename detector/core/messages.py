@@ -47,7 +47,8 @@ class Hold(msgspec.Struct, array_like=True, frozen=True, tag="hold"):
 class Release(msgspec.Struct, array_like=True, frozen=True, tag="release"):
     """To who was held because of `root`: go on. `until` is how long an older hold may still be under way.
 
-    `excused`: a person has said that nothing was wrong, so that what was read needs no repair.
+    `excused`: a person has said that nothing was wrong, so that what was read needs no repair. `overruled`: a person
+    lets all go on although it may be bad still; what must be redone is not known before it is good.
     """
 
     root: str
@@ -56,6 +57,7 @@ class Release(msgspec.Struct, array_like=True, frozen=True, tag="release"):
     until: float
     reason: str
     excused: bool = False
+    overruled: bool = False
 
 
 class Blame(msgspec.Struct, array_like=True, frozen=True, tag="blame"):

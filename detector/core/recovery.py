@@ -143,7 +143,7 @@ def _add(mine: Collected, redo: Redo) -> None:
 def on_release(turn: "Turn", root: str) -> None:
     """The job may go on: tell the board what must be redone."""
     mine = turn.entity.recovery.get(root)
-    if mine is None or mine.told:
+    if mine is None or mine.told or turn.overruled:
         return
     if turn.excused:
         mine.runs = [redo for redo in mine.runs if redo.why != "bad"]

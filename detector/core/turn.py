@@ -102,7 +102,7 @@ class Turn(msgspec.Struct):
     `met` are neighbours below that were not known before. `windows` are the mutes and the maintenance of the partition;
     `quiet` is the maintenance that the entity is in, or empty.
     `subset` are the parts of a dataset that this turn speaks of; nothing is all of it. `excused`: a person has said
-    that it was no fault.
+    that it was no fault; `overruled`: that others may go on all the same.
     """
 
     entity: Entity
@@ -121,6 +121,7 @@ class Turn(msgspec.Struct):
     quiet: str = ""
     subset: tuple[str, ...] = ()
     excused: bool = False
+    overruled: bool = False
 
     def believed(self, event_time: float) -> float:
         """A time that a producer told, or the latest that can be true: its clock must not run ours into the future."""
@@ -366,7 +367,7 @@ class Turn(msgspec.Struct):
 
     def is_held(self) -> bool:
         """Whether something upstream keeps the entity from running."""
-        return self.settings.mode == "enforce" and any(held.active for held in self.entity.judgement.holds.values())
+        return self.settings.mode == "enforce" and any(held.stops for held in self.entity.judgement.holds.values())
 
     def _is_mended(self) -> bool:
         """Whether what opened the breaker is over: a run that was not judged for that mends nothing. But not for ever:

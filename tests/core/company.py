@@ -141,7 +141,7 @@ class Company:
 
     def held(self) -> set[str]:
         """Who is held, as readers are told."""
-        return {key for key, value in self.breakers().items() if value.held_by}
+        return {key for key, value in self.breakers().items() if value.waits_for}
 
     def open(self) -> set[str]:
         """Who may not go on, as readers are told."""

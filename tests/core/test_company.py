@@ -30,16 +30,19 @@ entities = st.one_of(jobs.map("job:ns/{}".format), datasets.map("dataset:db/{}".
 
 
 def reached(roots: set[str]) -> set[str]:
-    """Who reads what these datasets hold, directly or not."""
+    """Who waits for these datasets: who reads them, directly or not, but for who writes the one that is bad."""
     found: set[str] = set()
-    names = [root.removeprefix("dataset:db/") for root in sorted(roots)]
-    while names:
-        name = names.pop()
-        for job, (inputs, outputs) in JOBS.items():
-            if name in inputs and f"job:ns/{job}" not in found:
-                found.add(f"job:ns/{job}")
-                names += outputs
-                found |= {f"dataset:db/{output}" for output in outputs}
+    for root in sorted(roots):
+        names, seen = [root.removeprefix("dataset:db/")], set[str]()
+        while names:
+            name = names.pop()
+            for job, (inputs, outputs) in JOBS.items():
+                if name in inputs and job not in seen:
+                    seen.add(job)
+                    names += outputs
+                    found |= {f"dataset:db/{output}" for output in outputs}
+                    if root.removeprefix("dataset:db/") not in outputs:
+                        found.add(f"job:ns/{job}")
     return found
 
 
@@ -121,7 +124,7 @@ class SmallCompany(RuleBasedStateMachine):
         company = self.company
         company.settle()
         roots = {key for key, entity in company.entities().items() if entity.lineage.holding}
-        held = {key for key, e in company.entities().items() if any(h.active for h in e.judgement.holds.values())}
+        held = {key for key, e in company.entities().items() if any(h.stops for h in e.judgement.holds.values())}
 
         assert held - roots == reached(roots) - roots
         assert company.held() == held

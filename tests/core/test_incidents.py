@@ -273,7 +273,7 @@ def test_what_comes_back_within_a_day_is_the_same_incident() -> None:
         bad(made)
         made.wait(MINUTE, every=5)
         told(made, "load", "", "raw")
-        made.wait(HOUR)
+        made.wait(2 * HOUR)
 
     (opened,), (again,) = made.incidents("opened"), made.incidents("reopened")
     assert (again.id, again.reopened, again.pages) == (opened.id, 1, True)
@@ -456,3 +456,32 @@ def test_an_incident_says_what_to_do() -> None:
     assert opened.last_good_version == "0"
     assert any("version 0" in step for step in opened.what_to_do)
     assert any(opened.id in step for step in opened.what_to_do)
+
+
+def test_what_comes_and_goes_calls_once_an_hour_and_not_each_time() -> None:
+    made = company()
+    chain(made)
+    for _ in range(12):
+        bad(made)
+        made.wait(5 * MINUTE)
+        told(made, "load", "", "raw")
+        made.wait(5 * MINUTE)
+    calls = [i for phase in ("opened", "updated", "reopened") for i in made.incidents(phase) if i.pages]
+
+    assert len(calls) == 2
+    assert len(made.incidents("reopened")) >= 10
+
+
+def test_what_is_back_and_stays_calls_when_its_rest_is_over() -> None:
+    made = company()
+    chain(made)
+    bad(made)
+    made.wait(5 * MINUTE)
+    told(made, "load", "", "raw")
+    made.wait(5 * MINUTE)
+    bad(made)
+    made.wait(40 * MINUTE)
+    assert sum(i.pages for i in made.incidents("reopened")) == 0
+    made.wait(20 * MINUTE)
+
+    assert sum(i.pages for i in made.incidents("updated")) == 1

@@ -92,7 +92,7 @@ def test_a_cycle_comes_to_an_end_and_is_released_whole() -> None:
     told(made, "b", "y", "x", good=False)
     made.settle()
 
-    assert made.held() == {"job:ns/a", "dataset:db/y", "job:ns/b"}
+    assert made.held() == {"job:ns/a", "dataset:db/y"}  # b writes what is bad: it may mend it
     told(made, "b", "y", "x")
     made.settle()
     assert made.held() == set()
@@ -422,3 +422,19 @@ def test_who_reads_nothing_of_what_is_still_bad_is_let_go() -> None:
     hear(made, JOIN, replace(hold_of(made, ROOT, "a", "x"), epoch=6))
 
     assert JOIN in made.held()  # another way may come after it
+
+
+def test_a_job_that_reads_what_it_writes_can_mend_it_and_what_else_it_writes_waits() -> None:
+    made = company()
+    for _ in range(2):
+        told(made, "merge", "raw", "raw log")
+        told(made, "report", "log", "")
+    made.settle()
+    told(made, "merge", "raw", "raw log", good=False)
+    made.settle()
+    assert "job:ns/merge" not in made.held()
+    assert "job:ns/report" in made.held()
+    told(made, "merge", "raw", "raw log")
+    made.settle()
+
+    assert made.open() == set()

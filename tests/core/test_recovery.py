@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from detector.core.commands import AbandonPlan, Feedback
+from detector.core.commands import AbandonPlan, Feedback, SetOverride
 from detector.core.emissions import Rollback
 from detector.core.events import Assertion, Dataset, RunEvent
 from detector.core.messages import Redo, RunsTold
@@ -309,3 +309,21 @@ def test_a_plan_that_nobody_followed_for_a_month_is_given_up() -> None:
     made.wait(31 * DAY, every=HOUR)
 
     assert [p.state for p in plans(made)] == ["open", "abandoned"]
+
+
+def test_while_a_person_lets_all_go_on_nothing_is_to_be_redone_and_afterwards_all_of_it_is() -> None:
+    made = watched()
+    days(made, 6)
+    run(made, "load", made.now, good=False)
+    made.wait(HOUR)
+    override = {"by": "alice", "entity": "dataset:db/raw", "comment": "look at it"}
+    made.command(SetOverride(id="1", state="force_closed", until=made.now + 2 * DAY, **override))  # type: ignore[arg-type]
+    made.wait(MINUTE, every=5)
+    assert made.held() == set()
+    assert plans(made) == []
+    made.wait(DAY)
+    run(made, "load", made.now)
+    made.wait(MINUTE, every=5)
+
+    (plan,) = plans(made)
+    assert short(plan)[0][0] == "load"
