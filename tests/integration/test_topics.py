@@ -28,7 +28,8 @@ def admin(kafka: Kafka) -> AdminClient:
 @pytest.fixture
 def config(topic_prefix: str) -> Config:
     names = ", ".join(
-        f"{key}: {topic_prefix}{key}" for key in ("log", "control", "breakers", "snapshots", "dead_letters")
+        f"{key}: {topic_prefix}{key}"
+        for key in ("log", "control", "breakers", "incidents", "commands", "snapshots", "dead_letters")
     )
     return load(f"topics: {{inputs: [{topic_prefix}in], partitions: 3, {names}}}")
 
