@@ -340,6 +340,8 @@ def on_time(turn: Turn) -> None:
         if incident.quiet and not _quiet(turn, incident):
             board.changed.setdefault(key, "updated")
     for key in list(board.changed):
+        if key in board.waits:
+            board.waits[key] = min(board.waits[key], turn.now + turn.rules.incident_wait)
         if board.waits.get(key, 0.0) > turn.now:
             continue
         phase = board.changed.pop(key)

@@ -133,7 +133,8 @@ def _take_board(turn: Turn, partition: Partition, body: Observation) -> None:
             people.answer(turn, body.command, done is not None, done or "nothing of that name is open")
     elif isinstance(body, BOARD_MESSAGES):
         board.on_message(turn, body)
-    schedule(partition, BOARD, board.due(turn))
+    # Before the first tick, time is that of records, which may be ahead of the clock that comes: look again then.
+    schedule(partition, BOARD, board.due(turn) if partition.clock else 0.0)
 
 
 def _take_entity(turn: Turn, partition: Partition, record: Record, body: Observation) -> None:

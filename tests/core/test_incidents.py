@@ -28,12 +28,12 @@ from detector.core.incidents import (
     root_of,
     severity_of,
 )
-from detector.core.messages import FindingTold
+from detector.core.messages import BOARD, FindingTold
 from detector.core.rules import Rules, Settings
 from detector.core.windows import Recurrence, Window
 from tests.core.company import Company
 from tests.core.test_lineage import QUIET, chain, company, told
-from tests.core.world import DAY, HOUR, MINUTE, MONDAY
+from tests.core.world import DAY, HOUR, MINUTE, MONDAY, World
 
 NOW = 1_000_000.0
 
@@ -485,3 +485,11 @@ def test_what_is_back_and_stays_calls_when_its_rest_is_over() -> None:
     made.wait(20 * MINUTE)
 
     assert sum(i.pages for i in made.incidents("updated")) == 1
+
+
+def test_what_is_found_before_the_first_tick_is_told_soon_after_it_whatever_the_time_of_its_record() -> None:
+    world = World()
+    world.put(BOARD, of("dataset:db/raw"), MONDAY + DAY)
+    world.ticks(MONDAY, MONDAY + MINUTE, every=5)
+
+    assert [e.type for e in world.said if "incident.opened" in e.type] == ["io.detector.incident.opened.v1"]

@@ -88,6 +88,7 @@ def test_a_fault_is_told_and_what_people_say_of_it_is_done(system: System) -> No
         spoiled(system, running, start)
         shell.becomes(CLEAN, (1, "held"))
 
+        running.pass_to(running.now + 3 * MINUTE)  # what was found since the last tick is told with the next
         told = eventually(lambda: shell.run("incidents", "show")[1], "an incident to be told", 30)
         assert f"{LOAD} (where it began): critical" in told
         assert f"wait until {RAW} is good again:\n    {CLEAN}\n" in told
