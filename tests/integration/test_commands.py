@@ -232,6 +232,8 @@ def test_a_second_ctrl_c_does_not_wait(site: Site) -> None:
             while '"started"' not in (line := child.stderr.readline()):
                 assert line, "it ended before it had started"
             child.send_signal(signal.SIGINT)
+            while '"stopping"' not in (line := child.stderr.readline()):  # two signals that wait at once are one
+                assert line, "it ended before it was told twice"
             child.send_signal(signal.SIGINT)
             code = child.wait(timeout=20)
         finally:
