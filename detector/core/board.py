@@ -47,8 +47,8 @@ from detector.core.messages import (
     VerdictTold,
 )
 from detector.core.recovery import RecoveryPlan
-from detector.core.sentences import held_of, what_to_do
-from detector.core.text import duration
+from detector.core.sentences import what_to_do
+from detector.core.text import duration, jobs_and_datasets
 from detector.core.turn import Turn
 from detector.core.windows import active, next_change
 
@@ -406,7 +406,7 @@ def _judged_anew(turn: Turn, incident: Incident) -> Incident:
 def _summary(incident: Incident) -> str:
     entities = list(dict.fromkeys(m.entity for m in incident.findings if m.entity != incident.root))
     also = f"; {len(entities)} more with findings" if entities else ""
-    held = f"; {held_of(incident.affected)} held downstream" if incident.affected else ""
+    held = f"; {jobs_and_datasets(incident.affected)} held downstream" if incident.affected else ""
     return f"{incident.root}: {incident.title}{also}{held}"
 
 

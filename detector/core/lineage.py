@@ -180,8 +180,7 @@ def settle(turn: "Turn") -> None:
     if key.startswith("dataset:") and stops(turn.settings.mode, judgement.breaker, judgement.override):
         _stop(turn)
     elif lineage.holding or (lineage.overruled and judgement.breaker.state is State.CLOSED):
-        overruled = judgement.override is not None and judgement.breaker.state is not State.CLOSED
-        _release(turn, turn.signal().reason if overruled else f"{key} is good again")
+        _release(turn, f"{key} is good again")
     for reader in turn.met:
         _forward_to(turn, reader)
     turn.met = []
@@ -274,6 +273,7 @@ def _release(turn: "Turn", reason: str) -> None:
     _tell_board(turn, False)
     lineage.holding, lineage.scope, lineage.epoch, lineage.renew_at = False, (), _next_epoch(turn), NEVER
     lineage.overruled = override is not None and turn.entity.judgement.breaker.state is not State.CLOSED
+    reason = turn.signal().reason if lineage.overruled else reason
     until = (override.until if override is not None and lineage.overruled else turn.now) + LEASE
     release = Release(key, lineage.epoch, (key,), until, reason, turn.excused, lineage.overruled)
     for name in sorted({*lineage.down, *lineage.blamed_jobs}):

@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from detector.core.models import kernel
-from detector.core.text import DAY, HOUR, MINUTE, WEEKDAYS_IN_FULL, day, duration, moment, number
+from detector.core.text import (
+    DAY,
+    HOUR,
+    MINUTE,
+    WEEKDAYS_IN_FULL,
+    day,
+    duration,
+    jobs_and_datasets,
+    moment,
+    number,
+)
 
 if TYPE_CHECKING:
     from detector.core.incidents import Incident
@@ -366,7 +376,7 @@ def what_to_do(incident: "Incident") -> list[str]:
         when = f" of {moment(incident.last_good_at)}" if incident.last_good_at else ""
         told.append(f"the last good state is that{when}: run {incident.last_good_run}{version}")
     told += [
-        f"{held_of(incident.affected)} wait, and go on without you once {key} is good again;"
+        f"{jobs_and_datasets(incident.affected)} wait, and go on without you once {key} is good again;"
         f" to let them go on now: detector breaker override {key} --force-closed --until 2h --reason ..."
         for key in _holding(incident)
     ]
@@ -380,13 +390,6 @@ def _holding(incident: "Incident") -> list[str]:
     """Who keeps others waiting: datasets do, and not the jobs that wrote them, where it may have begun."""
     going_on = dict.fromkeys(m.entity for m in incident.findings if m.ended is None)
     return [key for key in going_on if key.startswith("dataset:")] if incident.affected else []
-
-
-def held_of(keys: Sequence[str]) -> str:
-    """How many of what: `40 jobs and 41 datasets`."""
-    jobs = sum(key.startswith("job:") for key in keys)
-    counts = ((jobs, "job"), (len(keys) - jobs, "dataset"))
-    return " and ".join(f"{count} {kind}{'s' if count != 1 else ''}" for count, kind in counts if count)
 
 
 def _look_at(incident: "Incident") -> str:

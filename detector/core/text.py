@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 
@@ -93,3 +94,10 @@ def value_hash(value: str) -> str:
     if HASH.fullmatch(value):
         return value
     return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def jobs_and_datasets(keys: Sequence[str]) -> str:
+    """How many entities of each kind: `40 jobs and 1 dataset`."""
+    jobs = sum(key.startswith("job:") for key in keys)
+    counts = ((jobs, "job"), (len(keys) - jobs, "dataset"))
+    return " and ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for count, kind in counts if count)
