@@ -13,10 +13,12 @@ import os
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from threading import Event, Thread
 from uuid import uuid4
 
@@ -24,15 +26,18 @@ import redis
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from detector import reshard as resharding
 from detector import topics
+from detector.archive.standing import Groups
 from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
 from detector.codecs import Decoder, Registry
 from detector.config import Config
 from detector.core.emissions import Emission
 from detector.core.events import DeadLetter
+from detector.core.partition import partition_of
 from detector.deadletters import send_of
-from detector.errors import Unreachable
+from detector.errors import CannotReshard, Unreachable
 from detector.executor import Execution
 from detector.follower import Follower, RedisView
 from detector.ingest import Destination, Ingest
@@ -176,11 +181,36 @@ def _worker(
     clock: Callable[[], float],
     embedded: bool,
 ) -> list[Service]:
+    names, quiet = config.topics, quietly(settings)
+    _, checkpoint, loop = _checkpoint(config, settings, client, slot, telemetry, embedded)
+    author = TickAuthor(
+        quiet,
+        names.outside,
+        group_of("ingest", config),
+        names.log,
+        lambda: sorted(checkpoint.held),
+        config.time.tick,
+        clock,
+        telemetry,
+    )
+    follower = Follower(
+        quiet,
+        names.breakers,
+        lambda: topic_identity(quiet, names.breakers, embedded),
+        RedisView(client, config.redis.prefix),
+        telemetry,
+    )
+    return [Service("worker", loop.run), Service("ticks", author.run), Service("view", follower.run)]
+
+
+def _checkpoint(
+    config: Config, settings: Settings, client: redis.Redis, slot: str, telemetry: Telemetry, embedded: bool
+) -> tuple[Member, Checkpoint, Worker]:
+    """A member of the worker's group, the states that it holds, and its loop."""
     names, worker = config.topics, config.worker
     store = RedisStore(client, config.redis.prefix, names.log)
     store.check()
-    quiet = quietly(settings)
-    topic_id, partitions = topic_identity(quiet, names.log, embedded)
+    topic_id, partitions = topic_identity(quietly(settings), names.log, embedded)
     member = Member(
         settings,
         group_of("worker", config),
@@ -209,25 +239,8 @@ def _worker(
         config.state.backstop_interval,
     )
     checkpoint = Checkpoint(log, store, rules_of(config), telemetry, encode, dead_letter, names.snapshots, limits)
-    loop = Worker(member, checkpoint, Pace(worker.commit_min, worker.commit_max), worker.snapshot_interval, telemetry)
-    author = TickAuthor(
-        quiet,
-        names.outside,
-        group_of("ingest", config),
-        names.log,
-        lambda: sorted(checkpoint.held),
-        config.time.tick,
-        clock,
-        telemetry,
-    )
-    follower = Follower(
-        quiet,
-        names.breakers,
-        lambda: topic_identity(quiet, names.breakers, embedded),
-        RedisView(client, config.redis.prefix),
-        telemetry,
-    )
-    return [Service("worker", loop.run), Service("ticks", author.run), Service("view", follower.run)]
+    pace = Pace(worker.commit_min, worker.commit_max)
+    return member, checkpoint, Worker(member, checkpoint, pace, worker.snapshot_interval, telemetry)
 
 
 def _ingest(
@@ -287,3 +300,79 @@ def _reset_offsets(settings: Settings, group: str, places: list[TopicPartition],
     finally:
         consumer.close()
     return done
+
+
+def plan_reshard(config: Config, to: Config) -> resharding.Plan:
+    """What `reshard` would do. Changes nothing. Raises `CannotReshard` while something runs, and `Unreachable`."""
+    settings, log, count = quietly(kafka_settings(config)), config.topics.log, to.topics.partitions
+    groups = Groups(settings)
+    resharding.refuse_members(groups, [group_of(stage, each) for each in (config, to) for stage in STAGES])
+    topic_id, partitions = topic_identity(settings, log)
+    spread = Counter[int]()
+    with redis_client(config) as client:
+        store = RedisStore(client, config.redis.prefix, log)
+        for number in range(partitions):
+            head, due = store.open(number)
+            if head is not None and head.topic_id == topic_id:
+                spread.update(partition_of(key, count) for key in due)
+    judged = groups.standing(group_of("worker", config), groups.partitions([log]))
+    read = groups.standing(group_of("ingest", config), groups.partitions(config.topics.outside))
+    return resharding.Plan(
+        log=log,
+        partitions=partitions,
+        entities=[spread[number] for number in range(count)],
+        unjudged=resharding.left(judged),
+        unread=resharding.left(read),
+    )
+
+
+def reshard(
+    config: Config, to: Config, progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+) -> int:
+    """Begin the log of `to` with the states of that of `config`; returns how many entities it begins with.
+
+    `progress` names what is going on, and gives who hears how far. Raises `CannotReshard` and `Unreachable`.
+    """
+    settings, stages = quietly(kafka_settings(config)), [group_of(s, c) for c in (config, to) for s in STAGES]
+    groups = Groups(settings)
+    resharding.refuse_members(groups, stages)
+    prepare(to, settings)
+    _, partitions = topic_identity(settings, to.topics.log)
+    if partitions != to.topics.partitions:
+        raise CannotReshard(f"{to.topics.log} is there already, with {partitions} partitions: name another with --to")
+    carrier = resharding.Carrier(settings, to.topics.log)
+    resharding.refuse_begun(settings, to.topics.log)
+    with redis_client(config) as client:
+        member, checkpoint, loop = _checkpoint(config, settings, client, "reshard", Telemetry(), embedded=False)
+        with closing(loop):
+            drain = resharding.Drain(member, checkpoint, loop, groups, groups.partitions([config.topics.log]))
+            return _carry(config, to, settings, checkpoint, drain, carrier, progress)
+
+
+def _carry(
+    config: Config,
+    to: Config,
+    settings: Settings,
+    checkpoint: Checkpoint,
+    drain: resharding.Drain,
+    carrier: resharding.Carrier,
+    progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]],
+) -> int:
+    groups, ours, count = Groups(settings), group_of("worker", config), to.topics.partitions
+    with progress("offsets judged of the old log") as told:
+        ends = drain.run(ours, told)
+    known = sum(len(held.partition.due) for held in checkpoint.held.values())
+    reading = groups.standing(group_of("ingest", config), groups.partitions(config.topics.outside))
+    positions = {place: at.committed for place, at in reading.items() if at.committed is not None}
+
+    def check() -> None:
+        resharding.refuse_members(groups, [group_of("ingest", config), *(group_of(stage, to) for stage in STAGES)])
+        drain.refuse_changes(ours, ends)
+
+    of, _ = topic_identity(settings, config.topics.log)
+    moved = resharding.carried(checkpoint, of, to.topics.log, count)
+    published = resharding.incidents(settings, config.topics.incidents, to.topics.incidents, count)
+    with progress("entities carried over") as told:
+        sends = drain.still(chain(moved, published), known, told)
+        carrier.write(sends, group_of("ingest", to), positions, check)
+    return known

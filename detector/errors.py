@@ -12,6 +12,7 @@ DetectorError
 ├── StateAheadOfLog        the snapshot is ahead of the committed offset: an operator decides
 ├── LogMoved               the log is not the one that the snapshot was taken of: an operator decides
 ├── BackupRefused          a file of states cannot be written, is not whole, or is not of this log
+├── CannotReshard          a new log cannot be begun with the states of the old one now; nothing was changed
 ├── ExecutorBusy           who redoes runs does not answer, or not now: ask again after `retry_after`
 ├── RedoRefused            this run cannot be redone by the executor: somebody must
 └── IllegalTransition      a bug in the breaker: crash
@@ -64,6 +65,10 @@ class LogMoved(DetectorError):
 
 class BackupRefused(DetectorError):
     """A backup of states cannot be written here, or what is in the file must not be put back; the message says why."""
+
+
+class CannotReshard(DetectorError):
+    """A new log cannot begin with the states of the old one now; the message says why. Nothing was changed."""
 
 
 class ExecutorBusy(DetectorError):

@@ -1,6 +1,7 @@
 """Where the groups of an installation stand in its topics, as an operator's command needs to know it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -45,19 +46,27 @@ class Groups:
         return [(topic, number) for topic in topics if topic in known for number in sorted(known[topic].partitions)]
 
     def standing(self, group: str, places: Sequence[Place]) -> dict[Place, Standing]:
-        """How far the group has come in each of these."""
-        # Uncommitted: an end is one, whether or not an open transaction lets anybody read up to it.
-        settings = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
-        consumer = Consumer({**self._settings, **settings})
+        """How far the group has come in each of these; waits for what open transactions make of that."""
         found: dict[Place, Standing] = {}
         try:
-            for at in consumer.committed([TopicPartition(*place) for place in places], timeout=ANSWER):
-                low, end = consumer.get_watermark_offsets(at, timeout=ANSWER, cached=False)
-                committed = at.offset if at.offset >= 0 else None
-                of = (at.metadata or "").rpartition(":")[2]
-                found[at.topic, at.partition] = Standing(committed=committed, of=of, low=low, end=end)
+            with self._consumer(group, "read_committed") as one, self._consumer(group, "read_uncommitted") as other:
+                for at in one.committed([TopicPartition(*place) for place in places], timeout=ANSWER):
+                    if at.error is not None:
+                        raise KafkaException(at.error)
+                    # An end is one, whether or not an open transaction lets anybody read up to it.
+                    low, end = other.get_watermark_offsets(at, timeout=ANSWER, cached=False)
+                    committed, of = at.offset if at.offset >= 0 else None, (at.metadata or "").rpartition(":")[2]
+                    found[at.topic, at.partition] = Standing(committed=committed, of=of, low=low, end=end)
         except KafkaException as error:
             raise Unreachable(f"Kafka does not tell how far {group} has come: {error.args[0].str()}") from None
+        return found
+
+    @contextmanager
+    def _consumer(self, group: str, level: str) -> Iterator[Consumer]:
+        consumer = Consumer(
+            {**self._settings, "group.id": group, "enable.auto.commit": False, "isolation.level": level}
+        )
+        try:
+            yield consumer
         finally:
             consumer.close()
-        return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from detector.commands.common import AsJson, ConfigPath, configuration, console, kafka_of, redis_of, write_line
 from detector.commands.histories import counted
@@ -119,6 +120,72 @@ def restore(
         with _progress("partitions restored") as told:
             put_back(file, steps, copies, told)
     typer.echo(f"{counted(len(steps), 'partition')} restored: start the workers, they go on from there")
+
+
+RESHARD = """\
+{log} has {old} partitions, {to} is to have {new}. Of {entities}, each new partition gets {least} to {most}.
+Before that, what stands in {log} is judged to its end (at most {unjudged}). What is not ingested yet (at most
+{unread}) is read into {to}.
+
+The old topics and what Redis has of them stay as they are. Everything of `detector run` must be stopped.
+"""
+RESHARDED = """\
+{to} begins with {entities}. Put this into the configuration of every process, and start them:
+
+{yaml}
+Those who follow the topics of breakers or incidents must follow the new ones. The old topics are not needed any more.
+"""
+
+
+@state.command()
+def reshard(
+    partitions: Annotated[int, typer.Option("--partitions", min=1, help="How many the new log has.")],
+    config: ConfigPath = None,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="TOPIC", show_default="the log's name with .v2, .v3, ...", help="The new log."),
+    ] = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Begin a new log with another number of partitions, with all that was learned and all that is open.
+
+    Stop everything of `detector run` first. What would be done:
+
+        detector state reshard --partitions 24 --dry-run
+
+        detector state reshard --partitions 24
+
+    It changes nothing that is there, and may be done again if it was interrupted.
+    """
+    from detector import app
+    from detector.reshard import next_name, renamed
+
+    old = configuration(config)
+    new = replace(old, topics=renamed(old.topics, to or next_name(old.topics.log), partitions))
+    plan = app.plan_reshard(old, new)
+    least, most = min(plan.entities), max(plan.entities)
+    known = counted(sum(plan.entities), "entity", "entities")
+    names = {"log": plan.log, "to": new.topics.log, "old": plan.partitions, "new": partitions, "entities": known}
+    left = {"unjudged": counted(plan.unjudged, "record"), "unread": counted(plan.unread, "record")}
+    typer.echo(RESHARD.format(**names, **left, least=f"{least:,}", most=f"{most:,}"))
+    if dry_run:
+        typer.echo("nothing was changed")
+        return
+    if not yes:
+        typer.confirm("Go on?", abort=True)
+    done = app.reshard(old, new, _progress)
+    known = counted(done, "entity", "entities")
+    typer.echo(RESHARDED.format(to=new.topics.log, entities=known, yaml=_changed(old, new)))
+
+
+def _changed(old: "Config", new: "Config") -> str:
+    """The topics that have other names, as the configuration has them."""
+    keys = ("log", "breakers", "incidents", "snapshots", "partitions")
+    lines = [
+        f"  {key}: {getattr(new.topics, key)}" for key in keys if getattr(new.topics, key) != getattr(old.topics, key)
+    ]
+    return "\n".join(["topics:", *lines, ""])
 
 
 # ---------------------------------------------------------------- where it comes from
