@@ -4,6 +4,7 @@
          ├─ worker    log ─▶ control topic, breakers, snapshots   (stage `worker`)
          ├─ ticks     time, into the partitions that the worker has
          ├─ view      breakers ─▶ Redis, for `check`
+         ├─ history   judged runs ─▶ Redis, for people
          └─ web       /healthz, /readyz, /metrics
 
 Each is a thread. If one of them ends with an error, all are stopped, and the error is the process's.
@@ -35,6 +36,7 @@ from detector.deadletters import send_of
 from detector.errors import Unreachable
 from detector.executor import Execution
 from detector.follower import Follower, RedisView
+from detector.historian import Historian
 from detector.ingest import Destination, Ingest
 from detector.pace import Pace
 from detector.plan_reader import PlanReader
@@ -227,7 +229,12 @@ def _worker(
         RedisView(client, config.redis.prefix),
         telemetry,
     )
-    return [Service("worker", loop.run), Service("ticks", author.run), Service("view", follower.run)]
+    return [
+        Service("worker", loop.run),
+        Service("ticks", author.run),
+        Service("view", follower.run),
+        _historian(config, quiet, client, telemetry),
+    ]
 
 
 def _ingest(
@@ -247,6 +254,12 @@ def _ingest(
     _, partitions = topic_identity(quietly(settings), names.log, embedded)
     log = Destination(names.log, partitions, names.commands)
     return Ingest(member, decoder, log, names.dead_letters, f"ingest-{slot}", pace, telemetry)
+
+
+def _historian(config: Config, settings: Settings, client: redis.Redis, telemetry: Telemetry) -> Service:
+    """Keeps the judged runs of late in Redis, for the series that people look at."""
+    of = group_of("history", config), config.topics.runs, client, config.redis.prefix
+    return Service("history", Historian(settings, *of, telemetry).run)
 
 
 def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:

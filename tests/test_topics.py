@@ -31,10 +31,10 @@ def test_breakers_incidents_and_snapshots_have_as_many_partitions_as_the_log() -
 
 
 def test_every_topic_of_the_configuration_has_a_spec() -> None:
-    ours = "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i"
+    ours = "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i, runs: j"
     config = load(f"topics: {{inputs: [a, b], {ours}}}")
 
-    assert set("abcdefghi") == {spec.name for spec in specs(config)}
+    assert set("abcdefghij") == {spec.name for spec in specs(config)}
 
 
 @pytest.mark.parametrize(
