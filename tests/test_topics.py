@@ -5,7 +5,7 @@ import pytest
 from detector.config import Config, load
 from detector.topics import Spec, mismatches, specs
 
-LOG, CONTROL, BREAKERS, INCIDENTS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
+LOG, CONTROL, BREAKERS, INCIDENTS, RUNS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
 
 
 def as_created(*wanted: Spec) -> dict[str, dict[str, str | None]]:
@@ -65,6 +65,7 @@ def test_every_topic_of_the_configuration_has_a_spec() -> None:
         pytest.param(
             COMMANDS, {"cleanup_policy": "compact"}, "cleanup.policy=delete", id="commands of which the last is kept"
         ),
+        pytest.param(RUNS, {"retention_ms": "3600000"}, "retention.ms=2592000000", id="judged runs of one hour"),
         pytest.param(SNAPSHOTS, {"cleanup_policy": "delete"}, "cleanup.policy=compact", id="states that age"),
         pytest.param(
             LETTERS,
