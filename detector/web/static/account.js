@@ -29,7 +29,7 @@ async function look(said) {
   try {
     note(await get("overview"));
     const role = me.role === "operator" ? "an operator: you may do all that is here" : "a reader: you may look, and change nothing";
-    replace(said, h("p", {}, me.role ? `✓ You are ${me.name ? `“${me.name}”, ` : ""}${role}.` : "You have no token: you may look, and change nothing."));
+    replace(said, h("p", {}, me.name ? `✓ You are ${me.name}, ${role}.` : "You have given no token: you may look, and change nothing."));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     replace(said, h("p.problem", {}, h("strong", {}, error.title), `: ${error.message}`));

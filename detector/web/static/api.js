@@ -86,13 +86,12 @@ function newId() {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Who is asking, as the last overview said: its name and role, and whether it may write. */
-export const me = { name: null, role: null, known: false };
+/** Who is asking, as the last overview said. Until then nobody knows, and the API decides. */
+export const me = { name: "", role: null };
 
 /** Take from an overview what is of use everywhere. */
 export function note(overview) {
-  clock.set(overview.now);
-  me.known = true;
-  me.name = overview.you?.name ?? null;
-  me.role = overview.you?.role ?? null;
+  clock.set(overview.at);
+  me.name = overview.you.name;
+  me.role = overview.you.role;
 }

@@ -7,7 +7,7 @@ import { Place } from "./parts.js";
 import { help, listen } from "./keys.js";
 import { recount } from "./text.js";
 import { clock } from "./clock.js";
-import { heartbeat, overview, troubles } from "./overview.js";
+import { heartbeat, openIncidents, overview, troubles } from "./overview.js";
 import { incident, incidents } from "./incidents.js";
 import { entity } from "./entity.js";
 import { lineage } from "./lineage.js";
@@ -20,9 +20,10 @@ const PAGES = [
   [/^entity\/(.+)$/, entity, "Entity"], [/^lineage\/(.+)$/, lineage, "Lineage"], [/^plans$/, plans, "Recovery"],
   [/^plans\/(.+)$/, plan, "Recovery"], [/^windows$/, windows, "Windows"], [/^token$/, account, "Token"],
 ];
+const PATIENCE = 500; // ms
 const OVERVIEW = 30_000; // ms: how often the frame itself asks how things are, at least
 const main = document.querySelector("main"), loud = document.getElementById("loud"), state = document.getElementById("live");
-let place = new Place(), refused = null, stream = null, again = null;
+let place = new Place(), refused = null, stream = null, again = null, arrived = false;
 
 // ---------------------------------------------------------------- where we are
 
@@ -44,7 +45,6 @@ function go() {
   arrived = true;
   scrollTo(0, 0);
 }
-let arrived = false;
 
 /** The address has what was chosen, so that it can be sent to somebody; no step back for each letter. */
 function remember(address, given) {
@@ -85,8 +85,9 @@ function count(left) {
 
 function told(kind, text) {
   const data = parsed(text);
-  if (kind === "heartbeat" && Number.isFinite(data?.now)) clock.set(data.now);
-  place.told(kind, data);
+  if (kind === "heartbeat") clock.set(data.at);
+  if (kind === "reset") place.refresh();
+  else place.told(kind, data);
 }
 
 function parsed(text) {
@@ -100,14 +101,14 @@ function parsed(text) {
 // ---------------------------------------------------------------- the frame
 
 function frame(said) {
-  const open = said.incidents_open ?? said.incidents.length;
+  const open = openIncidents(said);
   const badge = document.getElementById("open");
   badge.textContent = open ? ` ${open}` : "";
   document.title = `${open ? `(${open}) ` : ""}${document.title.replace(/^\(\d+\) /, "")}`;
   replace(loud, troubles(said));
-  replace(document.getElementById("version"), `Detector ${said.version ?? ""}; ${heartbeat(said)}`);
+  replace(document.getElementById("version"), `Detector ${said.detector.version}; ${heartbeat(said)}`);
   const who = document.getElementById("who");
-  who.textContent = me.role === "operator" ? (me.name ?? "operator") : me.role === "reader" ? `${me.name ?? "reader"}, read only` : "read only";
+  who.textContent = me.role === "operator" ? me.name : me.name ? `${me.name}, read only` : "read only";
 }
 
 async function look() {
@@ -160,5 +161,6 @@ addEventListener("hashchange", () => { token.fromAddress(); go(); });
 setInterval(recount, 1_000);
 setInterval(look, OVERVIEW);
 stream = follow({ told, changed, missed: () => { place.refresh(); look(); } });
+// Ages are told by Detector's clock: a moment's patience for it, and not more.
+await Promise.race([look(), new Promise((over) => setTimeout(over, PATIENCE))]);
 go();
-look();

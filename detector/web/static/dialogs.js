@@ -11,12 +11,12 @@ const SPANS = [[900, "15 minutes"], [3600, "1 hour"], [7200, "2 hours"], [28_800
 
 /** A button that opens a dialog. A reader's is there, so that he knows what there is, and says why it does nothing. */
 export function button(text, open, key = text) {
-  return h("button", { type: "button", "data-key": key, click: () => (me.role === "reader" || me.role === null && me.known ? readOnly() : open()) }, text);
+  return h("button", { type: "button", "data-key": key, click: () => (me.role === "reader" ? readOnly() : open()) }, text);
 }
 
 function readOnly() {
-  const why = me.role === "reader"
-    ? `The token ${me.name ? `“${me.name}” ` : ""}is a reader's: it may look, and change nothing.`
+  const why = me.name
+    ? `The token of ${me.name} is a reader's: it may look, and change nothing.`
     : "You have given no token: you may look, and change nothing.";
   const box = opened("Read only", h("p", {}, why, " With a token of an operator you could do this."));
   box.append(h("div.buttons", {}, h("a.button", { href: "#/token", click: () => box.close() }, "Enter a token"), closing(box, "Close")));
@@ -71,7 +71,7 @@ export function addWindow(match = "") {
     fields: [choice("kind", "What", kinds, "mute"), text("match", "For entities that match (* is anything)", match, true), span("lasts", "From now, for", 7200), comment("Why", true)],
     make: (given) => {
       const start = clock.now(), id = `page-${Math.round(start)}-${Math.floor(Math.random() * 1e6)}`;
-      const window = { id, kind: given.kind, match: given.match, start, end: start + Number(given.lasts), reason: given.comment, owner: me.name ?? "" };
+      const window = { id, kind: given.kind, match: given.match, start, end: start + Number(given.lasts), reason: given.comment, owner: me.name };
       return { command: "window", window, comment: given.comment };
     },
   });
@@ -142,8 +142,8 @@ function tidy(given) {
 /** What came of it, in the same dialog: nothing is left to chance of a note that flies by. */
 function finish(box, answer) {
   const close = closing(box, "Close");
-  const [sign, head, text] = answer.done === undefined
-    ? ["…", "Sent", answer.effect ?? "Nobody has answered yet. It is not lost: it is done when the detector comes to it."]
+  const [sign, head, text] = answer.done === null
+    ? ["…", "Sent", `${answer.effect}.`]
     : answer.done ? ["✓", "Done", answer.effect] : ["✗", "Not done", answer.effect];
   const said = h(`p.answer${answer.done === false ? ".problem" : ""}`, { role: "status" }, h("strong", {}, `${sign} ${head}. `), text);
   replace(box.querySelector("form"), said, h("div.buttons", {}, close));

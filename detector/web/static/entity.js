@@ -2,22 +2,22 @@
 
 import { h, fresh } from "./dom.js";
 import { get, path } from "./api.js";
-import { RUN_STATES, badge, severity, shown } from "./states.js";
+import { LEVELS, RUN_STATES, badge, severity, shown } from "./states.js";
 import { band, count, duration, known, lasting, named, number, when } from "./text.js";
 import { copied, entity as link, sentence, to, way } from "./links.js";
 import { addWindow, button, feedback, override, probe } from "./dialogs.js";
 import { brief } from "./overview.js";
 
+const OFTEN = 30_000; // ms: what no event tells
 const RUNS = 20, POINTS = 300, NEIGHBOURS = 30;
-const LEVELS = ["info", "warning", "critical"];
 
 export function entity(place, main, { id: key, query, remember }) {
   const about = (data) => !data?.entity || data.entity === key;
   document.title = `${named(key).name} – Detector`;
   main.append(
-    place.part({ load: (signal) => get(`entities/${path(key)}`, {}, signal), on: ["breaker", "finding", "command"], about, draw: (said) => top(key, said), label: "Breaker" }),
+    place.part({ load: (signal) => get(`entities/${path(key)}`, {}, signal), on: ["breaker", "finding", "command", "incident"], about, every: OFTEN, draw: (said) => top(key, said), label: "Breaker" }),
     series(place, key, about, query, remember),
-    place.part({ load: runs(key), on: ["finding", "run", "breaker"], about, draw: (said) => section("Runs", table(said)), label: "Runs", wait: "" }),
+    place.part({ load: runs(key), on: ["finding", "breaker"], about, every: OFTEN, draw: (said) => section("Runs", table(said)), label: "Runs", wait: "" }),
   );
 }
 
@@ -53,7 +53,7 @@ function facts(said, value) {
     ["State", [badge(shown(said)), " ", known(value.since) && value.since > 0 ? lasting(value.since) : null]],
     ["Reason", value.reason ? sentence(brief(value.reason)) : null],
     ["Held by", held.length ? held.map((one) => h("div", {}, way([...one.path, value.entity]), h("span.quiet", {}, " ", lasting(one.since)))) : null],
-    ["Of itself", value.own ? [badge(value.own.state), " ", h("span.quiet", {}, brief(value.own.reason))] : null],
+    ["Of itself", value.own && value.own.state !== value.state ? [badge(value.own.state), " ", h("span.quiet", {}, brief(value.own.reason))] : null],
     ["Overruled", value.override ? overruled(value.override) : null],
     ["Next try", known(value.retry_at) ? when(value.retry_at) : null],
     ["Probe", value.probe ? [h("code", {}, value.probe.holder), " until ", when(value.probe.until)] : null],
@@ -101,7 +101,7 @@ function series(place, key, about, query, remember) {
     return { metrics, ...(await get(`series/${path(key)}`, { metric, limit: POINTS }, signal)) };
   };
   const part = place.part({
-    load, on: ["finding", "run", "breaker"], about, label: "Series", wait: "Loading its series…",
+    load, on: ["finding", "breaker"], about, every: OFTEN, label: "Series", wait: "Loading its series…",
     draw: (said) => (said.metrics.length ? section("Series", [chooser(said, choose), chart(said)]) : section("Series", h("p.quiet", {}, "No run of it was judged yet."))),
   });
   const mine = place.parts.at(-1);

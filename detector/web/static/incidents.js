@@ -4,7 +4,7 @@ import { h, replace } from "./dom.js";
 import { get, path } from "./api.js";
 import { SEVERITIES, VERDICTS, severity } from "./states.js";
 import { band, count, duration, known, lasting, number, when } from "./text.js";
-import { copied, entity, sentence, to, way } from "./links.js";
+import { copied, entity, sentence, to } from "./links.js";
 import { acknowledge, button, feedback } from "./dialogs.js";
 import { brief } from "./overview.js";
 import { strip } from "./strip.js";
@@ -52,7 +52,7 @@ function card(one) {
 }
 
 function hit(one) {
-  const waiting = one.affected?.length ?? 0;
+  const waiting = one.affected_count;
   return waiting && one.state === "open" ? `; ${count(waiting, "entity waits", "entities wait")} for it` : "";
 }
 
@@ -61,19 +61,19 @@ function hit(one) {
 export function incident(place, main, { id }) {
   main.append(place.part({
     load: (signal) => get(`incidents/${path(id)}`, {}, signal),
-    on: ["incident", "command", "breaker"], about: (data) => !data?.incident || data.incident === id || true,
-    draw: (said) => page(said.incident ?? said, said.evidence ?? {}, said.breakers ?? {}),
+    on: ["incident", "command"], draw: page,
     label: "Incident",
   }));
 }
 
-function page(one, evidence, breakers) {
+function page(one) {
+  const evidence = one.evidence ?? {};
   document.title = `${brief(one.title)} – Detector`;
   return [
     head(one),
     section("What broke", broke(one)),
     section("Why we think so", h("ol.findings", {}, (one.findings ?? []).slice(0, NAMED).map((finding) => found(one, finding, evidence[finding.episode])))),
-    section("Who is hit", who(one, breakers)),
+    section("Who is hit", who(one)),
     section(one.state === "open" ? "What to do" : "What to do now", todo(one)),
     section("Seen before", (one.seen_before ?? []).length ? h("ul", {}, one.seen_before.map(past)) : null),
     section("What happened so far", timeline(one)),
@@ -140,17 +140,14 @@ function contributors(said) {
   return h("details", { "data-key": `most-${said.episode}` }, h("summary", {}, "Most of it"), h("ul", {}, told));
 }
 
-function who(one, breakers) {
+function who(one) {
   const affected = one.affected ?? [];
   const others = (one.downstream ?? 0) - affected.length;
   const rest = others > 0 ? h("p.quiet", {}, `${count(others, "more is", "more are")} downstream of what is wrong, and ${others === 1 ? "is" : "are"} not held.`) : null;
   if (!affected.length) return [h("p", {}, one.state === "open" ? "Nobody is held because of it." : "Nobody is held any more."), rest];
-  const named = affected.slice(0, NAMED).map((key) => {
-    const held = (breakers[key]?.held_by ?? [])[0];
-    return h("li", {}, entity(key, { key: `hit-${key}` }), held ? h("div.quiet", {}, "the way: ", way([...held.path, key])) : null);
-  });
+  const named = affected.slice(0, NAMED).map((key) => h("li", {}, entity(key, { key: `hit-${key}` })));
   const more = affected.length > NAMED ? h("p.quiet", {}, `and ${affected.length - NAMED} more`) : null;
-  return [h("p", {}, `${count(affected.length, "entity waits", "entities wait")} until it is good again. `, h("a", { href: to.lineage(one.root) }, "See them in the lineage")), h("ul.two", {}, named), more, rest];
+  return [h("p", {}, `${count(affected.length, "entity waits", "entities wait")} until it is good again. `, h("a", { href: to.lineage(one.root) }, "The way that it came is in the lineage.")), h("ul.two", {}, named), more, rest];
 }
 
 function todo(one) {

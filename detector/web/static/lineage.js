@@ -7,7 +7,7 @@ import { columns } from "./layout.js";
 import { entity, to, way } from "./links.js";
 import { count, named } from "./text.js";
 
-const WIDE = 190, HIGH = 44, ACROSS = 60, BETWEEN = 12, SIDE = 8;
+const WIDE = 200, HIGH = 44, ACROSS = 50, BETWEEN = 12, SIDE = 8;
 const MOST = 400;
 const NARROW = matchMedia("(max-width: 700px)");
 
@@ -40,11 +40,11 @@ function picked(label, options, chosen, change) {
 }
 
 function held(graph) {
-  const all = Object.values(graph.nodes), stopped = all.filter((node) => node.state !== "closed" && node.state !== "unknown");
+  const all = Object.values(graph.nodes), stopped = all.filter((node) => node.state === "open" || node.state === "held");
   if (!stopped.length) return h("p.good", {}, `✓ None of ${count(all.length, "entity", "entities")} stands still.`);
   const holding = new Set(all.flatMap((node) => node.held_by ?? []));
   const waiting = all.filter((node) => node.state === "held").length;
-  return h("p", {}, `${count(stopped.length, "entity does", "entities do")} not go on`, waiting ? [`; ${waiting} of them ${waiting === 1 ? "waits" : "wait"} for `, way([...holding].slice(0, 1)), holding.size > 1 ? ` and ${holding.size - 1} more` : ""] : null, ".");
+  return h("p", {}, `${count(stopped.length, "entity stands", "entities stand")} still`, waiting ? [`; ${waiting} of them ${waiting === 1 ? "waits" : "wait"} for `, way([...holding].slice(0, 1)), holding.size > 1 ? ` and ${holding.size - 1} more` : ""] : null, ".");
 }
 
 // ---------------------------------------------------------------- a drawing
@@ -59,9 +59,11 @@ function drawing(graph) {
   const at = new Map();
   found.forEach((column, x) => column.forEach((key, y) => at.set(key, [SIDE + x * (WIDE + ACROSS), height / 2 + (y - column.length / 2) * (HIGH + BETWEEN) + BETWEEN / 2])));
   const left = all.length - keys.length, more = Object.values(graph.more ?? {}).reduce((sum, some) => sum + some.length, 0);
+  const scroll = h("div.scroll.lineage", { tabindex: 0, role: "group", "aria-label": "The lineage as a drawing, from left (upstream) to right" },
+      svg("svg", { width, height, viewBox: `0 0 ${width} ${height}` }, edges.map((edge) => line(graph, edge, at)), keys.map((key) => box(graph, key, at.get(key)))));
+  requestAnimationFrame(() => (scroll.scrollLeft = at.get(graph.entity)[0] - (scroll.clientWidth - WIDE) / 2));
   return [
-    h("div.scroll.lineage", { tabindex: 0, role: "group", "aria-label": "The lineage as a drawing, from left (upstream) to right" },
-      svg("svg", { width, height, viewBox: `0 0 ${width} ${height}` }, edges.map((edge) => line(graph, edge, at)), keys.map((key) => box(graph, key, at.get(key))))),
+    scroll,
     h("p.quiet", {}, "From left to right: who writes, who reads. A thick dashed line is the way that a hold came.", left ? ` ${left} more are not drawn.` : "", more ? ` ${count(more, "entity has", "entities have")} neighbours further away.` : ""),
   ];
 }
@@ -84,12 +86,18 @@ function box(graph, key, [x, y]) {
   return svg("a", { href: to.entity(key), "aria-label": about, "data-key": key },
     svg("title", {}, `${key}\n${about}`),
     svg(`rect.node.state-${STATES[node.state] ? node.state : "unknown"}${root ? ".root" : ""}${kind === "job" ? ".job" : ""}`, { x, y, width: WIDE, height: HIGH, rx: kind === "job" ? 10 : 2 }),
-    svg("text.name", { x: x + 10, y: y + 18 }, cut(name, 24)),
-    svg("text.about", { x: x + 10, y: y + 35 }, cut(`${sign} ${word} · ${kind}${where ? ` · ${where}` : ""}`, 32)));
+    svg("text.name", { x: x + 10, y: y + 18 }, cut(name, "600 13px")),
+    svg("text.about", { x: x + 10, y: y + 35 }, cut(`${sign} ${word} · ${kind}${where ? ` in ${where}` : ""}`, "11.5px")));
 }
 
-function cut(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+const measure = document.createElement("canvas").getContext("2d");
+
+/** What of a text has room in a box. */
+function cut(text, font) {
+  measure.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
+  let left = text;
+  while (left.length > 1 && measure.measureText(left === text ? text : `${left}…`).width > WIDE - 18) left = left.slice(0, -1);
+  return left === text ? text : `${left}…`;
 }
 
 // ---------------------------------------------------------------- a tree

@@ -14,14 +14,15 @@ export class Place {
 
   /**
    * A part: `load(signal)` gives JSON, `draw(json)` nodes. It loads again at an event whose kind is in `on`
-   * (of an entity that `about` accepts), and is drawn again only if something else came.
+   * (of an entity that `about` accepts) and each `every` ms, and is drawn again only if something else came.
    */
-  part({ load, draw, on = [], about = () => true, label = null, wait = "Loading…" }) {
+  part({ load, draw, on = [], about = () => true, every = null, label = null, wait = "Loading…" }) {
     const box = h("div.part", label ? { role: "region", "aria-label": label, "aria-busy": "true" } : { "aria-busy": "true" });
     box.append(h("p.quiet", {}, wait));
     const part = new Part(box, load, draw, this.over.signal, on, about);
     this.parts.push(part);
     part.again();
+    if (every) part.clock = setInterval(() => document.hidden || part.soon(), every);
     return box;
   }
 
@@ -37,7 +38,10 @@ export class Place {
 
   leave() {
     this.over.abort();
-    for (const part of this.parts) clearTimeout(part.timer);
+    for (const part of this.parts) {
+      clearTimeout(part.timer);
+      clearInterval(part.clock);
+    }
   }
 }
 

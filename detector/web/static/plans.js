@@ -11,7 +11,7 @@ const STATE = { open: "to do", done: "✓ done", abandoned: "given up" };
 
 export function plans(place, main) {
   main.append(h("h1", {}, "Recovery"), h("p.quiet", {}, "After something was bad and is good again: the runs to do again, in the right order. They are ticked off as the detector sees them."),
-    place.part({ load: (signal) => get("plans", {}, signal), on: ["incident", "command", "finding", "plan"], draw: list, label: "Recovery plans" }));
+    place.part({ load: (signal) => get("plans", {}, signal), on: ["plan", "command"], draw: list, label: "Recovery plans" }));
 }
 
 function list({ items }) {
@@ -25,7 +25,7 @@ function progress(plan) {
 }
 
 export function plan(place, main, { id }) {
-  main.append(place.part({ load: (signal) => get(`plans/${path(id)}`, {}, signal), on: ["incident", "command", "finding", "plan"], draw: page, label: "Recovery plan" }));
+  main.append(place.part({ load: (signal) => get(`plans/${path(id)}`, {}, signal), on: ["plan", "command"], draw: page, label: "Recovery plan" }));
 }
 
 function page(one) {

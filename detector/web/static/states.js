@@ -14,6 +14,7 @@ export const SEVERITIES = {
   warning: ["△", "warning"],
   info: ["○", "info"],
 };
+export const LEVELS = ["info", "warning", "critical"];
 export const RUN_STATES = { COMPLETE: ["✓", "complete"], FAIL: ["✗", "failed"], ABORT: ["✗", "aborted"] };
 export const VERDICTS = [
   ["confirmed", "It is a fault", "it was right to tell this"],
@@ -22,7 +23,7 @@ export const VERDICTS = [
   ["false_positive", "False alarm", "it is no fault; be less strict here"],
   ["missed", "Something was missed", "there was more to tell than this"],
 ];
-const ORDER = ["open", "unknown", "half_open", "held", "closed"];
+export const ORDER = ["open", "unknown", "half_open", "held", "closed"];
 
 /** A state as a badge. */
 export function badge(state) {
