@@ -77,7 +77,7 @@ def _next(node: Node, side: Side) -> list[str]:
 def state_of(value: BreakerValue) -> Standing:
     """What a reader obeys, as one word: `held` where it is open for no reason of its own."""
     stopped = value.state is State.OPEN and value.waits_for and not (value.own and value.own.state is State.OPEN)
-    return "held" if stopped and value.override is None else value.state.value  # type: ignore[return-value]
+    return "held" if stopped and value.override is None else value.state.value
 
 
 def _node(entity: str, answer: Answer | None, hops: int) -> Node:

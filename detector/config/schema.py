@@ -401,9 +401,9 @@ class Token(Table, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\n]*$")],
         about("Whose it is: a command that comes with it is this one's word.", "alice"),
     ]
-    role: Annotated[
-        Literal["reader", "operator"], about("reader asks; operator also gives commands.", "operator")
-    ] = "reader"
+    role: Annotated[Literal["reader", "operator"], about("reader asks; operator also gives commands.", "operator")] = (
+        "reader"
+    )
     token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.")] = None
 
 

@@ -63,7 +63,9 @@ class Access:
         if self._known:
             return self._bearer(given)
         if not _names_loopback(host):
-            raise Problem(403, f"Without tokens only names of this machine are answered (localhost); to use others, {HOW}.")
+            raise Problem(
+                403, f"Without tokens only names of this machine are answered (localhost); to use others, {HOW}."
+            )
         return Who("", "reader")
 
     def _bearer(self, given: bytes) -> Who:

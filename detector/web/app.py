@@ -68,9 +68,7 @@ def _api_route(operation: Operation, answer: Any, sources: Sources) -> HTTPRoute
 
 
 def _problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
-    return Response(
-        problem.body(), status_code=problem.status, media_type=CONTENT_TYPE, headers=dict(problem.headers)
-    )
+    return Response(problem.body(), status_code=problem.status, media_type=CONTENT_TYPE, headers=dict(problem.headers))
 
 
 def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

@@ -1,6 +1,6 @@
 """/v1/openapi.json, and /v1/docs, the same for people: one page of plain HTML, without a script, loaded from nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -85,7 +85,9 @@ def _operation(path: str, method: str, one: dict[str, Any]) -> str:
     if one["parameters"]:
         rows = [(one["name"], one["in"], _type(one["schema"]), one["description"]) for one in one["parameters"]]
         parts.append(_table(("parameter", "in", "type", "what"), rows))
-    for name, example in one.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {}).items():
+    for name, example in (
+        one.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {}).items()
+    ):
         parts.append(f"<p>Body, {escape(name)}:</p><pre>{escape(_pretty(example['value']))}</pre>")
     answers = [(status, answer["description"], _bodies(answer)) for status, answer in one["responses"].items()]
     parts.append(_table(("status", "what", "body"), answers))
@@ -120,7 +122,7 @@ def _type(schema: dict[str, Any]) -> str:
     return str(schema.get("type", schema.get("const", "anything")))
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
     body = "".join("<tr>" + "".join(f"<td>{_linked(one)}</td>" for one in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from detector.web import breakers, stream
@@ -57,7 +58,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI says. Nothing but HTTP is spoken."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             return
         call = _Call(scope, send, time.perf_counter())
         try:
@@ -122,7 +123,12 @@ class Front:
         scope = call.scope
         if scope["method"] not in READS:
             raise _not_allowed()
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), FRESH, (b"x-accel-buffering", b"no"), *SECURE]
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            FRESH,
+            (b"x-accel-buffering", b"no"),
+            *SECURE,
+        ]
         if scope["method"] == "HEAD":
             await call.pass_on({"type": "http.response.start", "status": 200, "headers": headers})
             await call.pass_on({"type": "http.response.body", "body": b""})
@@ -155,12 +161,14 @@ class _Call:
             message = {**message, "headers": [*headers, *fresh, *SECURE]}
         await self._send(message)
 
-    async def answer(self, body: bytes, status: int = 200, kind: bytes = b"application/json", more: tuple[Header, ...] = ()) -> None:
+    async def answer(
+        self, body: bytes, status: int = 200, kind: bytes = b"application/json", more: tuple[Header, ...] = ()
+    ) -> None:
         """Send a whole answer."""
         self.status = status
         length = (b"content-length", str(len(body)).encode())
         headers = [(b"content-type", kind), length, FRESH, *more, *SECURE]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})  # type: ignore[typeddict-item]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def refuse(self, problem: Problem) -> None:
@@ -182,5 +190,3 @@ def _client(scope: Any) -> str:
 
 def _not_allowed() -> Problem:
     return Problem(405, "This can only be read: GET or HEAD.", headers={"Allow": "GET, HEAD"})
-
-

@@ -142,7 +142,10 @@ def _parameter(name: str, where: str, schema: dict[str, Any], about: str, **more
     plain = {key: value for key, value in schema.items() if key not in ("description", "default")}
     others = [option for option in plain.get("anyOf", []) if option != {"type": "null"}]
     if others:
-        plain = {**{key: value for key, value in plain.items() if key != "anyOf"}, **(others[0] if len(others) == 1 else {"anyOf": others})}
+        plain = {
+            **{key: value for key, value in plain.items() if key != "anyOf"},
+            **(others[0] if len(others) == 1 else {"anyOf": others}),
+        }
     if isinstance(plain.get("enum"), list):
         plain["enum"] = [choice for choice in plain["enum"] if choice is not None]
     return {"name": name, "in": where, "required": where == "path", "description": about, "schema": plain, **more}
@@ -183,5 +186,3 @@ def _without_sender(components: dict[str, Any]) -> None:
             schema["properties"].pop(name, None)
         schema["required"] = [name for name in schema["required"] if name not in ("by", "id")]
         schema["additionalProperties"] = False
-
-

@@ -28,7 +28,9 @@ class NoQuery(Query, frozen=True):
 class EntitiesQuery(Query, frozen=True, kw_only=True):
     """Which entities."""
 
-    q: Annotated[str, Meta(max_length=2_100, description="A part of the key; with `*` in it, a glob over all of it.")] = ""
+    q: Annotated[
+        str, Meta(max_length=2_100, description="A part of the key; with `*` in it, a glob over all of it.")
+    ] = ""
     kind: Annotated[Literal["job", "dataset"] | None, Meta(description="Only these.")] = None
     state: Annotated[list[Standing], Meta(description="Only in these states; may be given several times.")] = []
     limit: Limit = 100
@@ -95,8 +97,10 @@ class Items(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class EntityRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A job or a dataset. `state` is what a reader obeys (`held`: open because of something upstream, `unknown`: it cannot be
-    relied on now); `checks` are those that are unusual now; `verdict` and `message` are what a pipeline is told.
+    """A job or a dataset.
+
+    `state` is what a reader obeys (`held`: open because of something upstream, `unknown`: it cannot be relied on now);
+    `checks` are those that are unusual now; `verdict` and `message` are what a pipeline is told.
     """
 
     entity: str
@@ -118,8 +122,9 @@ class EntityWhole(Answer, frozen=True, kw_only=True):
 
 
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident without its findings and its timeline: `findings_open` of `findings_count` go on, `affected_count` entities
-    are held.
+    """An incident without its findings and its timeline.
+
+    `findings_open` of `findings_count` go on, and `affected_count` entities are held.
     """
 
     id: str
@@ -146,10 +151,13 @@ class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, one: Incident) -> "IncidentRow":
         """The row of an incident."""
-        names = [name for name in cls.__struct_fields__ if not name.endswith("_count") and name != "findings_open"]
-        going = sum(finding.ended is None for finding in one.findings)
-        counts = {"findings_count": len(one.findings), "findings_open": going, "affected_count": len(one.affected)}
-        return cls(**{name: getattr(one, name) for name in names}, **counts)
+        counts = {
+            "findings_count": len(one.findings),
+            "findings_open": sum(finding.ended is None for finding in one.findings),
+            "affected_count": len(one.affected),
+        }
+        alike = {name: getattr(one, name) for name in cls.__struct_fields__ if name not in counts}
+        return cls(**alike, **counts)  # type: ignore[arg-type]
 
 
 class IncidentWhole(Incident, frozen=True, kw_only=True, omit_defaults=True):
@@ -169,8 +177,10 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How Detector itself is. `heartbeats` has the age of the last one of each partition of the log in seconds, and `oldest`
-    the greatest of them: how far what is told here is behind. `trouble` is why nothing new comes, if so.
+    """How Detector itself is.
+
+    `heartbeats` has the age of the last one of each partition of the log in seconds, and `oldest` the greatest of them:
+    how far what is told here is behind. `trouble` is why nothing new comes, if so.
     """
 
     version: str
@@ -183,7 +193,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything at a glance. `late` and `wrong` have the newest; `late_count` and `wrong_count` say how many there are."""
+    """Everything at a glance.
+
+    `late` and `wrong` have the newest; `late_count` and `wrong_count` say how many there are.
+    """
 
     at: float
     entities: dict[Literal["job", "dataset"], dict[Standing, int]]
@@ -197,8 +210,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a command. `answers` has more than one where it was about several findings. Without an answer in time `done`
-    is null: the command is in the topic and is done when a worker comes to it.
+    """What came of a command: `answers` has more than one where it was about several findings.
+
+    Without an answer in time `done` is null: the command is in the topic, and is done when a worker comes to it.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What routes are given to answer from. Whoever composes the program makes them; the routes know no client of Kafka or Redis."""
+"""What routes are given to answer from. They know no client of Kafka or Redis: who composes the program makes these."""
 
 from dataclasses import dataclass
 from typing import Protocol

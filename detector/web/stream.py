@@ -1,8 +1,8 @@
 """Server-sent events: what changes, as it changes.
 
-    GET /v1/events     event: breaker | finding | incident | command | plan | other     what the control topic tells
-                       event: heartbeat, each 15 s                                        the clocks of the partitions
-                       event: reset                                                       something was missed: ask anew
+GET /v1/events     event: breaker | finding | incident | command | plan | other     what the control topic tells
+                   event: heartbeat, each 15 s                                        the clocks of the partitions
+                   event: reset                                                       something was missed: ask anew
 """
 
 import asyncio

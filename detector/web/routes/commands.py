@@ -89,7 +89,9 @@ def _command(body: dict[str, Any], by: str) -> AnyCommand:
     unknown = sorted(body.keys() - known)
     if unknown:
         why = f"unknown key; known: {', '.join(sorted(known - {'by', 'at'}))}"
-        raise Problem(422, f"The body cannot be used: {unknown[0]}: {why}", errors=[Fault(where=unknown[0], message=why)])
+        raise Problem(
+            422, f"The body cannot be used: {unknown[0]}: {why}", errors=[Fault(where=unknown[0], message=why)]
+        )
     return command
 
 

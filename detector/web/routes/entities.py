@@ -88,7 +88,9 @@ def _place(cursor: str) -> str:
         return urlsafe_b64decode(cursor.encode()).decode()
     except ValueError:
         why = "is none that a page had as next"
-        raise Problem(422, f"The parameters cannot be used: cursor {why}", errors=[Fault(where="cursor", message=why)]) from None
+        raise Problem(
+            422, f"The parameters cannot be used: cursor {why}", errors=[Fault(where="cursor", message=why)]
+        ) from None
 
 
 def _wanted(keys: list[str], asked: EntitiesQuery) -> Iterator[str]:

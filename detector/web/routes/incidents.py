@@ -53,7 +53,9 @@ def _place(cursor: str) -> tuple[float, str]:
         return -float(opened), id_
     except ValueError:
         why = "is none that a page had as next"
-        raise Problem(422, f"The parameters cannot be used: cursor {why}", errors=[Fault(where="cursor", message=why)]) from None
+        raise Problem(
+            422, f"The parameters cannot be used: cursor {why}", errors=[Fault(where="cursor", message=why)]
+        ) from None
 
 
 async def one(sources: Sources, request: Asking) -> Response[bytes]:
