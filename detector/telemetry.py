@@ -391,6 +391,37 @@ class Telemetry:
         self.metrics.view_unreadable.inc()
         self._warn("view_unreadable", str(partition), partition=partition, offset=offset, why=why)
 
+    # ------------------------------------------------------------ the HTTP API
+
+    def api_alive(self, caught_up: bool, trouble: str | None) -> None:
+        """One round of the feed of the API: whether all has been read once, and why nothing new comes, if so.
+
+        Once it was, the API is of use through any outage: what it says is told with its age.
+        """
+        self.health.alive("api")
+        self.metrics.api_trouble.set(trouble is not None)
+        if caught_up:
+            self.health.goes_on("api")
+        else:
+            self.health.waits("api", trouble or "the topics are being read")
+        if trouble is not None:
+            self._warn("api_waits", "", why=trouble)
+        self._turned("api")
+
+    def http_answered(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self.metrics.requests.labels(route, f"{status // 100}xx").inc()
+        self.metrics.request_seconds.labels(route).observe(seconds)
+
+    def http_failed(self, route: str, error: BaseException) -> None:
+        """A request was not answered, because of a fault of ours."""
+        if self._repeats.told("http_failed", route, self._clock()) is not None:
+            self._log.error("http_failed", route=route, exc_info=error)
+
+    def stream_dropped(self) -> None:
+        """A reader of the events was too slow, and was cut off."""
+        self.metrics.streams_dropped.inc()
+
     # ------------------------------------------------------------ the executor
 
     def executing(self, kind: str, group: str) -> None:

@@ -19,14 +19,14 @@ from detector.commands.common import (
     readable,
 )
 
-STAGES = ("ingest", "worker")
+STAGES = ("ingest", "worker", "api")
 
 
 def stages(text: str) -> str:
     """The stages, as typed. Raises `BadParameter`."""
     unknown = [name for name in text.split(",") if name not in STAGES]
     if unknown:
-        raise typer.BadParameter(f"{unknown[0]!r} is no stage; there are {' and '.join(STAGES)}")
+        raise typer.BadParameter(f"{unknown[0]!r} is no stage; there are {', '.join(STAGES)}")
     return text
 
 
@@ -34,7 +34,9 @@ def run(
     config: ConfigPath = None,
     stages: Annotated[
         str,
-        typer.Option("--stages", callback=stages, metavar="NAMES", help="Which of ingest and worker this process is."),
+        typer.Option(
+            "--stages", callback=stages, metavar="NAMES", help="Which of ingest, worker and api this process is."
+        ),
     ] = ",".join(STAGES),
 ) -> None:
     """Watch the pipelines: read events, judge them, tell the control topic. Runs until it is stopped.
@@ -48,6 +50,10 @@ def run(
         detector run --stages ingest
 
         detector run --stages worker
+
+    The HTTP API alone, as many as you like:
+
+        detector run --stages api
     """
     import gc
 
