@@ -25,7 +25,7 @@ SECURE: Final[list[Header]] = [
     (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-        b" font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        b" font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
     ),
 ]
 FRESH: Final[Header] = (b"cache-control", b"no-store")
