@@ -1,6 +1,6 @@
 // The token: who one is. It is kept for this tab, and longer only if somebody asks for that.
 
-import { h, fresh, replace } from "./dom.js";
+import { h, fresh, nodes, replace } from "./dom.js";
 import { Problem, get, me, note, token } from "./api.js";
 
 export function account(place, main, { refused, restart }) {
@@ -18,9 +18,9 @@ export function account(place, main, { refused, restart }) {
   }, h("div.field", {}, h("label", { for: id }, "Token"), input),
     h("div.choice", {}, remember, h("label", { for: keep }, "Remember it on this computer (else: until this tab is closed)")),
     h("div.buttons", {}, h("button.primary", { type: "submit" }, "Use it"), h("button", { type: "button", click: async () => { token.forget(); await look(said); restart(); } }, "Forget it")));
-  main.append(h("h1", {}, "Token"), refused ? h("p.problem", { role: "alert" }, refused) : null,
+  main.append(...nodes([h("h1", {}, "Token"), refused ? h("p.problem", { role: "alert" }, refused) : null,
     h("p", {}, "With a reader's token you may look; with an operator's you may acknowledge, judge and override, too. Tokens are in the configuration of the detector: ", h("code", {}, "http.tokens"), "."),
-    form, said);
+    form, said]));
   look(said);
 }
 

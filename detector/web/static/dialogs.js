@@ -10,8 +10,8 @@ const DAY = 86_400;
 const SPANS = [[900, "15 minutes"], [3600, "1 hour"], [7200, "2 hours"], [28_800, "8 hours"], [DAY, "1 day"], [3 * DAY, "3 days"], [7 * DAY, "1 week"], [30 * DAY, "30 days"]];
 
 /** A button that opens a dialog. A reader's is there, so that he knows what there is, and says why it does nothing. */
-export function button(text, open, key = text) {
-  return h("button", { type: "button", "data-key": key, click: () => (me.role === "reader" ? readOnly() : open()) }, text);
+export function button(text, open, key = text, kind = "") {
+  return h(`button${kind}`, { type: "button", "data-key": key, click: () => (me.role === "reader" ? readOnly() : open()) }, text);
 }
 
 function readOnly() {

@@ -17,8 +17,10 @@ export function svg(what, attributes, ...children) {
 function filled(node, classes, attributes, children) {
   if (classes.length) node.setAttribute("class", classes.join(" "));
   for (const [key, value] of Object.entries(attributes ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
-    if (typeof value === "function") node.addEventListener(key, value);
+    if (value === null || value === undefined) continue;
+    if (key.startsWith("aria-")) node.setAttribute(key, String(value)); // there, false is a word
+    else if (value === false) continue;
+    else if (typeof value === "function") node.addEventListener(key, value);
     else if (key === "value" || key === "checked") node[key] = value;
     else node.setAttribute(key, value === true ? "" : String(value));
   }

@@ -77,7 +77,7 @@ function findings(key, value) {
   if (!open.length) return h("p.quiet", {}, "✓ Nothing goes on.");
   return h("ul.plain", {}, open.map(([check, one]) => h("li", {},
     severity(LEVELS[one.severity] ?? "critical"), " ", h("code", {}, check), " ", h("span.quiet", {}, lasting(one.since), one.count > 1 ? `, ${one.count} times` : ""), " ",
-    button("Feedback", () => feedback({ entity: key, check }), `feedback-${check}`))));
+    button("Feedback", () => feedback({ entity: key, check }), `feedback-${check}`, ".small"))));
 }
 
 function neighbours(kind, value) {
@@ -131,7 +131,7 @@ function chart(said) {
 function numbers({ points, unit }) {
   const rows = points.slice(-RUNS).reverse().map((point) => h("tr", {},
     h("td", {}, when(point.at)), h("td.right", {}, number(point.value, unit)), h("td.right", {}, band(point.lower, point.upper, unit)), h("td", {}, point.unusual ? "◆ unusual" : "")));
-  return h("div.scroll", {}, h("table", {}, h("thead", {}, h("tr", {}, ["Time", "Value", "Expected", ""].map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, rows)));
+  return h("div.scroll", {}, h("table.numbers", {}, h("thead", {}, h("tr", {}, ["Time", "Value", "Expected", ""].map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, rows)));
 }
 
 // ---------------------------------------------------------------- its runs
@@ -151,10 +151,10 @@ function run(one) {
   const unusual = (one.unusual ?? []).map((index) => one.metrics[index]);
   return h("tr", {},
     h("td", {}, when(one.ended ?? one.at)),
-    h("td", {}, h("code", { title: one.run_id }, short(one.run_id)), one.version ? h("span.quiet", {}, ` ${one.version}`) : null),
+    h("td.run", {}, h("code", { title: one.run_id }, short(one.run_id)), one.version ? h("span.quiet", {}, ` ${one.version}`) : null),
     h("td", {}, `${sign} ${word}`),
     h("td.right", {}, took),
-    h("td", {}, one.severity === "info" && !unusual.length ? h("span.quiet", {}, "✓ good") : [severity(one.severity), " ", brief(one.reason)], unusual.map((metric) => [" ", h("code", {}, metric)])));
+    h("td.judged", {}, one.severity === "info" && !unusual.length ? h("span.quiet", {}, "✓ good") : [severity(one.severity), " ", brief(one.reason)], unusual.map((metric) => [" ", h("code", {}, metric)])));
 }
 
 function short(id) {

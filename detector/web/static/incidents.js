@@ -106,7 +106,7 @@ function broke(one) {
   ].filter(Boolean).join("; ");
   const verdict = one.verdict ? h("p", {}, `${one.verdict_by ?? "Somebody"} said: ${words(one.verdict)}.`) : null;
   const until = known(one.resolved) ? [", until ", when(one.resolved)] : null;
-  return [h("p", {}, sentence(brief(one.summary || one.title)), ` Since `, when(one.opened), until, ".", again), good, verdict, one.state === "open" ? h("p", {}, `${care}.`) : null];
+  return [h("p", {}, "It began at ", entity(one.root, { short: true, key: "began" }), ", ", when(one.opened), until, ".", again), good, verdict, one.state === "open" ? h("p", {}, `${care}.`) : null];
 }
 
 function words(verdict) {
@@ -158,9 +158,9 @@ function todo(one) {
 
 /** A sentence that may end in a command for a terminal. */
 function commanded(text) {
-  const at = text.indexOf("detector ");
-  if (at < 0 || !/[:`]\s*$/.test(text.slice(0, at))) return sentence(brief(text));
-  return [sentence(text.slice(0, at)), h("div.terminal", {}, copied(text.slice(at).replace(/`$/, ""), "the command"))];
+  const at = text.search(/detector (?:breaker|feedback|incidents|recover) /);
+  if (at < 0) return sentence(brief(text));
+  return [sentence(text.slice(0, at)), h("div.terminal", {}, copied(text.slice(at).replace(/[.`]$/, ""), "the command"))];
 }
 
 function past(one) {

@@ -7,8 +7,8 @@ import { columns } from "./layout.js";
 import { entity, to, way } from "./links.js";
 import { count, named } from "./text.js";
 
-const WIDE = 200, HIGH = 44, ACROSS = 50, BETWEEN = 12, SIDE = 8;
-const MOST = 400;
+const WIDE = 178, HIGH = 44, ACROSS = 40, BETWEEN = 12, SIDE = 8;
+const MOST = 400, LEAST = 0.75; // how small it may be drawn to fit
 const NARROW = matchMedia("(max-width: 700px)");
 
 export function lineage(place, main, { id: key, query, remember }) {
@@ -28,7 +28,7 @@ export function lineage(place, main, { id: key, query, remember }) {
       picked("As", [["drawing", "drawing"], ["tree", "tree"]], asked.as, again("as"))),
     place.part({
       load: (signal) => get(`lineage/${path(key)}`, { depth: asked.depth, direction: asked.direction }, signal),
-      on: ["breaker"], draw: (graph) => [held(graph), asked.as === "tree" ? trees(graph) : drawing(graph)], label: "Lineage",
+      on: ["breaker"], draw: (graph) => [held(graph), asked.as === "tree" ? trees(graph) : drawing(graph, main)], label: "Lineage",
     }),
   );
   const mine = place.parts.at(-1);
@@ -44,12 +44,14 @@ function held(graph) {
   if (!stopped.length) return h("p.good", {}, `✓ None of ${count(all.length, "entity", "entities")} stands still.`);
   const holding = new Set(all.flatMap((node) => node.held_by ?? []));
   const waiting = all.filter((node) => node.state === "held").length;
-  return h("p", {}, `${count(stopped.length, "entity stands", "entities stand")} still`, waiting ? [`; ${waiting} of them ${waiting === 1 ? "waits" : "wait"} for `, way([...holding].slice(0, 1)), holding.size > 1 ? ` and ${holding.size - 1} more` : ""] : null, ".");
+  const who = waiting ? [way([...holding].slice(0, 1)), holding.size > 1 ? ` and ${holding.size - 1} more` : ""] : null;
+  const own = stopped.length - waiting;
+  return h("p", {}, waiting ? [`${count(waiting, "entity waits", "entities wait")} for `, who] : null, waiting && own ? "; " : "", own ? `${count(own, "stands", "stand")} still by ${own === 1 ? "itself" : "themselves"}` : "", ".");
 }
 
 // ---------------------------------------------------------------- a drawing
 
-function drawing(graph) {
+function drawing(graph, main) {
   const all = Object.keys(graph.nodes);
   const keys = all.sort((a, b) => (graph.nodes[a].hops ?? 0) - (graph.nodes[b].hops ?? 0)).slice(0, MOST);
   const kept = new Set(keys), edges = graph.edges.filter(([from, until]) => kept.has(from) && kept.has(until));
@@ -60,8 +62,11 @@ function drawing(graph) {
   found.forEach((column, x) => column.forEach((key, y) => at.set(key, [SIDE + x * (WIDE + ACROSS), height / 2 + (y - column.length / 2) * (HIGH + BETWEEN) + BETWEEN / 2])));
   const left = all.length - keys.length, more = Object.values(graph.more ?? {}).reduce((sum, some) => sum + some.length, 0);
   const scroll = h("div.scroll.lineage", { tabindex: 0, role: "group", "aria-label": "The lineage as a drawing, from left (upstream) to right" },
-      svg("svg", { width, height, viewBox: `0 0 ${width} ${height}` }, edges.map((edge) => line(graph, edge, at)), keys.map((key) => box(graph, key, at.get(key)))));
-  requestAnimationFrame(() => (scroll.scrollLeft = at.get(graph.entity)[0] - (scroll.clientWidth - WIDE) / 2));
+      svg("svg", { width: Math.max(Math.min(width, main.clientWidth - 42), LEAST * width), viewBox: `0 0 ${width} ${height}` }, edges.map((edge) => line(graph, edge, at)), keys.map((key) => box(graph, key, at.get(key)))));
+  requestAnimationFrame(() => {
+    const scale = scroll.scrollWidth / width;
+    scroll.scrollLeft = scale * (at.get(graph.entity)[0] + WIDE / 2) - scroll.clientWidth / 2;
+  });
   return [
     scroll,
     h("p.quiet", {}, "From left to right: who writes, who reads. A thick dashed line is the way that a hold came.", left ? ` ${left} more are not drawn.` : "", more ? ` ${count(more, "entity has", "entities have")} neighbours further away.` : ""),

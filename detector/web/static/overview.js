@@ -6,7 +6,8 @@ import { LEVELS, ORDER, STATES, badge, severity, worse } from "./states.js";
 import { count, duration, lasting, listed, whole } from "./text.js";
 import { entity, sentence, to } from "./links.js";
 
-const AT_ONCE = 100, NOW = 8;
+const AT_ONCE = 100, NOW = 8, MOST = 500;
+const BAD = ORDER.filter((state) => state !== "closed");
 const TYPED = 250; // ms after the last key, before the server is asked
 
 /** Draws the overview into `main`. `address` holds the filter, so that it can be sent to somebody. */
@@ -50,7 +51,7 @@ function headline(said) {
     of.open ? `${count(of.open, "breaker stops", "breakers stop")} its readers`.replace("stop its", "stop their") : "",
     of.held ? `${count(of.held, "entity waits", "entities wait")} for something upstream` : "",
     of.unknown ? `of ${count(of.unknown, "entity", "entities")} nothing can be said` : "",
-    said.late_count ? `${count(said.late_count, "is", "are")} late` : "",
+    said.late_count ? `${count(said.late_count, "run or load is", "runs or loads are")} late` : "",
   ].filter(Boolean);
   if (!total) return h("p.headline", {}, "Nothing is known yet. Entities appear with their first event.");
   if (parts.length) return h("p.headline.bad", {}, h("span", { "aria-hidden": "true" }, "■ "), `${listed(parts)}.`);
@@ -82,11 +83,15 @@ function incident(one) {
 }
 
 function finding(one) {
-  const said = SAYS[one.check] ?? [h("code", {}, one.check), " is unusual"];
-  return h("li", {}, severity(LEVELS[one.severity] ?? "critical"), " ", entity(one.entity, { short: true, key: `wrong-${one.entity}-${one.check}` }), " ", said, h("span.quiet", {}, " ", lasting(one.since), one.count > 1 ? `, ${one.count} times` : ""));
+  return h("li", {}, severity(LEVELS[one.severity] ?? "critical"), " ", entity(one.entity, { short: true, key: `wrong-${one.entity}-${one.check}` }), " ", says(one.check), h("span.quiet", {}, " ", lasting(one.since), one.count > 1 ? `, ${one.count} times` : ""));
 }
 
 const SAYS = { late: "is late", deadline: "has missed its deadline", failed: "failed", aborted: "was aborted", stuck: "does not end", schema: "has another schema" };
+
+/** A check in words. */
+function says(check) {
+  return SAYS[check] ?? [h("code", {}, check), " is unusual"];
+}
 
 /** A sentence without who is downstream: that is told elsewhere. */
 export function brief(text) {
@@ -104,13 +109,17 @@ function counts(said, filter, choose) {
     one("", "all", "", total), ORDER.map((state) => one(state, STATES[state][1], STATES[state][0], of[state])));
 }
 
-/** The server has them by name: the worst come first by asking for one state after the other. */
+/** The server has them by name. All that are not well fit into one answer, but on the worst of days. */
 async function worst(filter, many, signal) {
-  const items = [];
-  for (const state of filter.state ? [filter.state] : ORDER) {
+  const { q, kind } = filter, items = [];
+  const bad = await get("entities", { q, kind, state: filter.state || BAD.join(), limit: MOST }, signal);
+  const rest = bad.next !== null ? ORDER : filter.state ? [] : ["closed"];
+  if (bad.next === null) items.push(...bad.items);
+  for (const state of filter.state && rest.length ? [filter.state] : rest) {
+    if (items.length >= many) return { items, more: true };
     let cursor = "";
     do {
-      const some = await get("entities", { q: filter.q, kind: filter.kind, state, limit: Math.min(many - items.length, 500), cursor }, signal);
+      const some = await get("entities", { q, kind, state, limit: Math.min(many - items.length, MOST), cursor }, signal);
       items.push(...some.items);
       cursor = some.next;
       if (items.length >= many) return { items, more: cursor !== null || state !== ORDER.at(-1) };
@@ -175,7 +184,7 @@ function row(one) {
     h("td.state", {}, badge(one.state), shadow),
     h("td.who", {}, entity(one.entity)),
     h("td.since", {}, one.since ? lasting(one.since, "") : null),
-    h("td.why", {}, calm ? null : [h("span.clamp", { title: one.message }, why(one)), one.checks.length ? h("span.checks", {}, one.checks.map((check) => h("code", {}, check))) : null]));
+    h("td.why", {}, calm ? null : [h("span.clamp", { title: one.message }, why(one)), one.checks.length && one.state !== "closed" ? h("span.checks", {}, one.checks.map((check) => h("code", {}, check))) : null]));
 }
 
 const HELD = /held: ((?:job|dataset):.+?) is bad upstream: (.+?)(?:; the way: .*)?$/;
@@ -184,6 +193,7 @@ const STATE = /^(?:closed|open|half-open|unknown) for [^:]+: /;
 /** The message without what the other columns say. */
 function why(one) {
   const text = brief(one.message), held = one.state === "held" && HELD.exec(text);
+  if (one.state === "closed") return one.checks.map((check, at) => [at ? ", " : "", says(check)]);
   return held ? ["waits for ", entity(held[1], { short: true, key: `for-${one.entity}` }), `: ${held[2]}`] : sentence(text.replace(STATE, ""));
 }
 

@@ -3,7 +3,7 @@
 import { h, replace } from "./dom.js";
 import { Problem } from "./api.js";
 
-const QUIET = 1_500; // ms between two loads of a part, however much changes
+const QUIET = 2_000; // ms between two loads of a part, however much changes
 
 /** What is on the page now; all of it ends when the reader goes elsewhere. */
 export class Place {

@@ -5,6 +5,7 @@ import { get, path } from "./api.js";
 import { abandon, button } from "./dialogs.js";
 import { copied, entity, sentence, to } from "./links.js";
 import { count, known, named, when } from "./text.js";
+import { brief } from "./overview.js";
 
 const WHY = { failed: "it failed", missed: "it never began", bad: "it read or wrote what was bad", blocked: "it was held back" };
 const STATE = { open: "to do", done: "✓ done", abandoned: "given up" };
@@ -16,7 +17,12 @@ export function plans(place, main) {
 
 function list({ items }) {
   if (!items.length) return h("p.headline.good", {}, "✓ Nothing has to be done again.");
-  return h("ul.cards", {}, items.map((plan) => h("li.card", {}, h("div", {}, h("span.badge", {}, STATE[plan.state] ?? plan.state), " ", progress(plan), h("span.quiet", {}, " since ", when(plan.opened))), h("a.title", { href: to.plan(plan.plan), "data-key": plan.plan }, named(plan.root).name), h("div", {}, sentence(plan.summary)))));
+  return h("ul.cards", {}, items.map((plan) => h("li.card", {}, h("div", {}, h("span.badge", {}, STATE[plan.state] ?? plan.state), " ", progress(plan), h("span.quiet", {}, " since ", when(plan.opened))), h("a.title", { href: to.plan(plan.plan), "data-key": plan.plan }, named(plan.root).name), h("div", {}, what(plan)))));
+}
+
+/** What is to be done, without the name that stands above it. */
+function what({ root, summary }) {
+  return sentence(summary.startsWith(`${root} is `) ? `It is ${summary.slice(`${root} is `.length)}` : brief(summary));
 }
 
 function progress(plan) {
@@ -31,7 +37,7 @@ export function plan(place, main, { id }) {
 function page(one) {
   document.title = `Recovery of ${named(one.root).name} – Detector`;
   return [
-    h("header.head", {}, h("p.over", {}, h("span.badge", {}, STATE[one.state] ?? one.state), " ", progress(one)), h("h1", {}, `Recovery of ${named(one.root).name}`), h("p", {}, sentence(one.summary)), h("div.buttons", {}, one.state === "open" ? button("Give it up", () => abandon(one)) : null, one.incident ? h("a.button", { href: to.incident(one.incident) }, "Its incident") : null)),
+    h("header.head", {}, h("p.over", {}, h("span.badge", {}, STATE[one.state] ?? one.state), " ", progress(one)), h("h1", {}, "Recovery of ", entity(one.root, { short: true })), h("p", {}, what(one)), h("div.buttons", {}, one.state === "open" ? button("Give it up", () => abandon(one)) : null, one.incident ? h("a.button", { href: to.incident(one.incident) }, "Its incident") : null)),
     one.last_good_run ? h("p", {}, "It was last good with run ", h("code", {}, one.last_good_run), one.last_good_version ? [", version ", h("code", {}, one.last_good_version)] : null, ".") : null,
     h("ol.steps", {}, one.steps.map(step)),
     h("p.quiet", {}, "Plan ", copied(one.plan, "the plan's id")),
