@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import confluent_kafka
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 from structlog.typing import FilteringBoundLogger
 
 from detector import __version__
@@ -58,6 +58,7 @@ class Telemetry:
         """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds."""
         self._log, self._clock, self._wall = log or silent(), clock, wall
         self._repeats, self._beats = Repeats(), dict[int, float]()
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._timeless_since: float | None = None
         self._has_ticked = False
         self._checks, self._kinds, self._reasons = Words(), Words(), Words()
@@ -419,8 +420,12 @@ class Telemetry:
 
     def http_answered(self, route: str, status: int, seconds: float) -> None:
         """A request was answered."""
-        self.metrics.requests.labels(route, f"{status // 100}xx").inc()
-        self.metrics.request_seconds.labels(route).observe(seconds)
+        known = self._answered.get((route, status))
+        if known is None:  # looking two labels up takes longer than answering for a breaker
+            count = self.metrics.requests.labels(route, f"{status // 100}xx")
+            known = self._answered[route, status] = count, self.metrics.request_seconds.labels(route)
+        known[0].inc()
+        known[1].observe(seconds)
 
     def http_failed(self, route: str, error: BaseException) -> None:
         """A request was not answered, because of a fault of ours."""

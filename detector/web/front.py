@@ -18,8 +18,9 @@ from detector.web.sources import Sources
 from detector.web.stream import Streams
 
 Header = tuple[bytes, bytes]
+NO_SNIFFING: Final[Header] = (b"x-content-type-options", b"nosniff")
 SECURE: Final[list[Header]] = [
-    (b"x-content-type-options", b"nosniff"),
+    NO_SNIFFING,
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (
@@ -164,10 +165,10 @@ class _Call:
     async def answer(
         self, body: bytes, status: int = 200, kind: bytes = b"application/json", more: tuple[Header, ...] = ()
     ) -> None:
-        """Send a whole answer."""
+        """Send a whole answer in JSON: what guards pages means nothing to it."""
         self.status = status
         length = (b"content-length", str(len(body)).encode())
-        headers = [(b"content-type", kind), length, FRESH, *more, *SECURE]
+        headers = [(b"content-type", kind), length, FRESH, NO_SNIFFING, *more]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
