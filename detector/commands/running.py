@@ -19,14 +19,14 @@ from detector.commands.common import (
     readable,
 )
 
-STAGES = ("ingest", "worker")
+STAGES = ("ingest", "worker", "api")
 
 
 def stages(text: str) -> str:
     """The stages, as typed. Raises `BadParameter`."""
     unknown = [name for name in text.split(",") if name not in STAGES]
     if unknown:
-        raise typer.BadParameter(f"{unknown[0]!r} is no stage; there are {' and '.join(STAGES)}")
+        raise typer.BadParameter(f"{unknown[0]!r} is no stage; there are {', '.join(STAGES)}")
     return text
 
 
@@ -34,7 +34,9 @@ def run(
     config: ConfigPath = None,
     stages: Annotated[
         str,
-        typer.Option("--stages", callback=stages, metavar="NAMES", help="Which of ingest and worker this process is."),
+        typer.Option(
+            "--stages", callback=stages, metavar="NAMES", help="Which of ingest, worker and api this process is."
+        ),
     ] = ",".join(STAGES),
 ) -> None:
     """Watch the pipelines: read events, judge them, tell the control topic. Runs until it is stopped.
@@ -48,6 +50,10 @@ def run(
         detector run --stages ingest
 
         detector run --stages worker
+
+    The HTTP API alone, as many as you like:
+
+        detector run --stages api
     """
     import gc
 
@@ -164,17 +170,24 @@ def demo(
         str, typer.Option("--for", metavar="TIME", help="How long, as in 45s or 2m; until Ctrl-C if not said.")
     ] = "",
     seed: Annotated[int, typer.Option("--seed", help="Which story: the same number tells the same one.")] = 7,
+    speed: Annotated[
+        float, typer.Option("--speed", min=1, max=3_600, help="Simulated seconds for each real one.")
+    ] = 600,
     as_json: AsJson = False,
 ) -> None:
     """A made-up company, its pipelines and their faults, and what Detector says. Needs nothing else.
 
+    It prints the address of its status page.
+
     detector demo
+
+    detector demo --speed 60      slowly, to look around on the page
 
     detector demo --for 45s --seed 7 --json
     """
     from detector import demo as company
 
-    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True)))
+    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True), speed))
 
 
 def duration(text: str) -> float | None:
