@@ -72,10 +72,11 @@ SEES = {
 # What is started and what starts it. Nobody else may see these.
 ENTRIES = {
     "app": {"commands", "demo"},
+    "local": {"commands"},
     "commands": {"commands", "__main__"},
     "demo": {"commands", "demo"},
     "doctor": {"commands", "doctor"},
-    "embedded": {"demo"},
+    "embedded": {"demo", "local"},
 }
 
 # Libraries that one place has, so that it can be exchanged there.

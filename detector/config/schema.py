@@ -153,6 +153,12 @@ class Topics(Table, frozen=True, kw_only=True):
         """All topics that ingest reads: what is watched, and what people say."""
         return (*self.inputs, self.commands)
 
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """All topics that only Detector writes to, the log first."""
+        told = self.control, self.breakers, self.incidents, self.runs
+        return (self.log, *told, self.snapshots, self.dead_letters)
+
 
 class Registry(Table, frozen=True, kw_only=True):
     """The Schema Registry (Confluent's API). Needed only for Avro that comes with a schema id."""
