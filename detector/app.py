@@ -27,6 +27,7 @@ from uuid import uuid4
 import redis
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from msgspec.structs import replace
 
 from detector import reshard as resharding
 from detector import topics
@@ -333,11 +334,20 @@ def _reset_offsets(settings: Settings, group: str, places: list[TopicPartition],
     return done
 
 
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+def resharded(config: Config, to: str, partitions: int) -> Config:
+    """The configuration after a reshard. Raises `CannotReshard`."""
+    alike = [spec.key.removeprefix("topics.") for spec in topics.specs(config) if spec.as_log]
+    return replace(config, topics=resharding.renamed(config.topics, to, partitions, alike))
+
+
 def plan_reshard(config: Config, to: Config) -> resharding.Plan:
     """What `reshard` would do. Changes nothing. Raises `CannotReshard` while something runs, and `Unreachable`."""
     settings, log, count = quietly(kafka_settings(config)), config.topics.log, to.topics.partitions
     groups = Groups(settings)
-    resharding.refuse_members(groups, [group_of(stage, each) for each in (config, to) for stage in STAGES])
+    resharding.refuse_members(groups, [log, to.topics.log])
     topic_id, partitions = topic_identity(settings, log)
     spread = Counter[int]()
     with redis_client(config) as client:
@@ -357,53 +367,52 @@ def plan_reshard(config: Config, to: Config) -> resharding.Plan:
     )
 
 
-def reshard(
-    config: Config, to: Config, progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-) -> int:
+def reshard(config: Config, to: Config, progress: Progress) -> int:
     """Begin the log of `to` with the states of that of `config`; returns how many entities it begins with.
 
     `progress` names what is going on, and gives who hears how far. Raises `CannotReshard` and `Unreachable`.
     """
-    settings, stages = quietly(kafka_settings(config)), [group_of(s, c) for c in (config, to) for s in STAGES]
+    settings, new = quietly(kafka_settings(config)), to.topics
     groups = Groups(settings)
-    resharding.refuse_members(groups, stages)
+    resharding.refuse_members(groups, [config.topics.log, new.log])
     prepare(to, settings)
-    _, partitions = topic_identity(settings, to.topics.log)
-    if partitions != to.topics.partitions:
-        raise CannotReshard(f"{to.topics.log} is there already, with {partitions} partitions: name another with --to")
-    carrier = resharding.Carrier(settings, to.topics.log)
-    resharding.refuse_begun(settings, to.topics.log)
+    _, partitions = topic_identity(settings, new.log)
+    if partitions != new.partitions:
+        raise CannotReshard(f"{new.log} is there already, with {partitions} partitions: name another with --to")
+    carrier = resharding.Carrier(settings, new.log)
+    resharding.refuse_begun(settings, new.log)
     with redis_client(config) as client:
         member, checkpoint, loop = _checkpoint(config, settings, client, "reshard", Telemetry(), embedded=False)
         with closing(loop):
             drain = resharding.Drain(member, checkpoint, loop, groups, groups.partitions([config.topics.log]))
-            return _carry(config, to, settings, checkpoint, drain, carrier, progress)
+            return _carry(config, to, checkpoint, drain, carrier, progress)
 
 
 def _carry(
     config: Config,
     to: Config,
-    settings: Settings,
     checkpoint: Checkpoint,
     drain: resharding.Drain,
     carrier: resharding.Carrier,
-    progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]],
+    progress: Progress,
 ) -> int:
-    groups, ours, count = Groups(settings), group_of("worker", config), to.topics.partitions
+    settings, ours, old, new = quietly(kafka_settings(config)), group_of("worker", config), config.topics, to.topics
+    groups = Groups(settings)
     with progress("offsets judged of the old log") as told:
         ends = drain.run(ours, told)
     known = sum(len(held.partition.due) for held in checkpoint.held.values())
-    reading = groups.standing(group_of("ingest", config), groups.partitions(config.topics.outside))
-    positions = {place: at.committed for place, at in reading.items() if at.committed is not None}
 
     def check() -> None:
-        resharding.refuse_members(groups, [group_of("ingest", config), *(group_of(stage, to) for stage in STAGES)])
+        resharding.refuse_members(groups, [old.log, new.log], besides=[ours])
         drain.refuse_changes(ours, ends)
 
-    of, _ = topic_identity(settings, config.topics.log)
-    moved = resharding.carried(checkpoint, of, to.topics.log, count)
-    published = resharding.incidents(settings, config.topics.incidents, to.topics.incidents, count)
+    of, _ = topic_identity(settings, old.log)
+    sends = [resharding.carried(checkpoint, of, new.log, new.partitions)]
+    for spec in topics.specs(config):
+        key = spec.key.removeprefix("topics.")
+        if spec.as_log and key not in resharding.MADE_ANEW:
+            sends.append(resharding.copied(settings, spec.name, getattr(new, key), new.partitions))
     with progress("entities carried over") as told:
-        sends = drain.still(chain(moved, published), known, told)
-        carrier.write(sends, group_of("ingest", to), positions, check)
+        still = drain.still(chain.from_iterable(sends), known, told)
+        carrier.write(still, resharding.positions(groups, old, new), check)
     return known

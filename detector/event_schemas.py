@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from detector.core import board, lineage, people, pipeline, promises, seeding, turn
+from detector.core import board, judged, lineage, people, pipeline, promises, seeding, turn
 from detector.core.commands import AnyCommand
 from detector.core.declared import judging
 from detector.core.emissions import (
@@ -21,6 +21,7 @@ from detector.core.emissions import (
     CommandDone,
     Heartbeat,
     HoldChange,
+    JudgedRun,
     Quarantined,
     Rollback,
     Seeded,
@@ -46,6 +47,7 @@ EVENTS: Mapping[str, type[msgspec.Struct]] = {
     seeding.SEEDED: Seeded,
     promises.SLA: Sla,
     judging.UNEVALUATED: Unevaluated,
+    judged.RUN_JUDGED: JudgedRun,
     turn.BREAKER: BreakerValue,
     pipeline.HEARTBEAT: Heartbeat,
 }

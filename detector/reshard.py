@@ -34,6 +34,8 @@ Told = Callable[[int, int], None]
 PATIENCE = 60.0  # seconds for a service to come back, and for a transaction that somebody left open to end
 TRANSACTION = 900.0  # as long as Kafka lets one be, if nobody has said otherwise
 LOOK = 200  # entities between two looks at the group
+STAGES = ("worker", "ingest", "history", "execute", "alert")  # those whose groups are named after the log
+MADE_ANEW = ("breakers", "snapshots")  # by the workers, of the states
 
 
 def next_name(log: str) -> str:
@@ -42,8 +44,8 @@ def next_name(log: str) -> str:
     return f"{found[1]}.v{int(found[2]) + 1}" if found else f"{log}.v2"
 
 
-def renamed(topics: Topics, to: str, partitions: int) -> Topics:
-    """The topics of the new log: what has as many partitions as the log is new, too, and named after it.
+def renamed(topics: Topics, to: str, partitions: int, alike: Sequence[str]) -> Topics:
+    """The topics of the new log: what has as many partitions as the log (`alike`) is new, too, and named after it.
 
     Raises `CannotReshard` for the name of the old one.
     """
@@ -51,9 +53,14 @@ def renamed(topics: Topics, to: str, partitions: int) -> Topics:
         raise CannotReshard(f"{to} is the old log: name another one with --to")
     version = re.search(r"\.v\d+$", to)
     mark = version[0] if version else f".{to}"
-    bases = {key: re.sub(r"\.v\d+$", "", getattr(topics, key)) for key in ("breakers", "incidents", "snapshots")}
-    names = {key: f"{base}{mark}" for key, base in bases.items()}
+    names = {key: re.sub(r"\.v\d+$", "", getattr(topics, key)) + mark for key in alike}
     return msgspec.structs.replace(topics, log=to, partitions=partitions, **names)
+
+
+def moved(group: str, log: str, to: str) -> str | None:
+    """What a group that is named after the old log is called after the new one; None for the group of somebody else."""
+    stage = group.removeprefix(f"{log}.")
+    return f"{to}.{stage}" if stage != group and stage.partition(".")[0] in STAGES else None
 
 
 def carried(checkpoint: Checkpoint, of: str, topic: str, partitions: int) -> Iterator[Send]:
@@ -73,8 +80,11 @@ def carried(checkpoint: Checkpoint, of: str, topic: str, partitions: int) -> Ite
             yield send
 
 
-def incidents(settings: Settings, topic: str, to: str, partitions: int) -> Iterator[Send]:
-    """What was last published of each incident, for the new topic of incidents. Raises `Unreachable`."""
+def copied(settings: Settings, topic: str, to: str, partitions: int) -> Iterator[Send]:
+    """The last record of each key, as it was published, for the new topic: it is where the board of incidents is.
+
+    Raises `Unreachable`.
+    """
     last: dict[bytes, Send] = {}
     place = partition_of(BOARD, partitions)
     for message in messages(settings, topic):
@@ -167,9 +177,9 @@ class Carrier:
             raise Unreachable(f"Kafka gives no transaction to {log}.reshard: {error.args[0].str()}") from None
 
     def write(
-        self, sends: Iterable[Send], group: str, positions: Mapping[Place, int], check: Callable[[], None]
+        self, sends: Iterable[Send], positions: Mapping[str, Mapping[Place, int]], check: Callable[[], None]
     ) -> int:
-        """Write all of it and let `group` go on at these positions, unless `check` raises; returns how many records.
+        """Write all of it and let groups go on at their positions, unless `check` raises; returns how many records.
 
         Raises `Unreachable`, and what making the records raises. Nothing is written then.
         """
@@ -177,7 +187,8 @@ class Carrier:
         try:
             producer.begin_transaction()
             count = self._produce(producer, sends)
-            self._place(producer, group, positions)
+            for group, places in positions.items():
+                self._place(producer, group, places)
             check()
             insist(lambda: producer.commit_transaction(ANSWER), TRANSACTION)
         except KafkaException as error:
@@ -213,9 +224,8 @@ class Carrier:
         consumer = Consumer({**self._settings, "group.id": group, "enable.auto.commit": False})
         try:
             offsets = [TopicPartition(*place, at) for place, at in positions.items()]
-            if offsets:
-                metadata = consumer.consumer_group_metadata()
-                insist(lambda: producer.send_offsets_to_transaction(offsets, metadata, ANSWER), TRANSACTION)
+            metadata = consumer.consumer_group_metadata()
+            insist(lambda: producer.send_offsets_to_transaction(offsets, metadata, ANSWER), TRANSACTION)
         finally:
             consumer.close()
 
@@ -239,15 +249,32 @@ def left(standing: Mapping[Place, Standing]) -> int:
     return sum(max(at.end - (at.low if at.committed is None else at.committed), 0) for at in standing.values())
 
 
-def refuse_members(groups: Groups, names: Sequence[str]) -> None:
-    """Raises `CannotReshard` while one of these groups is at work."""
-    for name in names:
-        members = groups.members(name)
-        if members:
-            raise CannotReshard(
-                f"{name} has {members} member{'s' * (members > 1)}: stop all of `detector run` first. One that was"
-                " killed is counted until its session ends (45 s by Kafka's default)"
-            )
+def refuse_members(groups: Groups, logs: Sequence[str], besides: Sequence[str] = ()) -> None:
+    """Raises `CannotReshard` while anything works on one of these logs, but for `besides`."""
+    for name in groups.names():
+        if name not in besides and any(moved(name, log, "") is not None for log in logs):
+            members = groups.members(name)
+            if members:
+                raise CannotReshard(
+                    f"{name} has {members} member{'s' * (members > 1)}: stop everything of Detector first. One that was"
+                    " killed is counted until its session ends (45 s by Kafka's default)"
+                )
+
+
+def positions(groups: Groups, old: Topics, new: Topics) -> dict[str, dict[Place, int]]:
+    """Where each group of the new log is to go on: where that of the old one was, in all that both have.
+
+    Raises `Unreachable`.
+    """
+    found: dict[str, dict[Place, int]] = {}
+    both = sorted({*old.ours, *old.outside} & {*new.ours, *new.outside})
+    places = groups.partitions(both)
+    for name in groups.names():
+        named = moved(name, old.log, new.log)
+        if named is not None:
+            there = groups.standing(name, places)
+            found[named] = {place: at.committed for place, at in there.items() if at.committed is not None}
+    return {name: placed for name, placed in found.items() if placed}
 
 
 def refuse_begun(settings: Settings, log: str) -> None:

@@ -20,7 +20,7 @@ from detector.core.partition import partition_of
 from detector.core.state import Entity, Partition, dump, load
 from detector.core.windows import Window
 from detector.errors import CannotReshard
-from detector.reshard import carried, next_name, renamed
+from detector.reshard import carried, moved, next_name, renamed
 from detector.seams import LARGEST
 from tests.fakes.cluster import Cluster, FakeStore
 from tests.test_checkpoint import (
@@ -38,6 +38,7 @@ from tests.test_checkpoint import (
 )
 
 OLD, NEW = 2, 3
+ALIKE = ("breakers", "incidents", "snapshots")
 TOLD = ("io.detector.anomaly", "io.detector.breaker.")
 
 
@@ -308,7 +309,7 @@ def test_the_state_of_each_entity_is_in_one_record() -> None:
     ],
 )
 def test_what_is_made_of_the_log_is_named_after_it(to: str, breakers_topic: str) -> None:
-    topics = renamed(Topics(), to, 24)
+    topics = renamed(Topics(), to, 24, ALIKE)
 
     assert (topics.log, topics.breakers, topics.partitions) == (to, breakers_topic, 24)
     assert (topics.control, topics.commands, topics.inputs) == (Topics().control, Topics().commands, Topics().inputs)
@@ -316,12 +317,12 @@ def test_what_is_made_of_the_log_is_named_after_it(to: str, breakers_topic: str)
 
 def test_the_old_log_is_no_new_one() -> None:
     with pytest.raises(CannotReshard, match="name another"):
-        renamed(Topics(), Topics().log, 24)
+        renamed(Topics(), Topics().log, 24, ALIKE)
 
 
 def test_names_count_on() -> None:
-    second = renamed(Topics(), next_name(Topics().log), 24)
-    third = renamed(second, next_name(second.log), 48)
+    second = renamed(Topics(), next_name(Topics().log), 24, ALIKE)
+    third = renamed(second, next_name(second.log), 48, ALIKE)
 
     assert (second.log, third.log) == ("detector.observations.v2", "detector.observations.v3")
     assert (third.breakers, third.incidents, third.snapshots) == (
@@ -329,3 +330,17 @@ def test_names_count_on() -> None:
         "detector.incidents.v3",
         "detector.snapshots.v3",
     )
+
+
+@pytest.mark.parametrize(
+    ("group", "named"),
+    [
+        pytest.param("log.ingest", "log.v2.ingest", id="a stage"),
+        pytest.param("log.alert.pager", "log.v2.alert.pager", id="one of several"),
+        pytest.param("log.v2.ingest", None, id="a stage of another log whose name begins alike"),
+        pytest.param("log2.ingest", None, id="another log"),
+        pytest.param("elsewhere", None, id="somebody else"),
+    ],
+)
+def test_groups_that_are_named_after_the_log_are_known(group: str, named: str | None) -> None:
+    assert moved(group, "log", "log.v2") == named

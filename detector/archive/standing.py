@@ -37,6 +37,16 @@ class Groups:
         except KafkaException as error:
             raise Unreachable(f"Kafka does not tell who is in {group}: {error.args[0].str()}") from None
 
+    def names(self) -> list[str]:
+        """All groups that there are."""
+        try:
+            found = self._admin.list_consumer_groups(request_timeout=ANSWER).result(ANSWER + 1)
+        except KafkaException as error:
+            raise Unreachable(f"Kafka does not tell its groups: {error.args[0].str()}") from None
+        if found.errors:
+            raise Unreachable(f"Kafka does not tell all of its groups: {found.errors[0].args[0].str()}")
+        return sorted(group.group_id for group in found.valid)
+
     def partitions(self, topics: Sequence[str]) -> list[Place]:
         """All partitions of those topics that are there."""
         try:

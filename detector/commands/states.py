@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec.structs import replace
+from msgspec.structs import asdict
 
 from detector.commands.common import AsJson, ConfigPath, configuration, console, kafka_of, redis_of, write_line
 from detector.commands.histories import counted
@@ -127,7 +127,7 @@ RESHARD = """\
 Before that, what stands in {log} is judged to its end (at most {unjudged}). What is not ingested yet (at most
 {unread}) is read into {to}.
 
-The old topics and what Redis has of them stay as they are. Everything of `detector run` must be stopped.
+The old topics and what Redis has of them stay as they are. Everything of Detector must be stopped.
 """
 RESHARDED = """\
 {to} begins with {entities}. Put this into the configuration of every process, and start them:
@@ -150,7 +150,7 @@ def reshard(
 ) -> None:
     """Begin a new log with another number of partitions, with all that was learned and all that is open.
 
-    Stop everything of `detector run` first. What would be done:
+    Stop everything of Detector first: `run`, `execute`. What would be done:
 
         detector state reshard --partitions 24 --dry-run
 
@@ -159,10 +159,10 @@ def reshard(
     It changes nothing that is there, and may be done again if it was interrupted.
     """
     from detector import app
-    from detector.reshard import next_name, renamed
+    from detector.reshard import next_name
 
     old = configuration(config)
-    new = replace(old, topics=renamed(old.topics, to or next_name(old.topics.log), partitions))
+    new = app.resharded(old, to or next_name(old.topics.log), partitions)
     plan = app.plan_reshard(old, new)
     least, most = min(plan.entities), max(plan.entities)
     known = counted(sum(plan.entities), "entity", "entities")
@@ -181,10 +181,8 @@ def reshard(
 
 def _changed(old: "Config", new: "Config") -> str:
     """The topics that have other names, as the configuration has them."""
-    keys = ("log", "breakers", "incidents", "snapshots", "partitions")
-    lines = [
-        f"  {key}: {getattr(new.topics, key)}" for key in keys if getattr(new.topics, key) != getattr(old.topics, key)
-    ]
+    was, now = asdict(old.topics), asdict(new.topics)
+    lines = [f"  {key}: {value}" for key, value in now.items() if value != was[key]]
     return "\n".join(["topics:", *lines, ""])
 
 
