@@ -394,6 +394,27 @@ class Executor(Table, frozen=True, kw_only=True):
     parallel: Annotated[Positive, about("How many runs that were asked for may go on at a time.")] = 4
 
 
+class Profile(Table, frozen=True, kw_only=True):
+    """What `detector profile` counts, and how it hides values. The daemon does not read it."""
+
+    key: Annotated[
+        Secret | None,
+        about("Hashes the most frequent values; without it they are left out. 16 bytes or more. Better by file: key_file."),
+    ] = None
+    patterns: Annotated[
+        dict[str, str],
+        about("Regular expressions by name, for the checks `matches`: the whole value has to match.", {"sku": "[A-Z]{3}-[0-9]+"}),
+    ] = {}
+    references: Annotated[
+        dict[str, str],
+        about(
+            "Where the datasets of the checks `referential` are: by their name there, a file or the address of a database"
+            " (env:NAME has it in a variable), with #table where there are several.",
+            {"customers": "/data/customers.parquet"},
+        ),
+    ] = {}
+
+
 class Http(Table, frozen=True, kw_only=True):
     """/healthz, /readyz and /metrics."""
 
@@ -430,5 +451,6 @@ class Config(Table, frozen=True, kw_only=True):
         about("What differs for some entities: a list, of which each entry names entities and what differs."),
     ] = ()
     executor: Executor = Executor()
+    profile: Profile = Profile()
     http: Http = Http()
     log: Log = Log()
