@@ -399,16 +399,19 @@ class Profile(Table, frozen=True, kw_only=True):
 
     key: Annotated[
         Secret | None,
-        about("Hashes the most frequent values; without it they are left out. 16 bytes or more. Better by file: key_file."),
+        about("Hashes the most frequent values, which are left out without it: 16 bytes or more. Better: key_file."),
     ] = None
     patterns: Annotated[
         dict[str, str],
-        about("Regular expressions by name, for the checks `matches`: the whole value has to match.", {"sku": "[A-Z]{3}-[0-9]+"}),
+        about(
+            "Regular expressions by name, for the checks `matches`: the whole value has to match.",
+            {"sku": "[A-Z]{3}-[0-9]+"},
+        ),
     ] = {}
     references: Annotated[
         dict[str, str],
         about(
-            "Where the datasets of the checks `referential` are: by their name there, a file or the address of a database"
+            "Where the datasets of the checks `referential` are: by name, a file or the address of a database"
             " (env:NAME has it in a variable), with #table where there are several.",
             {"customers": "/data/customers.parquet"},
         ),

@@ -81,7 +81,7 @@ def profile_source(
     asked: "Asked",
     wanted: Any,
     references: Mapping[str, str],
-    progress: Callable[[float, str], None] = lambda share, what: None,
+    progress: Callable[[float, str], None] = lambda _share, _what: None,
     memory: str = "2GiB",
 ) -> DatasetProfile:
     """The profile of one source. Raises `Unreadable`."""

@@ -1,4 +1,4 @@
-"""What declared checks ask of a profile: rules of the configuration that match the dataset, and who may know a value."""
+"""What declared checks ask of a profile: by the rules of the configuration that match the dataset."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ PATTERNS = {
 
 
 class ColumnAsks(msgspec.Struct):
-    """What is asked of one column. `in_set` are the hashes of the values that are declared; `private` ones only count."""
+    """What is asked of one column. `in_set` are hashes of declared values; of `private` ones only counts leave."""
 
     unique: bool = False
     in_set: frozenset[str] | None = None
@@ -38,7 +38,7 @@ class ColumnAsks(msgspec.Struct):
 
 
 class Asks(msgspec.Struct):
-    """What is asked of all columns; `keys` are tables with the keys of other datasets, `patterns` regular expressions."""
+    """What is asked of all columns. `keys` are tables with the keys of other datasets."""
 
     columns: dict[str, ColumnAsks] = {}
     patterns: dict[str, str] = {}
@@ -58,9 +58,7 @@ class Asks(msgspec.Struct):
         return {one for asks in self.columns.values() for one in asks.references}
 
 
-def asks_of(
-    config: "Config | None", entity: str, patterns: Mapping[str, str], private: Iterable[str] = ()
-) -> Asks:
+def asks_of(config: "Config | None", entity: str, patterns: Mapping[str, str], private: Iterable[str] = ()) -> Asks:
     """What the checks of the rules that match a dataset ask. Raises `ValueError` for a pattern that is none."""
     known = {**PATTERNS, **(config.profile.patterns if config else {}), **patterns}
     for name, pattern in known.items():
@@ -92,3 +90,12 @@ def _ask(asks: Asks, kind: str, parameters: Mapping[str, object]) -> None:
             found.patterns.add(pattern)
         case "referential", {"dataset": str() as dataset, "key": str() as key}:
             found.references.add((dataset, key))
+
+
+def compiled(asks: Asks) -> dict[str, dict[str, re.Pattern[str]]]:
+    """The patterns that are asked for, by column, for rows that pass by once."""
+    return {
+        column: {name: re.compile(asks.patterns[name]) for name in sorted(asked.patterns) if name in asks.patterns}
+        for column, asked in asks.columns.items()
+        if asked.patterns
+    }

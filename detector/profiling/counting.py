@@ -1,6 +1,6 @@
 """The statistics of the columns of a relation, counted by DuckDB: a few queries for each column, of that column only.
 
-Counts, sums, extremes, means and deviations are exact. Different values are counted exactly up to about `EXACT_DISTINCT`;
+Counts, sums, extremes, means and deviations are exact. Different values are counted up to about `EXACT_DISTINCT`;
 beyond, among the values whose hash falls into a small part of all hashes, which is off by less than 1 %, and by
 nothing where no value comes twice. Quantiles are exact up to `EXACT_ROWS` rows; beyond, they are those of so many rows
 chosen by their place, which is off by a thousandth of the rows.
@@ -183,7 +183,8 @@ def _quantiles(duck: Duck, relation: Relation, columns: list[Column], rows: int,
         part = -(-rows // max(EXACT_ROWS // (1 + len(chosen) // 50), 100_000))
         listed = ", ".join(f"{field.sql}::DOUBLE AS c{place}" for place, (field, _) in enumerate(chosen))
         duck.rows(
-            f"CREATE OR REPLACE TABLE chosen AS SELECT {listed} FROM {relation.sql} WHERE {relation.place} % {part} = 0",
+            f"CREATE OR REPLACE TABLE chosen AS SELECT {listed} FROM {relation.sql}"
+            f" WHERE {relation.place} % {part} = 0",
             relation.about,
         )
         source = "chosen"
@@ -191,7 +192,8 @@ def _quantiles(duck: Duck, relation: Relation, columns: list[Column], rows: int,
         number = f"c{place}" if some else f"{field.sql}::DOUBLE"
         where = f" FILTER (isfinite({number}))" if column.of("nan_count") else ""
         query = f"SELECT quantile_cont({number}, {list(QUANTILES)}){where} FROM {source}"
-        for fraction, value in zip(QUANTILES, duck.row(query, relation.about)[0] or (), strict=False):
+        values = duck.row(query, relation.about)[0] or ()
+        for fraction, value in zip(QUANTILES, values, strict=False):
             column.tell(f"q{fraction:g}", value, estimated=some)
     if some:
         duck.rows("DROP TABLE chosen", relation.about)
@@ -200,9 +202,7 @@ def _quantiles(duck: Duck, relation: Relation, columns: list[Column], rows: int,
 # ---------------------------------------------------------------- values
 
 
-def _top_values(
-    duck: Duck, relation: Relation, field: Field, column: Column, hasher: Hasher, asks: ColumnAsks
-) -> None:
+def _top_values(duck: Duck, relation: Relation, field: Field, column: Column, hasher: Hasher, asks: ColumnAsks) -> None:
     """The most frequent values, if there is a key to hash them with, or a check that names them."""
     declared = asks.in_set
     if declared is None and not (hasher.keyed and _is_category(field, column)):
@@ -249,7 +249,9 @@ def scaled(columns: list[Column], by: float, asks: Asks) -> None:
     for column in columns:
         values = column.values
         distinct = column.of("distinct")
-        for name in [name for name in column.statistics if name in ("count", "null_count", "sum") or name.endswith("_count")]:
+        for name in [
+            name for name in column.statistics if name in ("count", "null_count", "sum") or name.endswith("_count")
+        ]:
             column.tell(name, column.statistics[name] * by, estimated=True)
         column.top = {name: count * by for name, count in column.top.items()}
         for name in ("min", "max"):
@@ -270,6 +272,4 @@ def _distinct_of_all(distinct: float, values: float, by: float) -> float:
     share = distinct / values
     if share < 0.1:
         return distinct
-    return round(distinct * by**share)
-
-
+    return float(round(distinct * by**share))

@@ -70,13 +70,18 @@ class Duck:
             self._connection.register(name, frame)
         except (self._errors, ModuleNotFoundError) as error:
             wanting = "No module named 'pyarrow'" in str(error)
-            why = "pip install pyarrow" if wanting else "pandas, polars and Arrow tables are, and what has __arrow_c_stream__"
+            why = (
+                "pip install pyarrow"
+                if wanting
+                else "pandas, polars and Arrow tables are, and what has __arrow_c_stream__"
+            )
             raise Unreadable(f"a {type(frame).__name__} is nothing that DuckDB reads: {why}") from None
 
     def rows(self, query: str, about: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a query gives. Raises `Unreadable`, with `about` for what is read."""
         try:
-            return self._connection.execute(query, parameters or None).fetchall()
+            found: list[tuple[Any, ...]] = self._connection.execute(query, parameters or None).fetchall()
+            return found
         except self._errors as error:
             raise without_values(error, about) from None
 
@@ -95,7 +100,7 @@ class Duck:
             except self._errors:
                 raise Unreadable(
                     f"{about}: DuckDB's extension {extension} is not there, and could not be fetched from"
-                    f" extensions.duckdb.org. Where there is a network: python -c \"import duckdb;"
+                    f' extensions.duckdb.org. Where there is a network: python -c "import duckdb;'
                     f" duckdb.sql('INSTALL {extension}')\"; elsewhere export to Parquet or CSV and profile that"
                 ) from None
 

@@ -49,4 +49,3 @@ class Hasher:
         if self._key is not None:
             return self.of(value)
         return None if declared is None else STRANGER
-

@@ -62,13 +62,18 @@ def _flat(name: str, sql: str, kind: str, depth: int) -> Iterator[Field]:
     if kind.startswith("STRUCT(") and kind.endswith(")") and depth < DEEPEST:
         for piece in _split(kind[len("STRUCT(") : -1]):
             inner, inner_kind = _member(piece)
-            yield from _flat(f"{name}.{inner}", f"struct_extract({sql}, '{inner.replace(chr(39), chr(39) * 2)}')", inner_kind, depth + 1)
+            yield from _flat(
+                f"{name}.{inner}",
+                f"struct_extract({sql}, '{inner.replace(chr(39), chr(39) * 2)}')",
+                inner_kind,
+                depth + 1,
+            )
         return
     yield Field(name, sql, without_values(kind), _kind(kind))
 
 
 def _kind(kind: str) -> str:
-    word = kind.split("(")[0]
+    word = kind.split("(", maxsplit=1)[0]
     if kind.endswith("]") or kind.startswith(("MAP(", "UNION(")):
         return "list" if not kind.startswith("UNION(") else "other"
     if word in NUMBERS:

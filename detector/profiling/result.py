@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-
 KNOWN = ("count", "null_count", "distinct", "sum", "min", "max", "mean", "std")
 
 
@@ -54,13 +53,13 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class DatasetProfile(msgspec.Struct):
-    """The statistics of a set of rows. `sampled` is the share of the rows that was looked at, `notes` are for people."""
+    """The statistics of a set of rows. `size` is in bytes, `sampled` the share of the rows that was looked at."""
 
     identity: Identity
     event_time: float
     rows: float
     columns: list[Column]
-    bytes: float | None = None
+    size: float | None = None
     with_schema: bool = True
     sampled: float = 1.0
     notes: list[str] = []
@@ -78,7 +77,7 @@ class DatasetProfile(msgspec.Struct):
             "partition": who.partition,
             "run_id": who.run_id,
             "version": who.version,
-            "bytes": self.bytes,
+            "bytes": self.size,
         }
         if who.window is not None:
             found["window_start"], found["window_end"] = map(_time, who.window)
@@ -114,5 +113,3 @@ def is_quantile(name: str) -> bool:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-

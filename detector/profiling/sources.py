@@ -84,7 +84,7 @@ def _files(names: Sequence[str]) -> list[str]:
             continue
         path = name.removeprefix("file://")
         pattern = f"{glob.escape(path)}/**/*.*" if Path(path).is_dir() else path
-        here = [path] if Path(path).is_file() else sorted(glob.glob(pattern, recursive=True))
+        here = [path] if Path(path).is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - a pattern may begin anywhere
         here = [one for one in here if Path(one).is_file()]
         if Path(path).is_dir():
             here = [one for one in here if not Path(one).name.startswith(("_", ".")) and _by_name(one)]
@@ -109,8 +109,9 @@ def _format(path: str) -> str:
         for magic, at, kind in ((b"PAR1", 0, "parquet"), (b"SQLite format 3", 0, "sqlite"), (b"DUCK", 8, "duckdb")):
             if start[at:].startswith(magic):
                 return kind
-    if (kind := _by_name(path)) is not None:
-        return kind
+    by_name = _by_name(path)
+    if by_name is not None:
+        return by_name
     raise Unreadable(f"{path}: its name does not say what it is: --format parquet, csv, json, duckdb or sqlite")
 
 
@@ -158,7 +159,7 @@ def _parquet(duck: Duck, listed: str, about: str, size: float | None, asked: Ask
 def staged(
     duck: Duck, scan: str, about: str, asked: Asked, size: float | None = None, fresh_types: bool = False
 ) -> Relation:
-    """The rows of a scan, read once into a table of the temporary folder; those of a query of it, where there is one."""
+    """The rows of a scan, read once into a table of the temporary folder, or those of a query of it."""
     if asked.query is not None:
         duck.rows(f"CREATE OR REPLACE TEMP VIEW data AS SELECT * FROM {scan}", about)
         scan, size = f"({asked.query.rstrip().rstrip(';')})", None
