@@ -16,9 +16,11 @@ from detector.profiling.counting import Wanted
 from detector.profiling.result import DatasetProfile, Identity
 from detector.profiling.sketches import Patterns, Rows
 from detector.profiling.windows import Closed, Counted, Position, Tumbling, Windows
+from detector.reach import Reach
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
+    from confluent_kafka.admin import TopicMetadata
 
     from detector.codecs.rows import Rows as Reader
 
@@ -48,9 +50,11 @@ class Follower:
 
         self._settings, self._topic, self._to, self._who = dict(settings), topic, to, who
         self._windows, self._reader, self._wanted = windows, reader, wanted
+        self._reach = Reach()
         self._consumer: Consumer = Consumer(
             {
                 **settings,
+                **self._reach.settings,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -111,13 +115,16 @@ class Follower:
 
         self._looked = time.monotonic()
         try:
-            found = self._consumer.list_topics(self._topic, timeout=ANSWER).topics[self._topic]
+            found = self._reach.ask(self._consumer, self._topics, ANSWER)
         except KafkaException as error:
             where = self._settings["bootstrap.servers"]
             raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None
         if found.error is not None:
             raise Unreachable(f"Kafka has no topic {self._topic} ({found.error.str()})")
         return set(found.partitions)
+
+    def _topics(self, within: float) -> "TopicMetadata":
+        return self._consumer.list_topics(self._topic, timeout=within).topics[self._topic]
 
     def _assign(self, partition: int, position: Position) -> None:
         from confluent_kafka import TopicPartition

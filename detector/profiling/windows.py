@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from detector.profiling.sketches import Rows
 
 AHEAD: Final = 20  # windows that one partition may be read ahead of the slowest
+EMPTY: Final = 60  # windows in a row in which nothing came that are told
 
 
 class Closed(NamedTuple):
@@ -73,7 +74,7 @@ class Tumbling:
         """`new` makes what counts the rows of a window. Raises `ValueError` for no span."""
         if span <= 0:
             raise ValueError("a window is longer than nothing")
-        self.span, self.grace, self.late, self._new = span, grace, 0, new
+        self.span, self.grace, self.late, self._new, self._empty = span, grace, 0, new, 0
         self._partitions: dict[int, _Partition] = {}
         self._open: dict[int, _Open] = {}
         self._until = -math.inf
@@ -106,18 +107,26 @@ class Tumbling:
         return min((_seen(known, now) for known in self._partitions.values()), default=-math.inf) - self.grace
 
     def closed(self, now: float) -> list[Closed]:
-        """As `Windows.closed`. Windows in which nothing came are told, too: that is news."""
+        """As `Windows.closed`. Windows in which nothing came are told, too, for a while: that is news."""
         come_to = self._come_to(now)
-        if not self._open and self._until == -math.inf:
-            return []
-        first = min(self._open) if self._until == -math.inf else round(self._until / self.span)
-        found = []
-        while (first + 1) * self.span <= come_to:
-            rows = self._open.pop(first).rows if first in self._open else self._new()
-            found.append(Closed(first * self.span, (first + 1) * self.span, rows))
-            first += 1
-            self._until = first * self.span
+        found: list[Closed] = []
+        while (place := self._first(come_to)) is not None and (place + 1) * self.span <= come_to:
+            window = self._open.pop(place, None)
+            self._empty = 0 if window else self._empty + 1
+            rows = window.rows if window else self._new()
+            self._until = (place + 1) * self.span
+            found.append(Closed(place * self.span, self._until, rows))
         return found
+
+    def _first(self, come_to: float) -> int | None:
+        """The window that is closed next. After so many in which nothing came, that is known."""
+        if self._until == -math.inf:
+            return min(self._open, default=None)
+        following = round(self._until / self.span)
+        if self._empty < EMPTY or following in self._open:
+            return following
+        now = math.floor(come_to / self.span)
+        return max(min(min(self._open, default=now), now), following)
 
     def positions(self) -> dict[int, Position]:
         """As `Windows.positions`."""

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from detector import profiling
 from detector.profiling import Column, DatasetProfile, counting
+from detector.profiling.asked import Asks
 
 KEY = "a key of the tests, long enough"
 DATASET = "dataset:file/rows"
-TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 WHOLE = st.integers(-(2**50), 2**50)
 REAL = st.floats(-1e9, 1e9).map(lambda x: round(x, 6) + 0.0)
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -100,7 +101,8 @@ def test_a_large_table_is_estimated_within_what_the_page_says(tmp_path: Path) ->
     path = tmp_path / "large.parquet"
     with duckdb.connect() as connection:
         connection.execute(
-            "COPY (SELECT i AS id, i % 300007 AS customer, (i * 7919) % 1000 AS code, (i * 31) % 1000003 / 7.0 AS amount"
+            "COPY (SELECT i AS id, i % 300007 AS customer, (i * 7919) % 1000 AS code,"
+            " (i * 31) % 1000003 / 7.0 AS amount"
             f" FROM range(1200000) t(i)) TO '{path}' (FORMAT parquet)"
         )
 
@@ -111,9 +113,8 @@ def test_a_large_table_is_estimated_within_what_the_page_says(tmp_path: Path) ->
     assert (found["code"].of("distinct"), "distinct" in found["code"].estimated) == (1_000, False)
     assert {"q0.5", "q0.95"} <= found["amount"].estimated
     assert found["id"].of("q0.5") == pytest.approx(600_000, abs=1_200_000 * 0.005)
-    assert found["amount"].of("sum") == pytest.approx(
-        sum((i * 31) % 1_000_003 / 7.0 for i in range(1_200_000)), rel=1e-9
-    )
+    total = sum((i * 31) % 1_000_003 / 7.0 for i in range(1_200_000))
+    assert found["amount"].of("sum") == pytest.approx(total, rel=1e-9)
 
 
 def test_exact_means_exact(tmp_path: Path) -> None:
@@ -132,7 +133,8 @@ def test_other_kinds_of_columns_have_what_can_be_said_of_them(tmp_path: Path) ->
     with duckdb.connect() as connection:
         connection.execute(
             "COPY (SELECT * FROM (VALUES"
-            " (true, DATE '2026-01-01', TIMESTAMP '2026-01-01 00:00:10', [1, 2], {'city': 'Ulm', 'at': {'n': 1}}, 'ab'::BLOB),"
+            " (true, DATE '2026-01-01', TIMESTAMP '2026-01-01 00:00:10', [1, 2], {'city': 'Ulm', 'at': {'n': 1}},"
+            " 'ab'::BLOB),"
             " (NULL, DATE '2026-01-03', NULL, [], {'city': NULL, 'at': {'n': 5}}, ''::BLOB)"
             f") t(ok, day, seen, tags, place, raw)) TO '{path}' (FORMAT parquet)"
         )
@@ -177,7 +179,7 @@ def test_a_small_file_has_this_profile(tmp_path: Path) -> None:
         "rows": 3.0,
         "grain": "partition",
         "partition": "day=2026-10-20",
-        "bytes": 49.0,
+        "bytes": 48.0,
         "schema": [
             {"name": "id", "type": "BIGINT", "position": 1},
             {"name": "amount", "type": "DOUBLE", "position": 2},
@@ -191,14 +193,17 @@ def test_a_small_file_has_this_profile(tmp_path: Path) -> None:
                 "others": {"negative_count": 0.0, "zero_count": 0.0},
             },
             {
-                "name": "amount", "count": 3.0, "null_count": 1.0, "distinct": 2.0, "sum": 6.0, "min": -4.5, "max": 10.5,
+                "name": "amount", "count": 3.0, "null_count": 1.0, "distinct": 2.0, "sum": 6.0, "min": -4.5,
+                "max": 10.5,
                 "mean": 3.0, "std": pytest.approx(10.606601717798213),
                 "quantiles": {"0.05": -3.75, "0.25": -0.75, "0.5": 3.0, "0.75": 6.75, "0.95": 9.75},
                 "others": {"negative_count": 1.0, "zero_count": 0.0},
             },
             {
                 "name": "status", "count": 3.0, "null_count": 0.0, "distinct": 2.0,
-                "others": {"length_min": 3.0, "length_max": 4.0, "length_mean": pytest.approx(11 / 3), "empty_count": 0.0},
+                "others": {
+                    "length_min": 3.0, "length_max": 4.0, "length_mean": pytest.approx(11 / 3), "empty_count": 0.0,
+                },
             },
         ],
     }  # fmt: skip
@@ -217,7 +222,7 @@ def test_different_values_of_all_rows_by_those_of_a_part(
 ) -> None:
     found = Column("x", "", "text", {"count": values, "null_count": 0.0, "distinct": distinct})
 
-    counting.scaled([found], by, counting.Asks())
+    counting.scaled([found], by, Asks())
 
     assert found.of("distinct") == expected
     assert "distinct" in found.estimated or not distinct

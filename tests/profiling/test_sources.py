@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -155,7 +154,7 @@ def test_of_a_database_a_table_or_a_query_is_meant(make: Callable[[Path], None],
     assert profile(file, table="orders").rows == 3
     assert profile(file, table="few").rows == 2
     assert profile(file, query="SELECT name FROM orders WHERE id = 1;").columns[0].of("length_max") == 3
-    with pytest.raises(Unreadable, match="no .*table nothing"):
+    with pytest.raises(Unreadable, match=r"no .*table nothing"):
         profile(file, table="nothing")
 
 
@@ -254,7 +253,7 @@ def test_the_folder_of_the_rows_is_gone_afterwards(tmp_path: Path, monkeypatch: 
     with pytest.raises(Unreadable):
         profile(tmp_path / "nothing.csv")
 
-    assert os.listdir(tmp_path / "scratch") == []
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 # ---------------------------------------------------------------- DataFrames
