@@ -185,13 +185,13 @@ def profile(
 ) -> None:
     """The statistics of a load: of files, a table, or windows of a topic.
 
-        detector profile orders.parquet
+    detector profile orders.parquet
 
-        detector profile 'day=2026-10-20/*.parquet' -d dataset:s3://lake/orders --partition day=2026-10-20 --emit
+    detector profile 'day=2026-10-20/*.parquet' -d dataset:s3://lake/orders --partition day=2026-10-20 --emit
 
-        detector profile shop.duckdb --table orders --json
+    detector profile shop.duckdb --table orders --json
 
-        ORDERS=postgres://reader@db/shop detector profile env:ORDERS --table public.orders --sample 1%
+    ORDERS=postgres://reader@db/shop detector profile env:ORDERS --table public.orders --sample 1%
 
     Texts never leave: of them lengths and counts are told, and the most frequent as hashes, if there is a key
     (DETECTOR_PROFILE__KEY_FILE). What the rules of the configuration check of the dataset is counted along.

@@ -20,7 +20,6 @@ from detector.reach import Reach
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
-    from confluent_kafka.admin import TopicMetadata
 
     from detector.codecs.rows import Rows as Reader
 
@@ -123,7 +122,7 @@ class Follower:
             raise Unreachable(f"Kafka has no topic {self._topic} ({found.error.str()})")
         return set(found.partitions)
 
-    def _topics(self, within: float) -> "TopicMetadata":
+    def _topics(self, within: float) -> Any:
         return self._consumer.list_topics(self._topic, timeout=within).topics[self._topic]
 
     def _assign(self, partition: int, position: Position) -> None:
