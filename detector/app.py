@@ -108,7 +108,7 @@ def run(
 
     `clock` gives the time of ticks, in seconds since 1970. `embedded` is for librdkafka's mock cluster.
     """
-    telemetry = telemetry or Telemetry(gap=config.time.gap)
+    telemetry = telemetry or Telemetry(gap=config.time.gap, watched=config.metrics.entities)
     settings = kafka_settings(config)
     if not embedded:
         prepare(config, quietly(settings))

@@ -10,7 +10,8 @@ logged once in thirty seconds. No value of a record is in a log line, and no loc
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import confluent_kafka
@@ -54,8 +55,11 @@ class Telemetry:
         gap: float = GAP,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        watched: Collection[str] = (),
     ) -> None:
-        """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds."""
+        """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds; `watched` are
+        globs, `metrics.entities`.
+        """
         self._log, self._clock, self._wall = log or silent(), clock, wall
         self._repeats, self._beats = Repeats(), dict[int, float]()
         self._timeless_since: float | None = None
@@ -63,7 +67,7 @@ class Telemetry:
         self._checks, self._kinds, self._reasons = Words(), Words(), Words()
         self.health = Health(gap, clock)
         self.registry = registry or CollectorRegistry()
-        self.metrics = Metrics(self.registry, self._answers_for)
+        self.metrics = Metrics(self.registry, self._answers_for, lambda key: any(fnmatchcase(key, g) for g in watched))
         if registry is None:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)
@@ -72,7 +76,7 @@ class Telemetry:
         self._tells: dict[type, Callable[[Any], None]] = {
             Anomaly: self._anomaly,
             BreakerChange: self._breaker_changed,
-            BreakerValue: self.breaker_is,
+            BreakerValue: self.metrics.standing.put,
             CommandDone: self._command_done,
             Heartbeat: self._beat,
             HoldChange: self._held,
@@ -117,14 +121,12 @@ class Telemetry:
         data = emission.data
         if emission.topic == "breakers" and data is None:
             self._expired(emission.key)
-        elif isinstance(data, Incident) and emission.topic == "control":
-            self._incident(emission.type, data)
+        elif isinstance(data, Incident):
+            self._incident(emission, data)
         elif type(data) in self._tells:
             self._tells[type(data)](data)
-
-    def breaker_is(self, value: BreakerValue) -> None:
-        """This is the value of a breaker, whoever said it: for one that was published before this process began."""
-        self.metrics.breakers.put(value)
+        if isinstance(data, Anomaly | BreakerChange):
+            self.metrics.verdict_delay.observe(max(self._wall() - emission.time, 0.0))
 
     def _beat(self, beat: Heartbeat) -> None:
         self._beats[beat.partition] = self._clock()
@@ -150,8 +152,11 @@ class Telemetry:
         else:
             self._log.info("released", **told, reason=change.reason)
 
-    def _incident(self, type_: str, incident: Incident) -> None:
-        phase = type_.rsplit(".", 2)[-2]
+    def _incident(self, emission: Emission, incident: Incident) -> None:
+        if emission.topic == "incidents":
+            self.metrics.standing.incident(emission.partition or 0, incident)
+            return
+        phase = emission.type.rsplit(".", 2)[-2]
         self.metrics.incidents.labels(phase, incident.severity).inc()
         write = self._log.warning if incident.pages else self._log.info
         told = {"incident": incident.id, "phase": phase, "severity": incident.severity, "root": incident.root}
@@ -164,7 +169,7 @@ class Telemetry:
     def _command_done(self, done: CommandDone) -> None:
         self.metrics.commands.labels(done.command, "done" if done.done else "refused").inc()
         if done.verdict is not None:
-            self.metrics.feedback.labels(done.verdict).inc()
+            self.metrics.feedback.labels(self._checks.bound(done.check or "incident"), done.verdict).inc()
         self._log.info("command", command=done.command, by=done.by, done=done.done, effect=done.effect)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
@@ -194,7 +199,7 @@ class Telemetry:
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()
-        self.metrics.breakers.drop(entity)
+        self.metrics.standing.drop(entity)
         self._log.info("entity_expired", entity=entity)
 
     # ------------------------------------------------------------ the checkpoint

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
 from detector import health, logs, telemetry
 from detector.config import load
-from detector.metrics import MOST_ENTITIES, MOST_WORDS, Metrics, Row
+from detector.gauges import MOST_ENTITIES
+from detector.metrics import MOST_WORDS, Row
+from detector.telemetry import Telemetry
 
 PATH = Path(__file__).parent.parent / "docs" / "metrics.md"
 PAGE = PATH.read_text(encoding="utf-8")
-ROWS: list[Row] = Metrics(CollectorRegistry(), lambda _: True).rows
+ROWS: list[Row] = Telemetry().metrics.rows
 LABELS = {"instance", "job", "le", *(label for row in ROWS for label in row.labels)}
 LEVELS = ("debug", "info", "warning", "error")
 

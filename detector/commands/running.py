@@ -60,7 +60,8 @@ def run(
     settings, stop = configuration(config), Stop()
     log = logs.logger(settings.log)
     logs.capture(log)
-    app.run(settings, stages.split(","), stop.event, telemetry=Telemetry(log, gap=settings.time.gap))
+    telemetry = Telemetry(log, gap=settings.time.gap, watched=settings.metrics.entities)
+    app.run(settings, stages.split(","), stop.event, telemetry=telemetry)
     raise typer.Exit(INTERRUPTED if stop.interrupted else 0)
 
 
@@ -165,16 +166,23 @@ def demo(
     ] = "",
     seed: Annotated[int, typer.Option("--seed", help="Which story: the same number tells the same one.")] = 7,
     as_json: AsJson = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Where /metrics is served; 0: any port that is free.")
+    ] = 0,
 ) -> None:
     """A made-up company, its pipelines and their faults, and what Detector says. Needs nothing else.
 
     detector demo
 
     detector demo --for 45s --seed 7 --json
+
+    With a Prometheus that scrapes it:
+
+    detector demo --port 8080
     """
     from detector import demo as company
 
-    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True)))
+    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True), port))
 
 
 def duration(text: str) -> float | None:

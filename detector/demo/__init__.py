@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from detector.config import Config, Http, Kafka, Log, Redis, Time, Topics, Worker
+from detector.config import Config, Http, Kafka, Log, Metrics, Redis, Time, Topics, Worker
 from detector.demo import wire
 from detector.demo.link import Breakers, Clock, Listener, Outlet
 from detector.demo.live import TICK, Demo
@@ -25,17 +25,17 @@ Next:
   detector check job:airflow/load    may this pipeline go on? exit code 0 yes, 1 no, 2 unknown"""
 
 
-def main(seconds: float | None, seed: int, as_json: bool, console: Console) -> int:
+def main(seconds: float | None, seed: int, as_json: bool, console: Console, port: int = 0) -> int:
     """Run the demo for `seconds` after its warm-up (None: until Ctrl-C). Returns the exit code.
 
-    With `as_json` the only thing on standard output is one JSON object; what happens goes to standard error. Raises
-    `DetectorError`.
+    `port` is where its health and metrics are served, 0: any that is free. With `as_json` the only thing on standard
+    output is one JSON object; what happens goes to standard error. Raises `DetectorError`.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it wants the servers stopped, too
     told = Console(stderr=True, highlight=False) if as_json else console
-    telemetry = Watched()
     with EmbeddedBroker() as broker, EmbeddedRedis() as server:
-        config = configuration(broker.bootstrap, server.url)
+        config = configuration(broker.bootstrap, server.url, port)
+        telemetry = Watched(watched=config.metrics.entities)
         names = config.topics
         ours = (names.log, names.control, names.breakers, names.incidents, names.snapshots, names.dead_letters)
         for name in (*names.outside, *ours):
@@ -73,7 +73,7 @@ class Watched(Telemetry):
             self.status.address = f"{address}/metrics"
 
 
-def configuration(bootstrap: str, redis_url: str) -> Config:
+def configuration(bootstrap: str, redis_url: str, port: int = 0) -> Config:
     """How Detector runs here. Times are simulated: a tick every half a minute of them is some twenty a second."""
     return Config(
         kafka=Kafka(bootstrap_servers=bootstrap, options={"log_level": 0}),
@@ -81,6 +81,7 @@ def configuration(bootstrap: str, redis_url: str) -> Config:
         redis=Redis(url=redis_url),
         worker=Worker(slot="demo"),
         time=Time(tick=TICK, gap=6 * 3_600.0),
-        http=Http(port=0),
+        http=Http(port=port),
+        metrics=Metrics(entities=("*",)),
         log=Log(level="error"),
     )
