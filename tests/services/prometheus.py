@@ -1,4 +1,4 @@
-"""A real Prometheus of the tests: Debian's, on a free port of loopback, with what it keeps in a directory of its own."""
+"""A real Prometheus of the tests: Debian's, on a free port of loopback, with a directory of its own."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
