@@ -10,6 +10,7 @@ logged once in thirty seconds. No value of a record is in a log line, and no loc
 
 import platform
 import time
+import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -269,7 +270,7 @@ class Telemetry:
         """`step` raised on an entity at a record, for the n-th time."""
         self.metrics.failures.inc()
         place = {"partition": partition, "offset": offset}
-        self._log.error("step_failed", entity=key, **place, times=times, exc_info=error)
+        self._log.error("step_failed", entity=key, **place, times=times, error=type(error).__name__, at=_lines(error))
 
     def log_dead_lettered(self, reason: str) -> None:
         """A record of the log itself was set aside."""
@@ -427,6 +428,12 @@ class Telemetry:
     def executor_waits(self, why: str) -> None:
         """The executor, or Kafka, does not answer, or not now; it is asked again."""
         self._warn("executor_waits", "", why=why)
+
+
+def _lines(error: BaseException) -> list[str]:
+    """Where it was raised, the innermost last; not what the error says: it may name a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _asked(ask: Ask) -> dict[str, object]:
