@@ -190,8 +190,8 @@ _DATA = (
 )
 
 
-# What is neither quoted nor a number may be data, too: `Cannot parse value: Miller`. These are the words that the errors
-# of programs are made of, counted in those of a few hundred Python packages, with the names of tools that pipelines use.
+# What is neither quoted nor a number may be data, too: `Cannot parse value: Miller`. These are the words that errors of
+# programs are made of, counted in those of a few hundred Python packages, with the names of tools of pipelines.
 _WORDS: Final = frozenset(Path(__file__).with_name("error_words.txt").read_text(encoding="utf-8").split())
 _WORD = re.compile(r"[^\W\d_][\w']*(?:[._$-]+\w+)*")
 _BETWEEN = re.compile(r"[._$-]+|(?<=[a-z])(?=[A-Z])")  # the parts of a name, as in psycopg.errors.UniqueViolation
@@ -201,9 +201,9 @@ _UNKNOWN = re.compile(r"\?(?:[\s,;.:/|+-]*\?)+")
 def first_line(error: str | None) -> str | None:
     """The first line of an error without the data in it, at most 200 characters; None for an empty one.
 
-    The class of the exception stays. What is quoted, what stands after `=`, e-mail addresses, every word with a digit in
-    it, and every word that errors are not made of go: rows, keys, names and passwords end up there. So two failures for
-    one cause read the same, too.
+    The class of the exception stays. What is quoted, what stands after `=`, e-mail addresses, every word with a digit
+    in it, and every word that errors are not made of go: rows, keys, names and passwords end up there. So two failures
+    for one cause read the same, too.
 
     >>> first_line("psycopg.errors.UniqueViolationError: Key (email)=(a@b.c) of 'orders' exists 17 times\\nDETAIL")
     "psycopg.errors.UniqueViolationError: Key (email)=? of '?' exists # times"

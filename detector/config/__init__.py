@@ -39,6 +39,7 @@ from detector.config.schema import (
     Secret,
     State,
     Time,
+    Token,
     Topics,
     Worker,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "State",
     "Time",
     "Times",
+    "Token",
     "Topics",
     "Worker",
     "Zones",
