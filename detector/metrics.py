@@ -7,14 +7,16 @@ as `other` beyond it; entities are labels in `gauges` only. Times are exported a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
+from detector.core.commands import Verdict
 from detector.gauges import FAMILIES, Standing
 
 MOST_WORDS: Final = 100
 OTHER: Final = "other"
+INCIDENT: Final = "incident"  # in the place of a check, where a verdict was one on all of an incident
 _COMMIT: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _VERDICT: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 _REQUEST: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
@@ -175,6 +177,14 @@ class Metrics:
         )
 
     def _verdicts(self) -> None:
+        self.judged = self._counter(
+            "detector_runs_judged",
+            "Runs, loads, profiles and windows that were judged, or of which more was heard; how they ended, and the"
+            " worst that was found.",
+            "kind",
+            "state",
+            "severity",
+        )
         self.anomalies = self._counter(
             "detector_anomalies", "Anomalies that began, by check and severity.", "check", "severity"
         )
@@ -256,6 +266,8 @@ class Metrics:
         for counter, words in begun.items():
             for word in words:
                 counter.labels(word)
+        for verdict in get_args(Verdict):
+            self.feedback.labels(INCIDENT, verdict)
 
     def _http(self) -> None:
         self.requests = self._counter(

@@ -28,6 +28,7 @@ from detector.core.emissions import (
     Emission,
     Heartbeat,
     HoldChange,
+    JudgedRun,
     Quarantined,
     Seeded,
     Sla,
@@ -39,7 +40,7 @@ from detector.core.recovery import RecoveryPlan
 from detector.executors.seam import Requested, Status
 from detector.health import GAP, Health
 from detector.logs import Repeats, silent
-from detector.metrics import Metrics, Words
+from detector.metrics import INCIDENT, Metrics, Words
 from detector.plans import Ask
 
 FRESH: Final = 60.0
@@ -82,6 +83,7 @@ class Telemetry:
             CommandDone: self._command_done,
             Heartbeat: self._beat,
             HoldChange: self._held,
+            JudgedRun: self._judged,
             Quarantined: self._quarantined,
             RecoveryPlan: self._plan,
             Seeded: self._seeded,
@@ -146,6 +148,10 @@ class Telemetry:
         else:
             self._log.debug("anomaly_updated", **told, count=anomaly.count, summary=anomaly.summary)
 
+    def _judged(self, run: JudgedRun) -> None:
+        self.metrics.judged.labels(run.kind, run.state, run.severity).inc()
+        self.metrics.standing.ran(run)
+
     def _held(self, change: HoldChange) -> None:
         self.metrics.holds.labels("held" if change.held else "released", change.mode).inc()
         told = {"entity": change.entity, "root": change.root, "mode": change.mode}
@@ -171,7 +177,7 @@ class Telemetry:
     def _command_done(self, done: CommandDone) -> None:
         self.metrics.commands.labels(done.command, "done" if done.done else "refused").inc()
         if done.verdict is not None:
-            self.metrics.feedback.labels(self._checks.bound(done.check or "incident"), done.verdict).inc()
+            self.metrics.feedback.labels(self._checks.bound(done.check or INCIDENT), done.verdict).inc()
         self._log.info("command", command=done.command, by=done.by, done=done.done, effect=done.effect)
 
     def _breaker_changed(self, change: BreakerChange) -> None:

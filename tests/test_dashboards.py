@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.boards import BOARDS, PLACE, built
 from detector.telemetry import Telemetry
-from tests.dashboards import Query, queries
+from tests.dashboards import RIGHTLY_EMPTY, Query, queries
 
 ROOT = Path(__file__).parent.parent
 ROWS = Telemetry().metrics.rows
@@ -119,6 +119,12 @@ def test_a_query_is_promql_over_metrics_and_labels_that_there_are(query: Query) 
     assert isinstance(parsed, promql_parser.Expr)
     assert set(re.findall(r"\b(?:detector|process)_\w+|\bALERTS\b|\bup\b", text)) <= KNOWN
     assert grouped | selected <= LABELS
+
+
+def test_what_is_rightly_empty_says_that_all_is_well() -> None:
+    said = {p["title"]: p["fieldConfig"]["defaults"].get("noValue") for name in BOARDS for p in panels(name)}
+
+    assert all(said[title] for title in RIGHTLY_EMPTY)
 
 
 def test_no_query_has_columns() -> None:

@@ -1,14 +1,16 @@
 """What stands now is told of the entities that this process answers for: the unhealthy, and what one asked for."""
 
+import math
 from dataclasses import dataclass, field
+from struct import pack
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from detector.core.breaker import Mode, Override, State
-from detector.core.emissions import BreakerValue, HeldBy, LastGood, OpenEpisode, OwnBreaker
+from detector.core.emissions import BreakerValue, HeldBy, JudgedRun, LastGood, OpenEpisode, OwnBreaker
 from detector.core.incidents import Incident
-from detector.gauges import MOST_ENTITIES, Standing
+from detector.gauges import FAMILIES, MOST_ENTITIES, Standing
 
 LOAD, REPORT = "job:airflow/orders.load", "job:airflow/report"
 HERE, ELSEWHERE = 3, 4
@@ -63,6 +65,13 @@ def value(
         held_by=list(held_by),
         last_good=None if good is None else LastGood(run_id="r", at=good),
     )
+
+
+def run(entity: str = LOAD, ended: float = 50.0, *, rows: float = 412.0, **fields: object) -> JudgedRun:
+    known = {"kind": "run", "state": "COMPLETE", "severity": "info", "reason": "", "run_id": "r1", "due": 99.0}
+    numbers = {"metrics": ["duration", "rows_out"], "values": pack("<2d", 60.0, rows)}
+    bands = {"bands": pack("<6f", 50.0, 55.0, 70.0, -math.inf, math.nan, math.inf)}
+    return JudgedRun(entity=entity, ended=ended, **{**known, **numbers, **bands, **fields})  # type: ignore[arg-type]
 
 
 def incident(id_: str = "i1", **fields: object) -> Incident:
@@ -124,8 +133,9 @@ def test_what_another_process_answers_for_is_not_told() -> None:
     told = Told(watched=(LOAD,))
     told.standing.put(value(state=State.OPEN, severities=(2,), partition=ELSEWHERE))
     told.standing.incident(ELSEWHERE, incident())
+    told.standing.ran(run())
 
-    assert [told.of(metric.name) for metric in told.registry.collect()] == [{}] * 7
+    assert [told.of(metric.name) for metric in told.registry.collect()] == [{}] * len(FAMILIES)
 
 
 def test_an_entity_that_is_forgotten_is_told_of_no_more() -> None:
@@ -166,3 +176,62 @@ def test_incidents_are_counted_while_they_are_open() -> None:
 
     assert both == {("critical", "false"): 1.0, ("critical", "true"): 1.0}
     assert told.of("detector_incidents_open") == {("critical", "true"): 1.0}
+
+
+def test_the_last_run_is_told_with_what_was_expected_of_it_where_that_is_known() -> None:
+    told = Told(watched=(LOAD,))
+    told.standing.put(value())
+    told.standing.ran(run())
+
+    assert told.of("detector_run_duration_seconds") == {
+        (LOAD, "observed"): 60.0,
+        (LOAD, "lower"): 50.0,
+        (LOAD, "expected"): 55.0,
+        (LOAD, "upper"): 70.0,
+    }
+    assert told.of("detector_run_rows") == {(LOAD, "observed"): 412.0}
+    assert told.of("detector_run_end_timestamp_seconds") == {(LOAD,): 50.0}
+    assert told.of("detector_expected_next_update_timestamp_seconds") == {(LOAD,): 99.0}
+
+
+def test_what_is_heard_of_a_run_later_adds_to_it_and_the_next_run_begins_anew() -> None:
+    told = Told(watched=(LOAD,))
+    told.standing.put(value())
+    told.standing.ran(run())
+    told.standing.ran(run(metrics=["files"], values=pack("<d", 3.0), bands=pack("<3f", 1.0, 2.0, 3.0)))
+    both = told.of("detector_run_rows")
+    told.standing.ran(run(run_id="r2", metrics=[], values=b"", bands=b""))
+
+    assert both == {(LOAD, "observed"): 412.0}
+    assert told.of("detector_run_rows") == {}
+
+
+def test_when_it_was_last_good_is_read_off_its_runs_and_what_was_published() -> None:
+    told = Told(watched=(LOAD,))
+    told.standing.put(value(good=7.0))
+    moments = [told.of("detector_last_success_timestamp_seconds")[LOAD,]]
+    for ended, severity in ((50.0, "info"), (60.0, "critical")):
+        told.standing.ran(run(ended=ended, severity=severity))
+        moments.append(told.of("detector_last_success_timestamp_seconds")[LOAD,])
+
+    assert moments == [7.0, 50.0, 50.0]
+    assert told.of("detector_run_severity") == {(LOAD,): 2.0}
+
+
+def test_the_run_that_made_it_unhealthy_is_told_whichever_comes_first() -> None:
+    told = Told()
+    told.standing.ran(run(severity="critical"))
+    told.standing.put(value(state=State.OPEN))
+
+    assert told.of("detector_run_rows") == {(LOAD, "observed"): 412.0}
+
+
+def test_runs_of_healthy_entities_that_nobody_asked_for_are_not_kept() -> None:
+    told = Told()
+    for number in range(1_000):
+        told.standing.put(value(f"job:a/{number}"))
+        told.standing.ran(run(f"job:a/{number}"))
+    told.standing.ran(run(severity="critical"))
+    told.standing.put(value())
+
+    assert told.standing._runs == {}

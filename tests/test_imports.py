@@ -61,7 +61,7 @@ SEES = {
     "worker": {"broker", "checkpoint", "core", "errors", "pace", "seams", "signals"},
     "health": set[str](),
     "metrics": {"core", "gauges"},
-    "gauges": {"core"},
+    "gauges": {"core", "history"},
     "plans": {"core"},
     "executors": {"executors", "core", "errors", "plans"},
     "executor": {"core", "errors", "executors", "plans", "sinks"},

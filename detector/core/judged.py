@@ -36,6 +36,7 @@ def write_down(turn: Turn, run: Run, kind: Kind, reason: str, *, run_id: str | N
         values=np.concatenate(values).tobytes() if values else b"",
         bands=_narrow(np.concatenate(bands)) if bands else b"",
         unusual=sorted(places[metric] for one in readings for metric in one.unusual),
+        due=turn.entity.runs.schedule.expected,
     )
     turn.emissions.append(Emission(turn.next_id(), "runs", turn.entity.key, RUN_JUDGED, turn.at, data))
 
