@@ -70,7 +70,7 @@ def value(
 def run(entity: str = LOAD, ended: float = 50.0, *, rows: float = 412.0, **fields: object) -> JudgedRun:
     known = {"kind": "run", "state": "COMPLETE", "severity": "info", "reason": "", "run_id": "r1", "due": 99.0}
     numbers = {"metrics": ["duration", "rows_out"], "values": pack("<2d", 60.0, rows)}
-    bands = {"bands": pack("<6f", 50.0, 55.0, 70.0, -math.inf, math.nan, math.inf)}
+    bands = {"bands": pack("<6d", 50.0, 55.0, 70.0, -math.inf, math.nan, math.inf)}
     return JudgedRun(entity=entity, ended=ended, **{**known, **numbers, **bands, **fields})  # type: ignore[arg-type]
 
 
@@ -198,7 +198,7 @@ def test_what_is_heard_of_a_run_later_adds_to_it_and_the_next_run_begins_anew() 
     told = Told(watched=(LOAD,))
     told.standing.put(value())
     told.standing.ran(run())
-    told.standing.ran(run(metrics=["files"], values=pack("<d", 3.0), bands=pack("<3f", 1.0, 2.0, 3.0)))
+    told.standing.ran(run(metrics=["files"], values=pack("<d", 3.0), bands=pack("<3d", 1.0, 2.0, 3.0)))
     both = told.of("detector_run_rows")
     told.standing.ran(run(run_id="r2", metrics=[], values=b"", bands=b""))
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,6 +27,7 @@ from detector.core.emissions import (
     Emission,
     Heartbeat,
     HoldChange,
+    JudgedRun,
     LastGood,
     OpenEpisode,
     Quarantined,
@@ -166,6 +168,12 @@ def held(held: bool) -> Emission:
     return emission(data, "job:a/report")
 
 
+def judged() -> JudgedRun:
+    numbers = {"metrics": ["duration", "rows_out"], "values": pack("<2d", 60, 412), "bands": pack("<6d", *range(1, 7))}
+    how = {"kind": "run", "state": "COMPLETE", "severity": "critical", "reason": "412 rows", "run_id": "r", "due": NOW}
+    return JudgedRun(entity=ORDERS, ended=NOW, **how, **numbers)  # type: ignore[arg-type]
+
+
 def incident(phase: str, pages: bool) -> Emission:
     data = Incident(
         id="5f0c",
@@ -303,6 +311,10 @@ CASES: dict[str, Case] = {
         {'detector_checks_unevaluated_total{check="declared:unique(id)"}': 1},
         ("warning", "check_not_evaluated"),
         {"entity": ORDERS, "check": "declared:unique(id)", "reason": "no distinct"},
+    ),
+    "said: a run was judged": Case(
+        lambda told: told.said(emission(judged())),
+        {'detector_runs_judged_total{kind="run",severity="critical",state="COMPLETE"}': 1},
     ),
     "said: an entity is held": Case(
         said(held(True)),
@@ -814,6 +826,7 @@ def test_every_metric_is_moved_by_an_event(seen: Seen) -> None:
     good = LastGood(run_id="r", at=NOW)
     unhealthy = msgspec.structs.replace(value(), episodes={"rows": episode}, last_good=good)
     seen.telemetry.said(emission(unhealthy))
+    seen.telemetry.said(emission(judged()))
     open_incident: Any = incident("opened", False).data
     seen.telemetry.said(Emission("5f0c", "incidents", "5f0c", "type", NOW, open_incident, 3))
 
