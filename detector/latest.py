@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from detector.compacted import consumer_settings
 from detector.core.emissions import BreakerValue, Heartbeat
 from detector.core.partition import partition_of
 from detector.errors import Unreachable
-from detector.follower import consumer_settings
 from detector.reach import EVER_RAN, Reach, absent
 from detector.view import ANYBODY, HEARTBEAT, MAX_AGE, Answer, Asked, decide, unknown
 

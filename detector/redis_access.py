@@ -5,6 +5,7 @@ whoever asks has something better to do than to wait. What they read is not deco
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from types import TracebackType
@@ -111,10 +112,14 @@ class Cluster:
 
     def scan_iter(self, *arguments: Any, **named: Any) -> Iterator[Any]:
         """See `redis.Redis`: the keys of all nodes."""
-        try:
+        with _as_one_server():
             yield from self._client().scan_iter(*arguments, **named)
-        except (RedisClusterException, ClusterError) as error:
-            raise redis.ConnectionError(str(error)) from error
+
+    def pipeline(self, *arguments: Any, **named: Any) -> Any:
+        """See `redis.Redis`."""
+        pipe = self._call("pipeline", *arguments, **named)
+        pipe.execute = _as_one_server()(pipe.execute)
+        return pipe
 
     def close(self) -> None:
         """Nothing more will be asked; whoever asks all the same connects anew."""
@@ -130,13 +135,20 @@ class Cluster:
         self.close()
 
     def _call(self, name: str, *arguments: Any, **named: Any) -> Any:
-        try:
+        with _as_one_server():
             return getattr(self._client(), name)(*arguments, **named)
-        except (RedisClusterException, ClusterError) as error:
-            raise redis.ConnectionError(str(error)) from error
 
     def _client(self) -> RedisCluster:
         with self._lock:
             if self._made is None:
                 self._made = RedisCluster(retry=self._RETRY, **self._options)
             return self._made
+
+
+@contextmanager
+def _as_one_server() -> Iterator[None]:
+    """What goes wrong between the nodes is a connection that fails."""
+    try:
+        yield
+    except (RedisClusterException, ClusterError) as error:
+        raise redis.ConnectionError(str(error)) from error

@@ -57,8 +57,8 @@ part() {
     daemon)
         allow "Read" $(topics $inputs)
         allow "Read DescribeConfigs" --topic "$commands"
-        allow "Read Write DescribeConfigs" $(topics "$log" "$breakers" "$incidents" "$snapshots")
-        allow "Write DescribeConfigs" $(topics "$control" "$runs" "$letters")
+        allow "Read Write DescribeConfigs" $(topics "$log" "$breakers" "$incidents" "$snapshots" "$runs")
+        allow "Write DescribeConfigs" $(topics "$control" "$letters")
         allow "Read" --group "$log." --resource-pattern-type prefixed
         allow "Write" --transactional-id "$log." --resource-pattern-type prefixed
         outside_groups
