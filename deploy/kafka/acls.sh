@@ -11,9 +11,9 @@ set -eu
 usage() {
     cat >&2 <<'END'
 usage: acls.sh PART USER...
-  daemon    detector run; topics.create: true also needs `creator`
+  daemon    the stages ingest and worker of detector run; topics.create: true also needs `creator`
+  api       the stage api of detector run: without --stages it is all three, and needs both
   creator   making topics that are missing
-  api       detector run --stages api, where it runs apart
   alert     detector alert
   executor  detector execute --apply
   operator  detector doctor, reset, seed, state; together with `daemon`
@@ -29,6 +29,7 @@ control=${DETECTOR_TOPICS__CONTROL:-detector.control}
 breakers=${DETECTOR_TOPICS__BREAKERS:-detector.breakers}
 incidents=${DETECTOR_TOPICS__INCIDENTS:-detector.incidents}
 runs=${DETECTOR_TOPICS__RUNS:-detector.runs}
+alerts=${DETECTOR_TOPICS__ALERTS:-detector.alerts}
 commands=${DETECTOR_TOPICS__COMMANDS:-detector.commands}
 snapshots=${DETECTOR_TOPICS__SNAPSHOTS:-detector.snapshots}
 letters=${DETECTOR_TOPICS__DEAD_LETTERS:-detector.dead-letters}
@@ -64,17 +65,20 @@ part() {
         outside_groups
         ;;
     creator)
-        allow "Create" $(topics $inputs "$log" "$control" "$breakers" "$incidents" "$runs" "$commands" "$snapshots" "$letters")
+        allow "Create" $(topics $inputs "$log" "$control" "$breakers" "$incidents" "$runs" "$alerts" "$commands" "$snapshots" "$letters")
         ;;
     api)
-        allow "Read" $(topics "$control" "$breakers" "$incidents" "$runs" "$snapshots")
-        allow "Write" --topic "$commands"
+        allow "Describe" $(topics $inputs)
+        allow "Describe DescribeConfigs" $(topics "$log" "$snapshots" "$letters")
+        allow "Read DescribeConfigs" $(topics "$control" "$breakers" "$incidents" "$runs")
+        allow "Read Write DescribeConfigs" --topic "$commands"
         outside_groups
         ;;
     alert)
-        allow "Read" $(topics "$incidents" "$breakers" "$control")
-        allow "Read" --group "$log.alert" --resource-pattern-type prefixed
-        outside_groups
+        allow "Describe DescribeConfigs" --topic "$log"
+        allow "Read DescribeConfigs" --topic "$incidents"
+        allow "Read Write DescribeConfigs" --topic "$alerts"
+        allow "Read" --group "$log.alert." --resource-pattern-type prefixed
         ;;
     executor)
         allow "Read" --topic "$control"

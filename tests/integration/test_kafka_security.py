@@ -31,11 +31,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "security.md"
 PARTS = {
-    "detector": ("daemon", "creator", "operator"),
+    "detector": ("daemon", "api", "creator", "operator"),
     "oncall": ("oncall",),
     "pager": ("reader",),
     "airflow": ("pipeline",),
-    "an-api": ("api",),
     "a-sender": ("alert",),
     "a-redoer": ("executor",),
 }
