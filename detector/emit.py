@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from detector.broker import LIBRDKAFKA
 from detector.codecs import Decoder
 from detector.core.events import DeadLetter, Record
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import Reach, absent
 
 ANSWER = 10.0
 TOLD = 10
@@ -129,7 +130,8 @@ def send(
             "partitioner": "murmur2_random",
             "linger.ms": 20,
             "delivery.timeout.ms": int(patience * 1_000),
-        }
+        },
+        logger=LIBRDKAFKA,
     )
     _look(producer, reach, topic, settings)
     counts = Counts()
@@ -153,7 +155,7 @@ def _look(producer: Producer, reach: Reach, topic: str, settings: Mapping[str, A
     except KafkaException as error:
         raise Unreachable(f"Kafka at {settings['bootstrap.servers']} does not answer: {error.args[0].str()}") from None
     if known.error is not None:
-        raise Unreachable(f"Kafka has no topic {topic} ({known.error.str()}): create it, or name another with --topic")
+        raise Unreachable(f"Kafka {absent(topic, known.error, ': create it, or name another with --topic')}")
 
 
 def _produce(producer: Producer, topic: str, record: Outgoing, counts: Counts) -> None:
