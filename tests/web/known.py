@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from detector.config import Topics
+from detector.config import Topics, Zones
 from detector.core.breaker import State
 from detector.core.commands import AddWindow, AnyCommand
 from detector.core.emissions import Anomaly, BreakerValue, CommandDone, Emission, Heartbeat, HeldBy, OpenEpisode
@@ -20,7 +20,6 @@ from detector.errors import Unreachable
 from detector.sinks import cloudevents
 from detector.telemetry import Telemetry
 from detector.web import Facts, Sources
-from detector.config import Zones
 
 NOW = 1_790_000_000.0
 TOPICS = Topics()
@@ -123,7 +122,9 @@ class Known:
 def company() -> Known:
     """A site with something of each kind."""
     known = Known()
-    held = HeldBy(root=ROOT, path=[ROOT, JOB], since=NOW - 500, until=NOW + 500, reason="3 rows", bad_since=NOW - 600, epoch=1)
+    held = HeldBy(
+        root=ROOT, path=[ROOT, JOB], since=NOW - 500, until=NOW + 500, reason="3 rows", bad_since=NOW - 600, epoch=1
+    )
     episode = OpenEpisode(id="e1", since=NOW - 600, severity=2, count=1, run_id="r1", checks=["rows"])
     late = OpenEpisode(id="e2", since=NOW - 60, severity=1, count=1, run_id=None)
     known.breaker(breaker(ROOT, State.OPEN, 1, reason="3 rows, usually 1,000", episodes={"rows": episode}, down=[JOB]))
@@ -148,14 +149,23 @@ def company() -> Known:
         summary="orders are short",
     )
     known.incident(incident)
-    known.incident(msgspec.structs.replace(incident, id="0" * 32, state="resolved", opened=NOW - 9_000, resolved=NOW - 8_000))
+    known.incident(
+        msgspec.structs.replace(incident, id="0" * 32, state="resolved", opened=NOW - 9_000, resolved=NOW - 8_000)
+    )
     anomaly = Anomaly(
         phase="started", episode="e1", entity=ROOT, check="rows", severity="critical", summary="3 rows", since=NOW - 600
     )
     known.say(Emission("a1", "control", ROOT, "io.detector.anomaly.started.v1", NOW - 600, anomaly), 1)
     step = PlanStep(job=JOB, runs=[Redo(why="bad", run_id="r1")])
     plan = RecoveryPlan(
-        plan=PLAN, version=1, root=ROOT, incident=INCIDENT, state="open", opened=NOW, steps=[step], summary="1 run to redo"
+        plan=PLAN,
+        version=1,
+        root=ROOT,
+        incident=INCIDENT,
+        state="open",
+        opened=NOW,
+        steps=[step],
+        summary="1 run to redo",
     )
     known.say(Emission("p1", "control", PLAN, "io.detector.recovery.plan.v1", NOW, plan), 2)
     window = Window(id="w1", match="job:*", start=NOW - 60, end=NOW + 60, kind="mute", reason="known", owner="alice")
