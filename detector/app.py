@@ -4,6 +4,7 @@
          ├─ worker    log ─▶ control topic, breakers, snapshots   (stage `worker`)
          ├─ ticks     time, into the partitions that the worker has
          ├─ view      breakers ─▶ Redis, for `check`
+         ├─ history   judged runs ─▶ Redis, for people
          ├─ api       topics ─▶ memory                            (stage `api`)
          └─ web       /healthz, /readyz, /metrics; with `api` the HTTP API, from memory
 
@@ -38,6 +39,7 @@ from detector.errors import Unreachable
 from detector.executor import Execution
 from detector.feed import Feed
 from detector.follower import Follower, RedisView
+from detector.historian import Historian
 from detector.ingest import Destination, Ingest
 from detector.orders import Orders
 from detector.pace import Pace
@@ -235,7 +237,12 @@ def _worker(
         RedisView(client, config.redis.prefix),
         telemetry,
     )
-    return [Service("worker", loop.run), Service("ticks", author.run), Service("view", follower.run)]
+    return [
+        Service("worker", loop.run),
+        Service("ticks", author.run),
+        Service("view", follower.run),
+        _historian(config, quiet, client, telemetry),
+    ]
 
 
 def _ingest(
@@ -265,6 +272,12 @@ def _api(
     feed = Feed(quiet, (names.breakers, names.incidents), (names.control, names.commands), facts, telemetry, embedded)
     desk = Desk(Orders(quiet, names.commands, names.control), facts, feed)
     return feed, Sources(facts, feed, desk, telemetry.health)
+
+
+def _historian(config: Config, settings: Settings, client: redis.Redis, telemetry: Telemetry) -> Service:
+    """Keeps the judged runs of late in Redis, for the series that people look at."""
+    of = group_of("history", config), config.topics.runs, client, config.redis.prefix
+    return Service("history", Historian(settings, *of, telemetry).run)
 
 
 def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:

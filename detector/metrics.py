@@ -276,6 +276,9 @@ class Metrics:
         self.view_unreadable = self._counter(
             "detector_view_unreadable", "Records of the topic of breakers that are none."
         )
+        self.history_runs = self._counter(
+            "detector_history_runs", "Judged runs that were put into the history in Redis."
+        )
         about = "Which release this is, and on what it runs."
         self.build = Info("detector_build", about, registry=self.registry)
         self.rows.append(Row("detector_build_info", "info", ("version", "python", "librdkafka"), about))

@@ -387,6 +387,15 @@ class Telemetry:
         self.metrics.view_records.inc(records)
         self.metrics.view_lag.set(behind)
 
+    def history_waits(self, why: str) -> None:
+        """The history stands still because Kafka or Redis is away. No breaker waits for it."""
+        self.metrics.waits.labels("history").inc()
+        self._warn("history_waits", "", why=why)
+
+    def history_kept(self, runs: int) -> None:
+        """So many judged runs were put into the history in Redis."""
+        self.metrics.history_runs.inc(runs)
+
     def view_unreadable(self, partition: int, offset: int, why: str) -> None:
         """A record of the topic of breakers is none; it is left out."""
         self.metrics.view_unreadable.inc()

@@ -170,17 +170,24 @@ def demo(
         str, typer.Option("--for", metavar="TIME", help="How long, as in 45s or 2m; until Ctrl-C if not said.")
     ] = "",
     seed: Annotated[int, typer.Option("--seed", help="Which story: the same number tells the same one.")] = 7,
+    speed: Annotated[
+        float, typer.Option("--speed", min=1, max=3_600, help="Simulated seconds for each real one.")
+    ] = 600,
     as_json: AsJson = False,
 ) -> None:
     """A made-up company, its pipelines and their faults, and what Detector says. Needs nothing else.
 
+    It prints the address of its status page.
+
     detector demo
+
+    detector demo --speed 60      slowly, to look around on the page
 
     detector demo --for 45s --seed 7 --json
     """
     from detector import demo as company
 
-    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True)))
+    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True), speed))
 
 
 def duration(text: str) -> float | None:

@@ -143,7 +143,7 @@ def _topics(topics: Topics) -> Iterator[str]:
     if not topics.inputs:
         yield "topics.inputs: name at least one topic"
     seen: dict[str, str] = {}
-    names = ("log", "control", "breakers", "incidents", "commands", "snapshots", "dead_letters")
+    names = ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
     ours = {key: getattr(topics, key) for key in names}
     for key, name in [*ours.items(), *((f"inputs[{at}]", name) for at, name in enumerate(topics.inputs))]:
         if name in seen:

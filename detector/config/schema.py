@@ -127,6 +127,9 @@ class Topics(Table, frozen=True, kw_only=True):
     incidents: Annotated[TopicName, about("The whole value of every incident of late, compacted.")] = (
         "detector.incidents"
     )
+    runs: Annotated[
+        TopicName, about("How every run and every load was judged: its numbers, and what was expected.")
+    ] = "detector.runs"
     commands: Annotated[
         TopicName, about("What people say: feedback, overrides, mutes. Who may write to it, may let bad data pass.")
     ] = "detector.commands"

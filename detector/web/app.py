@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 from detector.config import Http
 from detector.telemetry import Telemetry
-from detector.web import documents
+from detector.web import documents, page
 from detector.web.access import Access
 from detector.web.front import FAULT, Front, template
 from detector.web.operations import Asking, Operation, made
@@ -38,7 +38,7 @@ def application(telemetry: Telemetry) -> ASGIApp:
 def api(telemetry: Telemetry, http: Http, sources: Sources, streams: Streams) -> ASGIApp:
     """The pages, and the API with its documents."""
     routes = [_api_route(operation, answer, sources) for operation, answer in ROUTES]
-    inner = _litestar([*_pages(telemetry), *routes, *documents.routes()], telemetry)
+    inner = _litestar([*_pages(telemetry), *routes, *documents.routes(), *page.routes()], telemetry)
     return Front(inner, sources, Access(http), streams, telemetry)
 
 

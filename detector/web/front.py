@@ -20,7 +20,8 @@ Header = tuple[bytes, bytes]
 NO_SNIFFING: Final[Header] = (b"x-content-type-options", b"nosniff")
 POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-    b" font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    b" font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+    b" require-trusted-types-for 'script'"
 )
 SECURE: Final[list[Header]] = [
     NO_SNIFFING,

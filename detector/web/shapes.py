@@ -192,6 +192,13 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     heartbeats: dict[str, float]
 
 
+class You(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, by the token: its name, empty without one, and its role."""
+
+    name: str
+    role: Literal["reader", "operator"]
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """Everything at a glance.
 
@@ -199,6 +206,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     at: float
+    you: You
     entities: dict[Literal["job", "dataset"], dict[Standing, int]]
     incidents: dict[Severity, int]
     late: list[Wrong]

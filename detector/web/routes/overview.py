@@ -9,8 +9,9 @@ from litestar import Response
 from detector import __version__
 from detector.core.emissions import SEVERITIES, Severity
 from detector.graph import Standing, state_of
+from detector.web.access import Who
 from detector.web.operations import Asking, Operation, json, query
-from detector.web.shapes import Health, NoQuery, Overview, Wrong
+from detector.web.shapes import Health, NoQuery, Overview, Wrong, You
 from detector.web.sources import Sources
 
 LATE: Final = frozenset({"late", "deadline"})
@@ -32,6 +33,7 @@ OVERVIEW = Operation(
 async def overview(sources: Sources, request: Asking) -> Response[bytes]:
     """The answer of `OVERVIEW`."""
     query(request, NoQuery)
+    who: Who = request.scope["state"]["who"]
     facts = sources.facts
     now = facts.clock()
     counts: Counter[tuple[str, Standing]] = Counter()
@@ -50,6 +52,7 @@ async def overview(sources: Sources, request: Asking) -> Response[bytes]:
     return json(
         Overview(
             at=now,
+            you=You(name=who.name, role=who.role),
             entities={kind: {state: counts[kind, state] for state in STATES} for kind in kinds},
             incidents={level: incidents.count(level) for level in levels},
             late=nlargest(NEWEST, late, key=_newest),
