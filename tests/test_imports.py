@@ -110,7 +110,7 @@ WITHOUT_CLOCK = {
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader", "Historian", "Feed", "Desk", "Facts", "History"),
+    *("Web", "Execution", "PlanReader", "Historian", "Feed", "Desk", "History"),
 }
 
 HEAVY = {
