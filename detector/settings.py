@@ -200,20 +200,26 @@ def kafka_settings(config: Config) -> dict[str, str | int | float | bool]:
     }
 
 
-def redis_client(config: Config) -> "redis.Redis":
+def redis_client(config: Config, within: float | None = None) -> "redis.Redis":
     """A client that gives up after a few seconds: whoever uses it has something better to do than to wait.
 
-    It connects when it is first used, and again after a lost connection. It does not decode what it reads.
+    It connects when it is first used, and again after a lost connection. It does not decode what it reads. Who is in a
+    hurry has an answer, or none, `within` so many seconds.
     """
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
+    # Once more, since a connection that was idle may be dead.
+    hurry = {"retry": Retry(NoBackoff(), 1)} if within is not None else {}
     return redis.Redis.from_url(
         config.redis.url,
         username=config.redis.username,
         password=config.redis.password.reveal() if config.redis.password else None,
-        socket_timeout=REDIS_ANSWERS,
-        socket_connect_timeout=REDIS_CONNECTS,
+        socket_timeout=REDIS_ANSWERS if within is None else within / 2,
+        socket_connect_timeout=REDIS_CONNECTS if within is None else within / 2,
         health_check_interval=30,
+        **hurry,
     )
 
 
