@@ -13,6 +13,8 @@ from functools import cache
 from typing import Any
 
 from detector.client.asking import Breaker, BreakerOpen, Client, OnUnknown, Outcome, Permission, settle
+from detector.client.emitting import Emitter
+from detector.client.telling import Run
 from detector.view import Answer
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     "Breaker",
     "BreakerOpen",
     "Client",
+    "Emitter",
     "OnUnknown",
     "Outcome",
     "Permission",
+    "Run",
     "acheck",
     "breaker",
     "check",
