@@ -3,7 +3,6 @@
 What is unknown is settled by the breaker's own `on_unknown`, as far as that is known, else by what the caller wants.
 """
 
-import asyncio
 import logging
 import os
 import time
@@ -113,6 +112,8 @@ class Client:
 
     async def acheck(self, entity: str, **asked: Any) -> Permission:
         """The same, beside the event loop."""
+        import asyncio
+
         return await asyncio.to_thread(self.check, entity, **asked)
 
     def breaker(self, entity: str, *, wait: float = 0.0, **asked: Any) -> "Breaker":
@@ -158,6 +159,8 @@ class Breaker:
             time.sleep(pause)
 
     async def __aenter__(self) -> Permission:
+        import asyncio
+
         until = time.monotonic() + self._wait
         while True:
             answer = await self._client.acheck(self._entity, **self._asked)

@@ -5,7 +5,6 @@ Whatever cannot be told, for whatever reason, is counted and said once in the lo
 nobody could be told how it went. Records are Detector's own JSON, which docs/inputs.md describes.
 """
 
-import asyncio
 import atexit
 import logging
 import os
@@ -120,6 +119,8 @@ class Emitter:
 
     async def aclose(self, timeout: float = 10.0) -> int:
         """The same, beside the event loop."""
+        import asyncio
+
         return await asyncio.to_thread(self.close, timeout)
 
     def __enter__(self) -> Self:

@@ -2,7 +2,6 @@
 
 import struct
 import time
-from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -81,14 +80,14 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         match error:
-            case None:
+            case None | SystemExit(code=None | 0):
                 self.complete()
-            case SystemExit(code=None | 0):
-                self.complete()
-            case KeyboardInterrupt() | CancelledError() | GeneratorExit() | BreakerOpen():
-                self.abort(type(error).__name__)
-            case _:
+            case BreakerOpen():
+                self.abort("BreakerOpen")
+            case Exception() | SystemExit():
                 self.fail(_text(error))
+            case _:  # Ctrl-C, a cancelled task
+                self.abort(type(error).__name__)
 
     async def __aenter__(self) -> Self:
         return self.start()
