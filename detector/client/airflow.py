@@ -68,7 +68,7 @@ class DetectorSensor(BaseSensorOperator):
         poke_interval: float = EVERY,
         **kwargs: Any,
     ) -> None:
-        """The rest is what every sensor takes, but for what would skip: `soft_fail`, `never_fail`. Raises `ValueError`."""
+        """The rest is what every sensor takes, but `soft_fail` and `never_fail`. Raises `ValueError`."""
         for name in ("soft_fail", "never_fail"):
             if kwargs.get(name):
                 raise ValueError(f"{name} would skip the task, and what comes after it might run on bad data")

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import pickle
+import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -273,6 +275,19 @@ def test_an_api_that_is_away_is_unknown_soon_and_asked_again(api: Api) -> None:
         gate.open()
         with Client(url=f"http://127.0.0.1:{gate.port}", timeout=1) as client:
             assert away_and_back(client, gate.shut, gate.open) == ("unreachable", "allowed_although_unknown")
+
+
+@pytest.mark.parametrize("source", ["http", "redis"])
+def test_who_does_not_answer_is_unknown_within_the_timeout(source: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        options: dict[str, Any] = {"url": f"http://{where}"} if source == "http" else {"redis": f"redis://{where}"}
+        with Client(**options, timeout=0.5) as client:
+            began = time.monotonic()
+            answer = client.check(JOB)
+
+    assert (answer.reason, answer.outcome) == ("unreachable", "allowed_although_unknown")
+    assert time.monotonic() - began < 3.0
 
 
 def test_while_kafka_is_away_the_copy_is_believed_as_long_as_its_heartbeat_is_fresh(kafka: EmbeddedBroker) -> None:

@@ -77,6 +77,7 @@ def serving(api: Api, port: int = 0) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # as every server of today
 
         def setup(self) -> None:
             super().setup()
