@@ -10,6 +10,7 @@ from detector.commands import (
     breakers,
     events,
     executing,
+    gating,
     graphs,
     imports,
     incidents,
@@ -22,9 +23,10 @@ from detector.commands import (
     running,
     seeds,
     slas,
+    states,
     verdicts,
 )
-from detector.commands.common import explain
+from detector.commands.common import FAILED, explain, extra_of
 from detector.errors import DetectorError
 
 app = typer.Typer(
@@ -37,6 +39,7 @@ app = typer.Typer(
 
 ASK, TELL, RUN, LOOK = "Ask", "Tell it", "Run", "Look after it"
 app.command(rich_help_panel=ASK)(breakers.check)
+app.command(rich_help_panel=ASK)(gating.gate)
 app.add_typer(breakers.breaker, name="breaker", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(events.tail)
 app.add_typer(incidents.incidents, name="incidents", rich_help_panel=ASK)
@@ -53,6 +56,7 @@ app.command(rich_help_panel=TELL)(quiet.unmute)
 app.command(rich_help_panel=TELL)(quiet.mutes)
 app.add_typer(quiet.maintenance, name="maintenance", rich_help_panel=TELL)
 app.command(rich_help_panel=RUN)(running.demo)
+app.command(rich_help_panel=RUN)(running.local)
 app.command(rich_help_panel=RUN)(running.run)
 app.command(rich_help_panel=RUN)(executing.execute)
 app.command(rich_help_panel=RUN)(running.backtest)
@@ -62,6 +66,7 @@ app.command(rich_help_panel=RUN)(profiling.profile)
 app.command(rich_help_panel=LOOK)(operating.doctor)
 app.add_typer(operating.config, name="config", rich_help_panel=LOOK)
 app.add_typer(imports.imports, name="import", rich_help_panel=LOOK)
+app.add_typer(states.state, name="state", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(operating.reset)
 
 
@@ -89,6 +94,12 @@ def main() -> None:
         app(prog_name="detector")
     except DetectorError as error:
         sys.exit(explain(error))
+    except ModuleNotFoundError as error:
+        extra = extra_of(error)
+        if extra is None:
+            raise
+        typer.echo(f"detector: this needs more than is installed: pip install 'detector[{extra}]'", err=True)
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from detector.core.commands import AnyCommand, Feedback
 from detector.core.emissions import CommandDone
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import EVER_RAN, Reach, absent
 from detector.tail import Shown, Tail, Wanted
 
 ANSWER = 10.0
@@ -72,8 +72,9 @@ class Orders:
             known = reach.ask(producer, lambda within: producer.list_topics(topic, timeout=within), ANSWER)
         except KafkaException as error:
             raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None
-        if known.topics[topic].error is not None:
-            raise Unreachable(f"Kafka at {where} has no topic {topic}: did `detector run` ever run here?")
+        error = known.topics[topic].error
+        if error is not None:
+            raise Unreachable(f"Kafka at {where} {absent(topic, error, EVER_RAN)}")
 
 
 def _collect(topic: Tail, answers: Answers, patience: float, more: float) -> None:
@@ -81,7 +82,7 @@ def _collect(topic: Tail, answers: Answers, patience: float, more: float) -> Non
     until = [time.monotonic() + patience]
     for shown in topic.follow(lambda: time.monotonic() >= until[-1]):
         done = _done(shown)
-        of = None if done is None else next((given for given in answers if _is_of(done.id, given)), None)
+        of = None if done is None else next((given for given in answers if is_of(done.id, given)), None)
         if done is not None and of is not None:
             answers[of].append(done)
             if all(answers.values()):
@@ -95,6 +96,6 @@ def _done(shown: Shown) -> CommandDone | None:
         return None  # of a newer release, and of somebody else's command
 
 
-def _is_of(answered: str, given: str) -> bool:
+def is_of(answered: str, given: str) -> bool:
     """A verdict on an incident goes on to each of its findings, with more of an id."""
     return answered == given or answered.startswith(f"{given}/")
