@@ -22,15 +22,16 @@ def test_what_is_killed_goes_on_and_no_row_is_lost(kafka: Kafka, topic_prefix: s
     rows, profiles = topic_prefix + "rows", topic_prefix + "profiles"
     kafka.create_topic(rows, 3)
     kafka.create_topic(profiles, 1)
-    old = time.time() // 10 * 10 - 300
-    _produce(kafka, rows, [(i % 3, old + i / 10) for i in range(1_500)])
+    old = time.time() - 60
+    _produce(kafka, rows, [(i % 3, old + i / 50) for i in range(1_000)])
 
     first = _profiler(kafka, rows, profiles, tmp_path)
     eventually(lambda: len(_told(kafka, profiles)) >= 3, "the first windows")
     first.kill()
     first.wait(30)
+    _produce(kafka, rows, [(i % 3, time.time()) for i in range(500)])
     second = _profiler(kafka, rows, profiles, tmp_path)
-    eventually(lambda: sum(_told(kafka, profiles).values()) >= 1_500, "all rows")
+    eventually(lambda: sum(_told(kafka, profiles).values()) >= 1_500, "all rows", 60)
     second.send_signal(signal.SIGINT)
 
     assert second.wait(30) == 0
@@ -45,7 +46,7 @@ def _produce(kafka: Kafka, topic: str, records: list[tuple[int, float]]) -> None
 
 
 def _profiler(kafka: Kafka, topic: str, to: str, folder: Path) -> subprocess.Popen[bytes]:
-    command = ["profile", "--topic", topic, "--to", to, "--window", "10s", "--late", "1s", "--from-start"]
+    command = ["profile", "--topic", topic, "--to", to, "--window", "2s", "--late", "1s", "--from-start"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "DETECTOR_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap}
     with (folder / "profiler.log").open("ab") as log:
         return subprocess.Popen(
