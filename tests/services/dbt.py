@@ -13,7 +13,7 @@ PACKAGES: Final = ("dbt-core<1.12", "dbt-duckdb", "openlineage-dbt", "confluent-
 
 def installed() -> Path:
     """The folder with `dbt-ol`, after the first time at once. Raises `RuntimeError` with pip's words."""
-    return cached("dbt", f"{PACKAGES} {sys.version_info[:2]}", _install) / "venv" / "bin"
+    return cached("dbt", f"{PACKAGES} {sys.version_info[:2]} moved", _install) / "venv" / "bin"
 
 
 def _install(directory: Path) -> None:
@@ -22,3 +22,7 @@ def _install(directory: Path) -> None:
     done = subprocess.run([*command, "--disable-pip-version-check"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"dbt cannot be installed:\n{done.stderr[-2000:]}")
+    # What is made here is moved, and the first line of each program names the Python where it was made.
+    for name in ("dbt", "dbt-ol"):
+        program = directory / "venv" / "bin" / name
+        program.write_text(program.read_text().replace(str(directory), str(directory.parent / "dbt")))
