@@ -4,7 +4,9 @@
          ├─ worker    log ─▶ control topic, breakers, snapshots   (stage `worker`)
          ├─ ticks     time, into the partitions that the worker has
          ├─ view      breakers ─▶ Redis, for `check`
-         └─ web       /healthz, /readyz, /metrics
+         ├─ history   judged runs ─▶ Redis, for people
+         ├─ api       topics ─▶ memory                            (stage `api`)
+         └─ web       /healthz, /readyz, /metrics; with `api` the HTTP API, from memory
 
 Each is a thread. If one of them ends with an error, all are stopped, and the error is the process's.
 """
@@ -28,29 +30,33 @@ from detector import topics
 from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
 from detector.codecs import Decoder, Registry
-from detector.config import Config
+from detector.config import Config, Zones
 from detector.core.emissions import Emission
 from detector.core.events import DeadLetter
 from detector.deadletters import send_of
+from detector.desk import Desk
 from detector.errors import Unreachable
 from detector.executor import Execution
+from detector.feed import Feed
 from detector.follower import Follower, RedisView
+from detector.historian import Historian
 from detector.ingest import Destination, Ingest
+from detector.orders import Orders
 from detector.pace import Pace
 from detector.plan_reader import PlanReader
 from detector.plans import in_namespaces
 from detector.seams import Compacted, Send
-from detector.settings import executor_of, kafka_settings, redis_client, registry_of, rules_of
+from detector.settings import executor_of, kafka_settings, owner_of, redis_client, registry_of, rules_of
 from detector.sinks import cloudevents
 from detector.store import RedisStore
 from detector.telemetry import Telemetry
 from detector.ticks import TickAuthor
-from detector.web import Web
+from detector.web import Facts, Sources, Web
 from detector.worker import Worker
 
 SOURCE = "/detector"
 STATE_BYTES = 4_096
-STAGES = ("ingest", "worker")
+STAGES = ("ingest", "worker", "api")
 
 
 @dataclass
@@ -116,8 +122,12 @@ def run(
     services = Services(stop or Event())
     with ExitStack() as resources:
         client = resources.enter_context(redis_client(config))
-        web = resources.enter_context(Web(config.http, telemetry))
         built: list[Service] = []
+        sources: Sources | None = None
+        if "api" in stages:
+            feed, sources = _api(config, settings, telemetry, clock, embedded)
+            built.append(Service("api", feed.run))
+        web = resources.enter_context(Web(config.http, telemetry, sources))
         if "worker" in stages:
             built += _worker(config, settings, client, slot, telemetry, clock, embedded)
         if "ingest" in stages:
@@ -227,7 +237,12 @@ def _worker(
         RedisView(client, config.redis.prefix),
         telemetry,
     )
-    return [Service("worker", loop.run), Service("ticks", author.run), Service("view", follower.run)]
+    return [
+        Service("worker", loop.run),
+        Service("ticks", author.run),
+        Service("view", follower.run),
+        _historian(config, quiet, client, telemetry),
+    ]
 
 
 def _ingest(
@@ -247,6 +262,22 @@ def _ingest(
     _, partitions = topic_identity(quietly(settings), names.log, embedded)
     log = Destination(names.log, partitions, names.commands)
     return Ingest(member, decoder, log, names.dead_letters, f"ingest-{slot}", pace, telemetry)
+
+
+def _api(
+    config: Config, settings: Settings, telemetry: Telemetry, clock: Callable[[], float], embedded: bool
+) -> tuple[Feed, Sources]:
+    names, quiet = config.topics, quietly(settings)
+    facts = Facts(names, Zones(), partial(owner_of, config.rules), config.http.max_age, clock)
+    feed = Feed(quiet, (names.breakers, names.incidents), (names.control, names.commands), facts, telemetry, embedded)
+    desk = Desk(Orders(quiet, names.commands, names.control), facts, feed)
+    return feed, Sources(facts, feed, desk, telemetry.health)
+
+
+def _historian(config: Config, settings: Settings, client: redis.Redis, telemetry: Telemetry) -> Service:
+    """Keeps the judged runs of late in Redis, for the series that people look at."""
+    of = group_of("history", config), config.topics.runs, client, config.redis.prefix
+    return Service("history", Historian(settings, *of, telemetry).run)
 
 
 def reset(config: Config, partitions: Sequence[int] | None = None) -> list[str]:

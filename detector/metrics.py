@@ -19,6 +19,7 @@ MOST_WORDS: Final = 100
 MOST_ENTITIES: Final = 1_000
 OTHER: Final = "other"
 _COMMIT: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_REQUEST: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 _DELAY: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0)
 
 
@@ -116,6 +117,7 @@ class Metrics:
         self._time()
         self._verdicts(valid)
         self._view()
+        self._http()
 
     def _events(self) -> None:
         self.consumed = self._counter(
@@ -274,9 +276,32 @@ class Metrics:
         self.view_unreadable = self._counter(
             "detector_view_unreadable", "Records of the topic of breakers that are none."
         )
+        self.history_runs = self._counter(
+            "detector_history_runs", "Judged runs that were put into the history in Redis."
+        )
         about = "Which release this is, and on what it runs."
         self.build = Info("detector_build", about, registry=self.registry)
         self.rows.append(Row("detector_build_info", "info", ("version", "python", "librdkafka"), about))
+
+    def _http(self) -> None:
+        self.requests = self._counter(
+            "detector_http_requests",
+            "Requests to the HTTP API and the pages, by route and class of status.",
+            "route",
+            "status",
+        )
+        self.request_seconds = self._histogram(
+            "detector_http_request_seconds",
+            "How long answers took; streams of events count as none.",
+            _REQUEST,
+            "route",
+        )
+        self.streams_dropped = self._counter(
+            "detector_http_streams_dropped", "Readers of the events that were too slow, and were cut off."
+        )
+        self.api_trouble = self._gauge(
+            "detector_api_trouble", "1 while the API reads nothing new, and answers from what it had last."
+        )
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         self.rows.append(Row(f"{name}_total", "counter", labels, about))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import confluent_kafka
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 from structlog.typing import FilteringBoundLogger
 
 from detector import __version__
@@ -58,6 +58,7 @@ class Telemetry:
         """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds."""
         self._log, self._clock, self._wall = log or silent(), clock, wall
         self._repeats, self._beats = Repeats(), dict[int, float]()
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._timeless_since: float | None = None
         self._has_ticked = False
         self._checks, self._kinds, self._reasons = Words(), Words(), Words()
@@ -386,10 +387,54 @@ class Telemetry:
         self.metrics.view_records.inc(records)
         self.metrics.view_lag.set(behind)
 
+    def history_waits(self, why: str) -> None:
+        """The history stands still because Kafka or Redis is away. No breaker waits for it."""
+        self.metrics.waits.labels("history").inc()
+        self._warn("history_waits", "", why=why)
+
+    def history_kept(self, runs: int) -> None:
+        """So many judged runs were put into the history in Redis."""
+        self.metrics.history_runs.inc(runs)
+
     def view_unreadable(self, partition: int, offset: int, why: str) -> None:
         """A record of the topic of breakers is none; it is left out."""
         self.metrics.view_unreadable.inc()
         self._warn("view_unreadable", str(partition), partition=partition, offset=offset, why=why)
+
+    # ------------------------------------------------------------ the HTTP API
+
+    def api_alive(self, caught_up: bool, trouble: str | None) -> None:
+        """One round of the feed of the API: whether all has been read once, and why nothing new comes, if so.
+
+        Once it was, the API is of use through any outage: what it says is told with its age.
+        """
+        self.health.alive("api")
+        self.metrics.api_trouble.set(trouble is not None)
+        if caught_up:
+            self.health.goes_on("api")
+        else:
+            self.health.waits("api", trouble or "the topics are being read")
+        if trouble is not None:
+            self._warn("api_waits", "", why=trouble)
+        self._turned("api")
+
+    def http_answered(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        known = self._answered.get((route, status))
+        if known is None:  # looking two labels up takes longer than answering for a breaker
+            count = self.metrics.requests.labels(route, f"{status // 100}xx")
+            known = self._answered[route, status] = count, self.metrics.request_seconds.labels(route)
+        known[0].inc()
+        known[1].observe(seconds)
+
+    def http_failed(self, route: str, error: BaseException) -> None:
+        """A request was not answered, because of a fault of ours."""
+        if self._repeats.told("http_failed", route, self._clock()) is not None:
+            self._log.error("http_failed", route=route, exc_info=error)
+
+    def stream_dropped(self) -> None:
+        """A reader of the events was too slow, and was cut off."""
+        self.metrics.streams_dropped.inc()
 
     # ------------------------------------------------------------ the executor
 

@@ -75,10 +75,11 @@ SEES = {
 # What is started and what starts it. Nobody else may see these.
 ENTRIES = {
     "app": {"commands", "demo"},
+    "local": {"commands"},
     "commands": {"commands", "__main__"},
     "demo": {"commands", "demo"},
     "doctor": {"commands", "doctor"},
-    "embedded": {"demo"},
+    "embedded": {"demo", "local"},
 }
 
 # Libraries that one place has, so that it can be exchanged there.
@@ -109,7 +110,7 @@ WITHOUT_CLOCK = {
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader"),
+    *("Web", "Execution", "PlanReader", "Historian"),
 }
 
 HEAVY = {

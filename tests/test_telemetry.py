@@ -515,6 +515,13 @@ CASES: dict[str, Case] = {
     "view_applied": Case(
         lambda told: told.view_applied(5, 0.02), {"detector_view_records_total": 5, "detector_view_lag_seconds": 0.02}
     ),
+    "history_waits": Case(
+        lambda told: told.history_waits("Redis is away"),
+        {'detector_waits_total{stage="history"}': 1},
+        ("warning", "history_waits"),
+        {"why": "Redis is away"},
+    ),
+    "history_kept": Case(lambda told: told.history_kept(5), {"detector_history_runs_total": 5}),
     "view_unreadable": Case(
         lambda told: told.view_unreadable(3, 7, "no JSON"),
         {"detector_view_unreadable_total": 1},
@@ -639,6 +646,7 @@ def test_without_a_log_nothing_is_written(capfd: pytest.CaptureFixture[str]) -> 
         pytest.param(lambda told: told.ingest_waits("a/3", "x"), id="ingest_waits"),
         pytest.param(lambda told: told.ticks_wait("x"), id="ticks_wait"),
         pytest.param(lambda told: told.view_waits("x"), id="view_waits"),
+        pytest.param(lambda told: told.history_waits("x"), id="history_waits"),
         pytest.param(lambda told: told.view_unreadable(3, 7, "x"), id="view_unreadable"),
         pytest.param(lambda told: told.partition_refused(3, StateAheadOfLog("x")), id="partition_refused"),
     ],

@@ -5,7 +5,7 @@ import pytest
 from detector.config import Config, load
 from detector.topics import Spec, mismatches, specs
 
-LOG, CONTROL, BREAKERS, INCIDENTS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
+LOG, CONTROL, BREAKERS, INCIDENTS, RUNS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
 
 
 def as_created(*wanted: Spec) -> dict[str, dict[str, str | None]]:
@@ -31,10 +31,10 @@ def test_breakers_incidents_and_snapshots_have_as_many_partitions_as_the_log() -
 
 
 def test_every_topic_of_the_configuration_has_a_spec() -> None:
-    ours = "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i"
+    ours = "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i, runs: j"
     config = load(f"topics: {{inputs: [a, b], {ours}}}")
 
-    assert set("abcdefghi") == {spec.name for spec in specs(config)}
+    assert set("abcdefghij") == {spec.name for spec in specs(config)}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,7 @@ def test_every_topic_of_the_configuration_has_a_spec() -> None:
         pytest.param(
             COMMANDS, {"cleanup_policy": "compact"}, "cleanup.policy=delete", id="commands of which the last is kept"
         ),
+        pytest.param(RUNS, {"retention_ms": "3600000"}, "retention.ms=2592000000", id="judged runs of one hour"),
         pytest.param(SNAPSHOTS, {"cleanup_policy": "delete"}, "cleanup.policy=compact", id="states that age"),
         pytest.param(
             LETTERS,

@@ -38,6 +38,7 @@ from detector.config.schema import (
     Secret,
     State,
     Time,
+    Token,
     Topics,
     Worker,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "State",
     "Time",
     "Times",
+    "Token",
     "Topics",
     "Worker",
     "Zones",
