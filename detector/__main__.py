@@ -22,6 +22,7 @@ from detector.commands import (
     running,
     seeds,
     slas,
+    states,
     verdicts,
 )
 from detector.commands.common import FAILED, explain, extra_of
@@ -63,6 +64,7 @@ app.command(rich_help_panel=RUN)(events.emit)
 app.command(rich_help_panel=LOOK)(operating.doctor)
 app.add_typer(operating.config, name="config", rich_help_panel=LOOK)
 app.add_typer(imports.imports, name="import", rich_help_panel=LOOK)
+app.add_typer(states.state, name="state", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(operating.reset)
 
 

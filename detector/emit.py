@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from detector.broker import LIBRDKAFKA
 from detector.core.events import DeadLetter, Record
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import Reach, absent
 
 if TYPE_CHECKING:
     from detector.codecs import Decoder
@@ -142,7 +143,8 @@ def send(
             "partitioner": "murmur2_random",
             "linger.ms": 20,
             "delivery.timeout.ms": int(patience * 1_000),
-        }
+        },
+        logger=LIBRDKAFKA,
     )
     _look(producer, reach, topic, settings)
     counts = Counts()
@@ -166,7 +168,7 @@ def _look(producer: Producer, reach: Reach, topic: str, settings: Mapping[str, A
     except KafkaException as error:
         raise Unreachable(f"Kafka at {settings['bootstrap.servers']} does not answer: {error.args[0].str()}") from None
     if known.error is not None:
-        raise Unreachable(f"Kafka has no topic {topic} ({known.error.str()}): create it, or name another with --topic")
+        raise Unreachable(f"Kafka {absent(topic, known.error, ': create it, or name another with --topic')}")
 
 
 def _produce(producer: Producer, topic: str, record: Outgoing, counts: Counts) -> None:

@@ -1,10 +1,12 @@
 """What a pipeline reads before it goes on: the breakers in Redis, and what they mean now.
 
-    <prefix>:breaker:<entity>        the breaker, as JSON: `Stored`
-    <prefix>:heartbeat:<partition>   {"partition", "clock", "offset", "topic_id"}: while it is fresh, the breakers of
-                                     that partition of the log are valid
-    <prefix>:view                    a hash: "topic_id", and for each partition of the topic the offset up to which
-                                     the keys above are its fold
+    <prefix>:{view}:breaker:<entity>        the breaker, as JSON: `Stored`
+    <prefix>:{view}:heartbeat:<partition>   {"partition", "clock", "offset", "topic_id"}: while it is fresh, the
+                                            breakers of that partition of the log are valid
+    <prefix>:{view}                         a hash: "topic_id", and for each partition of the topic the offset up to
+                                            which the keys above are its fold
+
+The braces make all of it live in one slot of a Redis Cluster: one script changes breakers together with the offset.
 
 `detector.follower` writes them from the topic of breakers. Reading needs neither Kafka nor numpy, so that a pipeline
 has its answer in milliseconds. `decide` is the rule, without any I/O; `read` fetches what it needs.
@@ -80,7 +82,12 @@ def lasting(value: BreakerValue, now: float) -> str:
 
 def key_of(prefix: str, key: str) -> str:
     """The Redis key for a key of the topic of breakers, an entity or `heartbeat:<partition>`."""
-    return f"{prefix}:{key}" if key.startswith(HEARTBEAT) else f"{prefix}:breaker:{key}"
+    return f"{hash_of(prefix)}:{key}" if key.startswith(HEARTBEAT) else f"{hash_of(prefix)}:breaker:{key}"
+
+
+def hash_of(prefix: str) -> str:
+    """The Redis key of the view's own hash, with which all others begin."""
+    return f"{prefix}:{{view}}"
 
 
 def read(

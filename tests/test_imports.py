@@ -53,23 +53,30 @@ SEES = {
     "errors": set[str](),
     "seams": {"core"},
     "signals": {"core"},
-    "codecs": {"codecs", "core", "errors"},
+    "codecs": {"codecs", "core", "errors", "redaction"},
     "sinks": {"sinks", "core", "errors", "seams"},
     "config": {"config", "core", "errors"},
     # Exactly once is decided here: without Kafka and without Redis, so that a test can crash it anywhere.
     "checkpoint": {"core", "errors", "seams", "signals"},
     "worker": {"broker", "checkpoint", "core", "errors", "pace", "seams", "signals"},
     "health": set[str](),
-    "metrics": {"core"},
+    "metrics": {"core", "gauges"},
+    "gauges": {"core", "history"},
     "plans": {"core"},
     "executors": {"executors", "core", "errors", "plans"},
     "executor": {"core", "errors", "executors", "plans", "sinks"},
     "logs": {"config"},
     "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans"},
-    "web": {"web", "config", "errors", "telemetry"},
+    "web": {
+        *("web", "config", "errors", "telemetry", "detector", "core", "health", "sinks"),
+        *("graph", "history", "incident_page", "mutes", "plan_page", "view"),
+    },
+    "feed": {"broker", "client", "compacted", "core"},
+    "desk": {"core", "errors", "orders"},
     "view": {"core"},
     # What pipelines install: nothing of the daemon.
-    "client": {"client", "compacted", "config", "core", "errors", "settings", "view"},
+    "client": {"client", "compacted", "config", "core", "errors", "redaction", "settings", "view"},
+    "redaction": set[str](),
     "compacted": {"errors", "reach"},
 }
 # What is started and what starts it. Nobody else may see these.
@@ -87,7 +94,7 @@ ONLY_IN = {
     "structlog": {"logs", "telemetry"},
     # librdkafka takes a logger of the standard library only, and pipelines have theirs.
     "logging": {"logs", "broker", "client"},
-    "prometheus_client": {"metrics", "telemetry", "web"},
+    "prometheus_client": {"gauges", "metrics", "telemetry", "web"},
     "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
@@ -99,18 +106,18 @@ ONLY_IN = {
     "dateutil": {"ical"},
 }
 WITHOUT_CLIENTS = {
-    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"),
-    *("plans", "executor", "executors"),
+    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics", "gauges"),
+    *("plans", "executor", "executors", "web"),
 }
 WITHOUT_CLOCK = {
-    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"),
+    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics", "gauges"),
     *("plans", "executors"),
 }
 
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader", "Historian"),
+    *("Web", "Execution", "PlanReader", "Historian", "Feed", "Desk", "History"),
 }
 
 HEAVY = {

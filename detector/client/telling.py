@@ -8,7 +8,8 @@ from typing import Any, Self
 from uuid import uuid4
 
 from detector.client.asking import BreakerOpen
-from detector.core.text import first_line, value_hash
+from detector.core.text import value_hash
+from detector.redaction import first_line
 
 Number = float | int | None
 Time = float | str

@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Final, Literal
 
 from detector.core.events import Assertion, Columns, Dataset, DeadLetter, Profile, Record, RunEvent, RunState
-from detector.core.text import first_line
+from detector.redaction import first_line
 
 LONGEST_NAME: Final = 1000
 LONGEST_RUN_ID: Final = 1024

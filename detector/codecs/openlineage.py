@@ -25,7 +25,7 @@ from detector.core.events import (
     Statistics,
     job_key,
 )
-from detector.core.text import first_line
+from detector.redaction import first_line
 
 _document = msgspec.json.Decoder(facets.Document).decode
 _CONTINUOUS: Final = frozenset({"STREAMING", "SERVICE"})

@@ -91,8 +91,12 @@ class Kafka(Table, frozen=True, kw_only=True):
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], about("How brokers are spoken to.")
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[
-        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"] | None,
-        about("How to log in, where security_protocol is one of SASL's.", "SCRAM-SHA-512"),
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None,
+        about(
+            "How to log in, where security_protocol is one of SASL's. OAUTHBEARER is set up in options and"
+            " secret_options (sasl.oauthbearer.*).",
+            "SCRAM-SHA-512",
+        ),
     ] = None
     sasl_username: Annotated[str | None, about("Who logs in.", "detector")] = None
     sasl_password: Annotated[Secret | None, about("The password. Better by file: sasl_password_file.")] = None
@@ -103,13 +107,16 @@ class Kafka(Table, frozen=True, kw_only=True):
         None
     )
     ssl_key_location: Annotated[str | None, about("File with the key of that certificate.")] = None
+    ssl_key_password: Annotated[
+        Secret | None, about("What that key is encrypted with. Better by file: ssl_key_password_file.")
+    ] = None
     options: Annotated[
         dict[str, str | int | float | bool],
         about("More settings of librdkafka for all clients. Those that exactly-once rests on are refused."),
     ] = {}
     secret_options: Annotated[
         dict[str, Secret],
-        about("Settings of librdkafka that nobody may see (ssl.key.password); each also by file: <name>_file."),
+        about("Settings of librdkafka that nobody may see, as client secrets; each also by file: <name>_file."),
     ] = {}
 
 
@@ -172,11 +179,31 @@ class Registry(Table, frozen=True, kw_only=True):
 class Redis(Table, frozen=True, kw_only=True):
     """Where snapshots of states and the view of the breakers are kept. Its maxmemory-policy must be noeviction."""
 
-    url: Annotated[str, about("redis://, rediss:// (TLS) or unix://, with the number of the database.")] = (
-        "redis://127.0.0.1:6379/0"
-    )
+    url: Annotated[
+        str,
+        about(
+            "redis://, rediss:// (TLS) or unix://, with the number of the database. With cluster or sentinel: one or"
+            " more of their nodes, redis://a:6379,b:6379."
+        ),
+    ] = "redis://127.0.0.1:6379/0"
+    cluster: Annotated[bool, about("Whether url names nodes of a Redis Cluster: one that answers is enough.")] = False
+    sentinel: Annotated[
+        str | None, about("The name of the primary that the Sentinels at url watch; null: there are none.", "mymaster")
+    ] = None
     username: Annotated[str | None, about("Who logs in, where Redis has users.")] = None
     password: Annotated[Secret | None, about("The password. Better by file: password_file.")] = None
+    sentinel_username: Annotated[str | None, about("Who logs in to the Sentinels, where they have users.")] = None
+    sentinel_password: Annotated[
+        Secret | None, about("The Sentinels' own password. Better by file: sentinel_password_file.")
+    ] = None
+    ca_location: Annotated[
+        str | None, about("File with the authorities that signed its certificate (rediss://); null: the system's.")
+    ] = None
+    certificate_location: Annotated[str | None, about("File with the client's own certificate (mutual TLS).")] = None
+    key_location: Annotated[str | None, about("File with the key of that certificate.")] = None
+    key_password: Annotated[
+        Secret | None, about("What that key is encrypted with. Better by file: key_password_file.")
+    ] = None
     prefix: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")],
         about("What all keys begin with: installations that share a Redis differ in it."),
@@ -413,7 +440,7 @@ class Token(Table, frozen=True, kw_only=True):
     role: Annotated[Literal["reader", "operator"], about("reader asks; operator also gives commands.", "operator")] = (
         "reader"
     )
-    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.")] = None
+    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.", "***")] = None
 
 
 class Http(Table, frozen=True, kw_only=True):
@@ -438,6 +465,18 @@ class Http(Table, frozen=True, kw_only=True):
     max_age: Annotated[
         SomeSeconds, about("A breaker whose partition has had no heartbeat for longer is told as unknown.")
     ] = 60.0
+
+
+class Metrics(Table, frozen=True, kw_only=True):
+    """What /metrics tells of single entities. Those that are unhealthy are told of anyway."""
+
+    entities: Annotated[
+        tuple[str, ...],
+        about(
+            "Patterns over keys: entities that have series of their own while healthy, too; 1,000 in all at most.",
+            ["job:airflow/orders_*", "dataset:snowflake://*"],
+        ),
+    ] = ()
 
 
 class Log(Table, frozen=True, kw_only=True):
@@ -468,4 +507,5 @@ class Config(Table, frozen=True, kw_only=True):
     ] = ()
     executor: Executor = Executor()
     http: Http = Http()
+    metrics: Metrics = Metrics()
     log: Log = Log()

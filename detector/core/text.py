@@ -17,22 +17,6 @@ MONTHS_IN_FULL = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 HASH = re.compile(r"[0-9a-f]{16}")
-LONGEST_ERROR = 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_EXCEPTION = re.compile(
-    r"[A-Za-z_$][\w$.]*(?:Error|Exception|Failure|Fault|Interrupt|Warning|Exit|Timeout)(?=[:\s(]|$)"
-)
-_DATA = (
-    (re.compile(r"(?<=://)[^/\s@]*@"), ""),  # who logs in where
-    (re.compile(r"(?<!\w)'.*?(?:'(?!\w)|$)"), "'?'"),
-    (re.compile(r'"[^"]*(?:"|$)'), '"?"'),
-    (re.compile(r"`[^`]*(?:`|$)"), "`?`"),
-    (re.compile(r"[“«„][^”»“]*(?:[”»“]|$)"), '"?"'),
-    (re.compile(r"=\s*(?:\([^)]*(?:\)|$)|\S+)"), "=?"),  # Key (email)=(...), password=...
-    (re.compile(r"(?<!\S)\S*@\S*"), "?"),
-    (re.compile(r"\b\w*?\d\w*"), "#"),
-    (re.compile(r"#(?:[-+.,:/]+#)+"), "#"),  # a date, a version, a UUID: one thing
-)
 
 
 def unit_of(metric: str) -> str | None:
@@ -103,27 +87,6 @@ def rounded(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.6g}")
-
-
-def first_line(error: str | None) -> str | None:
-    """The first line of an error without the data in it, at most 200 characters; None for an empty one.
-
-    The class of the exception stays. What is quoted, what stands after `=`, e-mail addresses and every word with a
-    digit in it go: rows, keys and passwords end up there. So two failures for one cause read the same, too. An unquoted
-    name in prose cannot be told from other words, and stays.
-
-    >>> first_line("psycopg.errors.UniqueViolationError: Key (email)=(a@b.c) of 'orders' exists 17 times\\nDETAIL")
-    "psycopg.errors.UniqueViolationError: Key (email)=? of '?' exists # times"
-    """
-    if error is None or not (text := error[:4000].strip()):
-        return None
-    text = " ".join(_CONTROL.sub(" ", text.splitlines()[0]).split())[:2000]
-    exception = _EXCEPTION.match(text)
-    start = exception.end() if exception else 0
-    head, text = text[:start], text[start:]
-    for pattern, instead in _DATA:
-        text = pattern.sub(instead, text)
-    return (head + text)[:LONGEST_ERROR] or None
 
 
 def value_hash(value: str) -> str:
