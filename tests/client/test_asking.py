@@ -136,7 +136,7 @@ def test_what_is_bad_is_not_entered_and_the_error_says_why_and_what_to_do(asking
         pytest.fail("it went in")
 
     told = str(caught.value)
-    assert told.startswith(f"{JOB} may not go on: open for 1 h: {WHY}.")
+    assert told.startswith(f"{JOB} may not go on: open for 1 d: {WHY}.")
     assert f"detector breaker override {JOB} --force-closed" in told
     assert caught.value.answer.verdict == "block"
 
