@@ -16,6 +16,7 @@ from detector.commands import (
     incidents,
     operating,
     overrides,
+    profiling,
     quiet,
     recoveries,
     reports,
@@ -61,6 +62,7 @@ app.command(rich_help_panel=RUN)(executing.execute)
 app.command(rich_help_panel=RUN)(running.backtest)
 app.command(rich_help_panel=RUN)(seeds.seed)
 app.command(rich_help_panel=RUN)(events.emit)
+app.command(rich_help_panel=RUN)(profiling.profile)
 app.command(rich_help_panel=LOOK)(operating.doctor)
 app.add_typer(operating.config, name="config", rich_help_panel=LOOK)
 app.add_typer(imports.imports, name="import", rich_help_panel=LOOK)

