@@ -11,8 +11,11 @@ DetectorError
 ├── SnapshotTooNew         a newer release wrote the snapshot: refuse the partition
 ├── StateAheadOfLog        the snapshot is ahead of the committed offset: an operator decides
 ├── LogMoved               the log is not the one that the snapshot was taken of: an operator decides
+├── BackupRefused          a file of states cannot be written, is not whole, or is not of this log
+├── CannotReshard          a new log cannot be begun with the states of the old one now; nothing was changed
 ├── ExecutorBusy           who redoes runs does not answer, or not now: ask again after `retry_after`
 ├── RedoRefused            this run cannot be redone by the executor: somebody must
+├── Unreadable             what was to be profiled cannot be read: the message names it, and holds no value of it
 └── IllegalTransition      a bug in the breaker: crash
 """
 
@@ -61,6 +64,14 @@ class LogMoved(DetectorError):
     """The log was re-created, repartitioned or truncated below what is needed: an operator must decide."""
 
 
+class BackupRefused(DetectorError):
+    """A backup of states cannot be written here, or what is in the file must not be put back; the message says why."""
+
+
+class CannotReshard(DetectorError):
+    """A new log cannot begin with the states of the old one now; the message says why. Nothing was changed."""
+
+
 class ExecutorBusy(DetectorError):
     """Who redoes runs does not answer, or says that it cannot now; nothing is wrong with what was asked."""
 
@@ -72,6 +83,10 @@ class ExecutorBusy(DetectorError):
 
 class RedoRefused(DetectorError):
     """The executor cannot redo this run, now or later; the message says why, and what a person can do."""
+
+
+class Unreadable(DetectorError):
+    """What was to be profiled cannot be read; the message names it and the line, and holds no value of it."""
 
 
 class IllegalTransition(DetectorError):

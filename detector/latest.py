@@ -11,7 +11,7 @@ from detector.compacted import consumer_settings
 from detector.core.emissions import BreakerValue, Heartbeat
 from detector.core.partition import partition_of
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import EVER_RAN, Reach, absent
 from detector.view import ANYBODY, HEARTBEAT, MAX_AGE, Answer, Asked, decide, unknown
 
 ANSWER = 10.0
@@ -35,7 +35,7 @@ def read(
     try:
         found = reach.ask(consumer, lambda timeout: consumer.list_topics(topic, timeout=timeout), ANSWER).topics[topic]
         if found.error is not None:
-            return unknown(entity, "unreachable", f"Kafka has no topic {topic}")
+            return unknown(entity, "unreachable", f"Kafka {absent(topic, found.error)}")
         partition = partition_of(entity, len(found.partitions))
         value, beat = _last(consumer, TopicPartition(topic, partition, OFFSET_BEGINNING), entity)
         breaker = None if value is None else msgspec.json.decode(value, type=BreakerValue)
@@ -79,17 +79,28 @@ def breakers(settings: Mapping[str, Any], topic: str, now: float, max_age: float
 
 def records(settings: Mapping[str, Any], topic: str) -> list[tuple[str, bytes | None]]:
     """All keys and values of a topic up to its end, in the order of each partition. Raises `Unreachable`."""
+    return [((found.key() or b"").decode(errors="replace"), found.value()) for found in messages(settings, topic)]
+
+
+def messages(settings: Mapping[str, Any], topic: str) -> list[Message]:
+    """The same with all that Kafka tells of each. Raises `Unreachable`."""
+    return list(_messages(settings, topic))
+
+
+def is_empty(settings: Mapping[str, Any], topic: str) -> bool:
+    """Whether nothing was ever written there and committed that is there still. Raises `Unreachable`."""
+    return next(_messages(settings, topic), None) is None
+
+
+def _messages(settings: Mapping[str, Any], topic: str) -> Iterator[Message]:
     reach = Reach()
     consumer = Consumer({**consumer_settings(settings), **reach.settings, "enable.partition.eof": True})
     where = settings["bootstrap.servers"]
     try:
         found = reach.ask(consumer, lambda timeout: consumer.list_topics(topic, timeout=timeout), ANSWER).topics[topic]
         if found.error is not None:
-            raise Unreachable(f"Kafka at {where} has no topic {topic}: did `detector run` ever run here?")
-        return [
-            ((message.key() or b"").decode(errors="replace"), message.value())
-            for message in _to_the_end(consumer, topic, sorted(found.partitions))
-        ]
+            raise Unreachable(f"Kafka at {where} {absent(topic, found.error, EVER_RAN)}")
+        yield from _to_the_end(consumer, topic, sorted(found.partitions))
     except KafkaException as error:
         raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None
     finally:

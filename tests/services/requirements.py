@@ -12,6 +12,7 @@ _HOW_TO_GET: Final = {
     "java": "Java 17 or newer: apt install openjdk-17-jre-headless",
     "prometheus": "Prometheus: apt install prometheus",
     "promtool": "promtool, of the package prometheus: apt install prometheus",
+    "systemd-analyze": "systemd's own checks: apt install systemd",
     "mvn": "Maven, which downloads Kafka once: apt install maven",
 }
 
