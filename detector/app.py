@@ -5,6 +5,7 @@
          ├─ ticks     time, into the partitions that the worker has
          ├─ view      breakers ─▶ Redis, for `check`
          ├─ history   judged runs ─▶ Redis, for people
+         ├─ metrics   breakers and incidents that stand ─▶ memory, for /metrics
          ├─ api       topics ─▶ memory                            (stage `api`)
          └─ web       /healthz, /readyz, /metrics; with `api` the HTTP API, from memory
 
@@ -35,6 +36,7 @@ from detector.archive.standing import Groups
 from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
 from detector.codecs import Decoder, Registry
+from detector.compacted import identities
 from detector.config import Config, Zones
 from detector.core.emissions import Emission
 from detector.core.events import DeadLetter
@@ -52,6 +54,7 @@ from detector.orders import Orders
 from detector.pace import Pace
 from detector.plan_reader import PlanReader
 from detector.plans import in_namespaces
+from detector.published import Published
 from detector.reach import Reach
 from detector.seams import Compacted, Send
 from detector.settings import executor_of, kafka_settings, owner_of, redis_client, registry_of, rules_of
@@ -224,6 +227,7 @@ def _worker(
         Service("ticks", author.run),
         Service("view", follower.run),
         _historian(config, quiet, client, telemetry),
+        _standing(config, quiet, telemetry, embedded),
     ]
 
 
@@ -299,6 +303,13 @@ def _api(
     feed = Feed(quiet, (names.breakers, names.incidents), (names.control, names.commands), facts, telemetry, embedded)
     desk = Desk(Orders(quiet, names.commands, names.control), facts, feed)
     return feed, Sources(facts, feed, desk, History(client, config.redis.prefix), telemetry.health)
+
+
+def _standing(config: Config, settings: Settings, telemetry: Telemetry, embedded: bool) -> Service:
+    """Reads the breakers and incidents that stand, for the metrics."""
+    names = (config.topics.breakers, config.topics.incidents)
+    reader = Published(*names, telemetry).reader(settings, partial(identities, settings, list(names), embedded))
+    return Service("metrics", reader.run)
 
 
 def _historian(config: Config, settings: Settings, client: redis.Redis, telemetry: Telemetry) -> Service:

@@ -257,7 +257,7 @@ class Metrics:
     def _begin(self) -> None:
         """Series that alerts watch are there from the start: `increase` does not see how one begins."""
         begun = {
-            self.waits: ("ingest", "worker", "ticks", "view", "history"),
+            self.waits: ("ingest", "worker", "ticks", "view", "history", "metrics"),
             self.aborts: ("ingest", "worker"),
             self.mismatches: ("false", "true"),
             self.refused: ("LogMoved", "SnapshotTooNew", "StateAheadOfLog"),

@@ -79,7 +79,6 @@ class Telemetry:
         self._tells: dict[type, Callable[[Any], None]] = {
             Anomaly: self._anomaly,
             BreakerChange: self._breaker_changed,
-            BreakerValue: self.metrics.standing.put,
             CommandDone: self._command_done,
             Heartbeat: self._beat,
             HoldChange: self._held,
@@ -125,8 +124,8 @@ class Telemetry:
         data = emission.data
         if emission.topic == "breakers" and data is None:
             self._expired(emission.key)
-        elif isinstance(data, Incident):
-            self._incident(emission, data)
+        elif isinstance(data, Incident) and emission.topic == "control":
+            self._incident(emission.type, data)
         elif type(data) in self._tells:
             self._tells[type(data)](data)
         if isinstance(data, Anomaly | BreakerChange):
@@ -160,11 +159,8 @@ class Telemetry:
         else:
             self._log.info("released", **told, reason=change.reason)
 
-    def _incident(self, emission: Emission, incident: Incident) -> None:
-        if emission.topic == "incidents":
-            self.metrics.standing.incident(emission.partition or 0, incident)
-            return
-        phase = emission.type.rsplit(".", 2)[-2]
+    def _incident(self, type_: str, incident: Incident) -> None:
+        phase = type_.rsplit(".", 2)[-2]
         self.metrics.incidents.labels(phase, incident.severity).inc()
         write = self._log.warning if incident.pages else self._log.info
         told = {"incident": incident.id, "phase": phase, "severity": incident.severity, "root": incident.root}
@@ -207,7 +203,6 @@ class Telemetry:
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()
-        self.metrics.standing.drop(entity)
         self._log.info("entity_expired", entity=entity)
 
     # ------------------------------------------------------------ the checkpoint
@@ -447,6 +442,24 @@ class Telemetry:
     def stream_dropped(self) -> None:
         """A reader of the events was too slow, and was cut off."""
         self.metrics.streams_dropped.inc()
+
+    # ------------------------------------------------------------ what stands
+
+    def breaker_stands(self, entity: str, value: BreakerValue | None) -> None:
+        """This is the breaker of an entity now; None: it is forgotten."""
+        if value is None:
+            self.metrics.standing.drop(entity)
+        else:
+            self.metrics.standing.put(value)
+
+    def incident_stands(self, id_: str, partition: int, incident: Incident | None) -> None:
+        """This is an incident now; None: it is forgotten."""
+        self.metrics.standing.incident(id_, partition, incident)
+
+    def metrics_wait(self, why: str) -> None:
+        """What stands cannot be read: Kafka is away. The metrics tell what was."""
+        self.metrics.waits.labels("metrics").inc()
+        self._warn("metrics_wait", "", why=why)
 
     # ------------------------------------------------------------ the executor
 

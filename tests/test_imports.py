@@ -62,6 +62,7 @@ SEES = {
     "health": set[str](),
     "metrics": {"core", "gauges"},
     "gauges": {"core", "history"},
+    "published": {"compacted", "core", "view"},
     "plans": {"core"},
     "executors": {"executors", "core", "errors", "plans"},
     "executor": {"core", "errors", "executors", "plans", "sinks"},
@@ -122,7 +123,7 @@ WITHOUT_CLOCK = {
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader", "Historian", "Feed", "Desk", "History"),
+    *("Web", "Execution", "PlanReader", "Historian", "Published", "Feed", "Desk", "History"),
 }
 
 HEAVY = {

@@ -597,6 +597,14 @@ CASES: dict[str, Case] = {
     "executor_waits": Case(
         lambda told: told.executor_waits("no answer"), {}, ("warning", "executor_waits"), {"why": "no answer"}
     ),
+    "breaker_stands": Case(lambda told: told.breaker_stands(ORDERS, value()), {}),
+    "incident_stands": Case(lambda told: told.incident_stands("5f0c", 3, None), {}),
+    "metrics_wait": Case(
+        lambda told: told.metrics_wait("Kafka is away"),
+        {'detector_waits_total{stage="metrics"}': 1},
+        ("warning", "metrics_wait"),
+        {"why": "Kafka is away"},
+    ),
     "api_alive": Case(lambda told: told.api_alive(True, None), {"detector_api_trouble": 0}),
     "api_alive: nothing new": Case(
         lambda told: told.api_alive(True, "no answer"),
@@ -618,7 +626,6 @@ CASES: dict[str, Case] = {
         {"route": "/v1/plans"},
     ),
     "stream_dropped": Case(lambda told: told.stream_dropped(), {"detector_http_streams_dropped_total": 1}),
-    "said:breaker value": Case(lambda told: told.said(emission(value())), {}),
 }
 
 
@@ -764,9 +771,10 @@ def test_thousands_of_entities_make_no_series_but_of_breakers_that_are_not_close
     for number in range(3_000):
         entity = f"job:a/{number}"
         seen.telemetry.said(anomaly(entity=entity))
-        seen.telemetry.said(emission(value(entity, State.CLOSED), entity))
+        seen.telemetry.breaker_stands(entity, value(entity, State.CLOSED))
         seen.telemetry.state_corrupt(entity, "x")
         seen.telemetry.said(forgotten(entity))
+        seen.telemetry.breaker_stands(entity, None)
     after = sum(len(metric.samples) for metric in seen.registry.collect())
 
     assert after - before < 10
@@ -782,9 +790,9 @@ def test_a_breaker_has_a_series_while_it_is_not_closed(seen: Seen) -> None:
     told.said(emission(Heartbeat(partition=3, clock=NOW)))
     moves = []
     for state in (State.OPEN, State.HALF_OPEN, State.CLOSED, State.UNKNOWN):
-        told.said(emission(value(state=state)))
+        told.breaker_stands(ORDERS, value(state=state))
         moves.append(open_breakers(seen))
-    told.said(forgotten())
+    told.breaker_stands(ORDERS, None)
 
     assert moves == [{ORDERS: "open"}, {ORDERS: "half_open"}, {}, {ORDERS: "unknown"}]
     assert open_breakers(seen) == {}
@@ -792,7 +800,7 @@ def test_a_breaker_has_a_series_while_it_is_not_closed(seen: Seen) -> None:
 
 def test_breakers_of_a_partition_that_has_moved_away_are_not_told(seen: Seen) -> None:
     told = seen.telemetry
-    told.said(emission(value()))
+    told.breaker_stands(ORDERS, value())
     untold = open_breakers(seen)
     told.said(emission(Heartbeat(partition=3, clock=NOW)))
     fresh = open_breakers(seen)
@@ -804,7 +812,7 @@ def test_breakers_of_a_partition_that_has_moved_away_are_not_told(seen: Seen) ->
 def test_there_is_a_bound_to_the_breakers_that_are_told_and_none_to_their_count(seen: Seen) -> None:
     seen.telemetry.said(emission(Heartbeat(partition=3, clock=NOW)))
     for number in range(MOST_ENTITIES + 500):
-        seen.telemetry.said(emission(value(f"job:a/{number:05}")))
+        seen.telemetry.breaker_stands(f"job:a/{number:05}", value(f"job:a/{number:05}"))
 
     assert len(open_breakers(seen)) == MOST_ENTITIES
     assert seen.value('detector_breakers_not_closed{state="open",mode="enforce",why="own"}') == MOST_ENTITIES + 500
@@ -846,10 +854,10 @@ def test_every_metric_is_moved_by_an_event(seen: Seen) -> None:
     episode = OpenEpisode(id="e", since=NOW, severity=1, count=1, run_id=None)
     good = LastGood(run_id="r", at=NOW)
     unhealthy = msgspec.structs.replace(value(), episodes={"rows": episode}, last_good=good)
-    seen.telemetry.said(emission(unhealthy))
+    seen.telemetry.breaker_stands(ORDERS, unhealthy)
     seen.telemetry.said(emission(judged()))
     open_incident: Any = incident("opened", False).data
-    seen.telemetry.said(Emission("5f0c", "incidents", "5f0c", "type", NOW, open_incident, 3))
+    seen.telemetry.incident_stands("5f0c", 3, open_incident)
 
     moved = {s.name for m in seen.registry.collect() for s in m.samples if s.value}
     counted = {name.removesuffix("_count").removesuffix("_sum") for name in moved}
