@@ -60,7 +60,8 @@ SEES = {
     "checkpoint": {"core", "errors", "seams", "signals"},
     "worker": {"broker", "checkpoint", "core", "errors", "pace", "seams", "signals"},
     "health": set[str](),
-    "metrics": {"core"},
+    "metrics": {"core", "gauges"},
+    "gauges": {"core", "history"},
     "plans": {"core"},
     "executors": {"executors", "core", "errors", "plans"},
     "executor": {"core", "errors", "executors", "plans", "sinks"},
@@ -83,7 +84,7 @@ ENTRIES = {
 ONLY_IN = {
     "structlog": {"logs", "telemetry"},
     "logging": {"logs", "broker"},  # librdkafka takes a logger of the standard library only
-    "prometheus_client": {"metrics", "telemetry", "web"},
+    "prometheus_client": {"gauges", "metrics", "telemetry", "web"},
     "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
@@ -95,11 +96,11 @@ ONLY_IN = {
     "dateutil": {"ical"},
 }
 WITHOUT_CLIENTS = {
-    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"),
+    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics", "gauges"),
     *("plans", "executor", "executors"),
 }
 WITHOUT_CLOCK = {
-    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"),
+    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics", "gauges"),
     *("plans", "executors"),
 }
 

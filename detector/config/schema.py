@@ -467,6 +467,18 @@ class Http(Table, frozen=True, kw_only=True):
     ] = 60.0
 
 
+class Metrics(Table, frozen=True, kw_only=True):
+    """What /metrics tells of single entities. Those that are unhealthy are told of anyway."""
+
+    entities: Annotated[
+        tuple[str, ...],
+        about(
+            "Patterns over keys: entities that have series of their own while healthy, too; 1,000 in all at most.",
+            ["job:airflow/orders_*", "dataset:snowflake://*"],
+        ),
+    ] = ()
+
+
 class Log(Table, frozen=True, kw_only=True):
     """What the process writes to standard error."""
 
@@ -495,4 +507,5 @@ class Config(Table, frozen=True, kw_only=True):
     ] = ()
     executor: Executor = Executor()
     http: Http = Http()
+    metrics: Metrics = Metrics()
     log: Log = Log()
