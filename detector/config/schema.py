@@ -447,8 +447,8 @@ class Profile(Table, frozen=True, kw_only=True):
     references: Annotated[
         dict[str, str],
         about(
-            "Where the datasets of the checks `referential` are: a file, or the address of a database, or the variable that"
-            " has it (env:NAME); behind # the table, where there are several.",
+            "Where the datasets of the checks `referential` are: a file, or the address of a database, or the variable"
+            " that has it (env:NAME); behind # the table, where there are several.",
             {"customers": "/data/customers.parquet"},
         ),
     ] = {}
