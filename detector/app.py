@@ -152,7 +152,8 @@ def alert(config: Config, stop: Event, telemetry: Telemetry) -> None:
     """Tell the receivers of incidents until `stop` is set, each by a thread. Raises what ended it."""
     settings, names = kafka_settings(config), config.topics
     receivers = receivers_of(config)
-    needed = [spec for spec in topics.specs(config) if spec.key in ("topics.incidents", "topics.alerts")]
+    keys = ("topics.log", "topics.incidents", "topics.alerts")  # of the log: how many partitions the others have
+    needed = [spec for spec in topics.specs(config) if spec.key in keys]
     topics.ensure(AdminClient(dict(quietly(settings))), needed, names.create)
     services = Services(stop)
     with ExitStack() as resources:

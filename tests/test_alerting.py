@@ -1,6 +1,7 @@
 """The loop of `detector alert`: who is to be called is told once, what is over is told to who was told, through all."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -55,7 +56,7 @@ class Heard:
 class World:
     """Topics, a pager, and processes that may be killed; `now` is what both clocks show."""
 
-    match: Match = Match()
+    match: Match = field(default_factory=Match)
     takes: frozenset = frozenset({"trigger", "acknowledge", "resolve"})
     topics: Topics = field(default_factory=Topics)
     pager: Pager = field(default_factory=Pager)
@@ -269,7 +270,7 @@ def test_waits_grow_to_a_minute_and_are_as_long_as_the_receiver_says() -> None:
         world.loop.step()
         if len(world.heard.waits) > before:
             asked.append(world.now)
-    growing = [b - a for a, b in zip(asked, asked[1:], strict=False)]
+    growing = [b - a for a, b in pairwise(asked)]
     world.sink.retry_after, world.sink.faults = 240.0, ["busy"]
     world.topics.say(incident("i2"))
     world.pass_(1)

@@ -134,7 +134,7 @@ class Pager:
 
 @dataclass
 class FakeSink:
-    """Tells the pager. `faults` are what happens to the next messages: away, lost (the answer is), busy, refused, dies."""
+    """Tells the pager. `faults` are what becomes of the next messages: away, lost (the answer), busy, refused, dies."""
 
     kind: ClassVar[str] = "fake"
     pager: Pager
