@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +13,7 @@ from detector.alerting import LONGEST_WAIT, Alerting, Receiver, would_tell
 from detector.alerts import Match, Told
 from detector.core.incidents import REST, Incident
 from detector.sinks import Alert
-from detector.sinks.seam import ALL
-from tests.fakes.alerting import Crash, FakeReader, FakeSink, Pager, Topics, incident, over
+from tests.fakes.alerting import Crash, FakeBoardSink, FakeReader, FakeSink, Pager, Topics, incident, over
 
 replace = msgspec.structs.replace
 
@@ -57,7 +57,7 @@ class World:
     """Topics, a pager, and processes that may be killed; `now` is what both clocks show."""
 
     match: Match = field(default_factory=Match)
-    takes: frozenset = frozenset({"trigger", "acknowledge", "resolve"})
+    kind: type[FakeSink] = FakeSink
     topics: Topics = field(default_factory=Topics)
     pager: Pager = field(default_factory=Pager)
     heard: Heard = field(default_factory=Heard)
@@ -68,7 +68,7 @@ class World:
 
     def restart(self) -> None:
         """Another process, which knows nothing but what was kept."""
-        self.reader, self.sink = FakeReader(self.topics), FakeSink(self.pager, takes=self.takes)
+        self.reader, self.sink = FakeReader(self.topics), self.kind(self.pager)
         receiver = Receiver("pager", self.sink, self.match)
         self.loop = Alerting(self.reader, receiver, self.heard, lambda: self.now, lambda: self.now, lambda: 1.0)
 
@@ -112,7 +112,7 @@ def test_an_incident_is_triggered_once_and_resolved_once_whatever_changes_betwee
         ),
     ],
 )
-def test_nobody_is_told_of_what_core_calls_nobody_for(quiet: dict[str, object]) -> None:
+def test_nobody_is_told_of_what_core_calls_nobody_for(quiet: dict[str, Any]) -> None:
     world = World()
     world.topics.say(incident(**quiet), over(incident(**quiet)))
     world.settle()
@@ -325,7 +325,7 @@ def test_what_another_member_has_now_is_that_members() -> None:
 
 
 def test_who_shows_the_text_is_told_of_changes_and_after_a_restart_of_what_goes_on() -> None:
-    world = World(takes=ALL)
+    world = World(kind=FakeBoardSink)
     world.topics.say(incident())
     world.pass_()
     world.topics.say(replace(incident(), version=2, title="worse"))

@@ -30,7 +30,7 @@ from detector.sinks import cloudevents
 
 COMMANDS = [
     *("run", "backtest", "demo", "check", "breaker list", "breaker show", "breaker report", "tail", "emit", "seed"),
-    *("sla", "import odcs", "import dbt", "execute"),
+    *("sla", "import odcs", "import dbt", "execute", "alert"),
     *("config check", "config show", "config schema", "doctor", "reset"),
     *("incidents list", "incidents show", "incidents ack", "lineage", "rules", "feedback"),
     *("breaker override", "breaker probe", "mute", "unmute", "mutes"),

@@ -10,6 +10,7 @@ from detector.core.events import Record
 from detector.core.incidents import Incident, IncidentFinding
 from detector.errors import SinkBusy, SinkRefused
 from detector.sinks import Action, Alert
+from detector.sinks.seam import ALL
 
 
 class Crash(BaseException):
@@ -137,9 +138,9 @@ class FakeSink:
     """Tells the pager. `faults` are what becomes of the next messages: away, lost (the answer), busy, refused, dies."""
 
     kind: ClassVar[str] = "fake"
+    takes: ClassVar[frozenset[Action]] = frozenset({"trigger", "acknowledge", "resolve"})
     pager: Pager
     faults: list[str] = field(default_factory=list)
-    takes: frozenset[Action] = frozenset({"trigger", "acknowledge", "resolve"})
     stumbles_over: frozenset[str] = frozenset()
     dropped: list[str] = field(default_factory=list)
     waiting: dict[str, Alert] = field(default_factory=dict)
@@ -182,3 +183,9 @@ class FakeSink:
 
     def close(self) -> None:
         self.closed = True
+
+
+class FakeBoardSink(FakeSink):
+    """One that shows the text, as Alertmanager does, and so hears of each change."""
+
+    takes: ClassVar[frozenset[Action]] = ALL

@@ -80,7 +80,7 @@ def events(pager: ReceiverServer) -> list[tuple[str, str]]:
 def test_what_ended_while_alertmanager_was_away_is_resolved_where_it_was_triggered(
     pager: ReceiverServer, tmp_path: Path
 ) -> None:
-    """It forgets alerts when it ends, and not whom it has told: so what is over is told although it knows of nothing."""
+    """It forgets alerts when it ends, and not whom it has told: so what is over is told, though it knows of nothing."""
     now = time.time()
     with Server(tmp_path, paging(pager.url)) as server, closing(Alertmanager([server.url], Access())) as sink:
         told(sink, alert(at=now, began=now - 5), now=now)

@@ -1,4 +1,4 @@
-"""A real Alertmanager of the tests: Debian's, on loopback, without a cluster. What it knows it keeps when it is killed."""
+"""A real Alertmanager of the tests: Debian's, on loopback, without a cluster. Whom it has told, it keeps."""
 
 import json
 import shutil
