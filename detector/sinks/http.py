@@ -35,7 +35,7 @@ class Http:
             verify = ssl.create_default_context(cafile=access.ca_location) if access.ca_location else True
         except OSError as error:
             raise ConfigError(f"alerts: ca_location {access.ca_location} cannot be used ({error.strerror})") from None
-        headers = {"User-Agent": "detector", "Connection": "keep-alive"}
+        headers = {"User-Agent": "detector"}
         if access.token:
             headers["Authorization"] = f"Bearer {access.token}"
         login = (access.username, access.password) if access.username else None

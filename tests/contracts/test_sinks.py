@@ -278,3 +278,16 @@ def test_a_webhook_is_tried_again_while_a_proxy_says_that_there_is_nothing() -> 
         told(sink, alert())
 
         assert len({request.headers["webhook-id"] for request in server.requests}) == 1
+
+
+# ---------------------------------------------------------------- logging in
+
+
+def test_who_asks_for_a_login_gets_one() -> None:
+    with ReceiverServer() as server:
+        for kind in ("alertmanager", "webhook", "pagerduty"):
+            with closing(MADE[kind](server.url)) as sink:
+                told(sink, alert())
+    said = [request.headers.get("Authorization") for request in server.requests]
+
+    assert said == [f"Basic {b64encode(b'ada:hunter22').decode()}", "Bearer tok-3333", None]
