@@ -17,11 +17,10 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
-    TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
+from detector.compacted import Identity, identities
 from detector.core.events import Headers, Record
 from detector.errors import CommitAborted, Fenced, LogMoved, Unreachable
 from detector.seams import LARGEST, Committed, Compacted, Send
@@ -62,19 +61,9 @@ FATAL_TO_READ = {
 }
 
 
-def topic_identity(settings: Settings, topic: str, embedded: bool = False) -> tuple[str, int]:
+def topic_identity(settings: Settings, topic: str, embedded: bool = False) -> Identity:
     """The id and the number of partitions of a topic. Raises `Unreachable` if it is not there."""
-    admin = AdminClient(dict(settings))
-    try:
-        known = admin.list_topics(topic, timeout=ANSWER).topics[topic]
-        if known.error is not None or not known.partitions:
-            raise Unreachable(f"Kafka has no topic {topic}: create it, or let `topics.create` be true")
-        if embedded:
-            return "embedded", len(known.partitions)
-        described = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER)[topic].result()
-        return str(described.topic_id), len(known.partitions)
-    except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings['bootstrap.servers']} does not answer: {_word(error)}") from None
+    return identities(settings, [topic], embedded)[topic]
 
 
 class Member:

@@ -8,22 +8,16 @@ in a consumer group, since they must be lost together with what they are true fo
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any, Protocol, cast
 
 import msgspec
 import redis
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
-from detector.errors import Unreachable
+from detector.compacted import AT_ONCE, START, Identity, Moved, Reader, text
 from detector.view import escaped, key_of
-
-AT_ONCE = 500
-POLL = 0.2
-FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
-LOOK_AGAIN, ASK_AGAIN = 2.0, 10.0
 
 Change = tuple[str, bytes | None]
 
@@ -76,10 +70,6 @@ class Signals(Protocol):
 
     def view_unreadable(self, partition: int, offset: int, why: str) -> None:
         """A record of the topic of breakers is none; it is left out."""
-
-
-class Moved(Exception):
-    """The view is not where this follower left it: look where it is, and go on from there."""
 
 
 class RedisView:
@@ -141,78 +131,63 @@ class Follower:
         self,
         settings: Mapping[str, Any],
         topic: str,
-        identify: Callable[[], tuple[str, int]],
+        identify: Callable[[], Identity],
         view: RedisView,
         signals: Signals,
     ) -> None:
-        self._settings, self._topic, self._identify = settings, topic, identify
+        self._topic = topic
         self._view, self._signals = view, signals
         self._topic_id = ""
         self._at: dict[int, int] = {}
-        self._wait = FIRST_WAIT
+        self._reader = Reader(settings, lambda: {topic: identify()}, self, (redis.RedisError,))
 
     def run(self, stop: Event) -> None:
         """Follow, through any outage of Kafka or Redis."""
-        while not stop.is_set():
-            try:
-                with self._opened() as consumer:
-                    self._follow(consumer, stop)
-            except (Moved, Unreachable, redis.RedisError, KafkaException) as error:
-                self._signals.view_waits(_text(error))
-                stop.wait(self._wait)
-                self._wait = min(self._wait * 2, LONGEST_WAIT)
+        self._reader.run(stop)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Consumer]:
-        """A consumer that stands where the view is. What has no place there begins at the topic's start."""
-        self._topic_id, partitions = self._identify()
+    # ------------------------------------------------------------ the fold that the reader follows
+
+    def begin(self, found: Mapping[str, Identity]) -> list[TopicPartition]:
+        """Where the view is. What has no place there begins at the topic's start."""
+        self._topic_id, partitions = found[self._topic]
         self._at = self._view.claim(self._topic_id)
         fresh = [p for p in range(partitions) if p not in self._at]
         if fresh:
             self._view.begin(self._topic_id, fresh)
             self._at = self._view.claim(self._topic_id)
             self._signals.view_rebuilt(len(fresh), self._topic_id)
-        consumer = Consumer(consumer_settings(self._settings))
-        try:
-            # 0 stands for the first record that there is.
-            consumer.assign([TopicPartition(self._topic, p, at or OFFSET_BEGINNING) for p, at in self._at.items()])
-            yield consumer
-        finally:
-            consumer.close()
+        # 0 stands for the first record that there is.
+        return [TopicPartition(self._topic, p, at or START) for p, at in self._at.items()]
 
-    def _follow(self, consumer: Consumer, stop: Event) -> None:
-        looked = asked = time.monotonic()
-        while not stop.is_set():
-            first = consumer.poll(POLL)
-            if first is not None:
-                self._take([first, *consumer.consume(AT_ONCE - 1, 0)])
-            now = time.monotonic()
-            if now - looked >= LOOK_AGAIN:
-                self._look()
-                looked = now
-            if now - asked >= ASK_AGAIN:
-                self._ask()
-                asked = now
-
-    def _take(self, messages: Sequence[Message]) -> None:
+    def take(self, messages: Sequence[Message]) -> None:
+        """Put records into the view."""
         taken: dict[int, list[Message]] = {}
         for message in messages:
-            self._refuse(message)
             taken.setdefault(message.partition() or 0, []).append(message)
         for partition, some in taken.items():
             self._fold(partition, some)
-        self._wait = FIRST_WAIT
         self._signals.view_applied(len(messages), time.time() - messages[-1].timestamp()[1] / 1_000)
 
-    def _refuse(self, message: Message) -> None:
-        error = message.error()
-        if error is None:
-            return
-        partition = message.partition()
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and partition is not None:
-            self._view.forget(partition)
-            raise Moved(f"partition {partition}: the topic no longer has offset {self._at.get(partition)}")
-        raise KafkaException(error)
+    def ended(self, place: TopicPartition) -> None:
+        """Who follows for ever waits for what comes."""
+
+    def forget(self, place: TopicPartition) -> None:
+        """Let the partition begin anew."""
+        self._view.forget(place.partition)
+
+    def look(self) -> None:
+        """Notice, without a record to write, that Redis lost its memory."""
+        found = self._view.positions(self._topic_id)
+        for partition, at in self._at.items():
+            if found.get(partition, -1) < at:
+                raise Moved(f"partition {partition}: at {found.get(partition)}, expected {at}")
+
+    def answered(self) -> None:
+        """The view tells of records only."""
+
+    def waits(self, why: Exception) -> None:
+        """Tell that the view stands still."""
+        self._signals.view_waits(f"Redis: {why}" if isinstance(why, redis.RedisError) else text(why))
 
     def _fold(self, partition: int, messages: Sequence[Message]) -> None:
         """Put records in. If another follower was quicker, only what it did not put in."""
@@ -236,35 +211,3 @@ class Follower:
             return "", None
         place = {"partition": partition, "offset": offset, "topic_id": self._topic_id}
         return key, msgspec.json.encode({**said, **place})
-
-    def _look(self) -> None:
-        """Notice, without a record to write, that Redis lost its memory."""
-        found = self._view.positions(self._topic_id)
-        for partition, at in self._at.items():
-            if found.get(partition, -1) < at:
-                raise Moved(f"partition {partition}: at {found.get(partition)}, expected {at}")
-
-    def _ask(self) -> None:
-        """Notice that Kafka is away, or that the topic was re-created."""
-        topic_id, partitions = self._identify()
-        if (topic_id, partitions) != (self._topic_id, len(self._at)):
-            raise Moved(f"{self._topic} is another topic now")
-
-
-def consumer_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """How the topic of breakers is read: what is committed only, and without a place in a group."""
-    return {
-        "fetch.wait.max.ms": 100,
-        **settings,
-        "group.id": "detector-view",
-        "isolation.level": "read_committed",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",
-    }
-
-
-def _text(error: BaseException) -> str:
-    if isinstance(error, KafkaException):
-        return f"Kafka: {error.args[0]}"
-    return f"Redis: {error}" if isinstance(error, redis.RedisError) else str(error)

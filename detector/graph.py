@@ -10,9 +10,11 @@ from typing import Literal
 import msgspec
 
 from detector.core.breaker import State
+from detector.core.emissions import BreakerValue
 from detector.view import Answer
 
 Side = Literal["up", "down"]
+Standing = Literal["closed", "open", "held", "half_open", "unknown"]
 Fetch = Callable[[Sequence[str]], Mapping[str, Answer]]
 MOST = 10_000
 
@@ -23,7 +25,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     entity: str
-    state: Literal["closed", "open", "held", "half_open", "unknown"]
+    state: Standing
     hops: int = 0
     mode: str = "enforce"
     message: str = ""
@@ -72,15 +74,19 @@ def _next(node: Node, side: Side) -> list[str]:
     return node.up if side == "up" else node.down
 
 
+def state_of(value: BreakerValue) -> Standing:
+    """What a reader obeys, as one word: `held` where it is open for no reason of its own."""
+    stopped = value.state is State.OPEN and value.waits_for and not (value.own and value.own.state is State.OPEN)
+    return "held" if stopped and value.override is None else value.state.value
+
+
 def _node(entity: str, answer: Answer | None, hops: int) -> Node:
     value = answer.breaker if answer is not None else None
     if answer is None or value is None:
         return Node(entity=entity, state="unknown", hops=hops, message="no event of its own was seen")
-    stopped = value.state is State.OPEN and value.waits_for and not (value.own and value.own.state is State.OPEN)
-    state = "held" if stopped and value.override is None else value.state.value
     return Node(
         entity=entity,
-        state="unknown" if answer.verdict == "unknown" else state,  # type: ignore[arg-type]
+        state="unknown" if answer.verdict == "unknown" else state_of(value),
         hops=hops,
         mode=value.mode,
         message=answer.message if answer.verdict == "unknown" else value.reason,

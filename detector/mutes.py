@@ -30,12 +30,22 @@ def fold(values: Iterable[bytes | None], now: float, zones: Zones) -> list[Windo
     """
     found: dict[str, Window] = {}
     for value in values:
-        command = _command(value)
-        if isinstance(command, AddWindow) and command.window.zone in zones:
-            found[command.window.id] = command.window
-        elif isinstance(command, EndWindow):
-            found.pop(command.window, None)
-    return [window for window in found.values() if next_change([window], now, zones) < inf]
+        heard(found, value, zones)
+    return ahead(found.values(), now, zones)
+
+
+def heard(found: dict[str, Window], value: bytes | None, zones: Zones) -> None:
+    """Take one record of the topic of commands into what was found so far."""
+    command = _command(value)
+    if isinstance(command, AddWindow) and command.window.zone in zones:
+        found[command.window.id] = command.window
+    elif isinstance(command, EndWindow):
+        found.pop(command.window, None)
+
+
+def ahead(windows: Iterable[Window], now: float, zones: Zones) -> list[Window]:
+    """Those that are not past."""
+    return [window for window in windows if next_change([window], now, zones) < inf]
 
 
 def told(windows: Iterable[Window], kind: Kind, now: float, zones: Zones) -> list[Told]:

@@ -81,7 +81,7 @@ def _collect(topic: Tail, answers: Answers, patience: float, more: float) -> Non
     until = [time.monotonic() + patience]
     for shown in topic.follow(lambda: time.monotonic() >= until[-1]):
         done = _done(shown)
-        of = None if done is None else next((given for given in answers if _is_of(done.id, given)), None)
+        of = None if done is None else next((given for given in answers if is_of(done.id, given)), None)
         if done is not None and of is not None:
             answers[of].append(done)
             if all(answers.values()):
@@ -95,6 +95,6 @@ def _done(shown: Shown) -> CommandDone | None:
         return None  # of a newer release, and of somebody else's command
 
 
-def _is_of(answered: str, given: str) -> bool:
+def is_of(answered: str, given: str) -> bool:
     """A verdict on an incident goes on to each of its findings, with more of an id."""
     return answered == given or answered.startswith(f"{given}/")

@@ -5,6 +5,7 @@ What the core decides by is imported late: a pipeline that only asks for a break
 
 from collections.abc import Callable, Mapping
 from datetime import time
+from fnmatch import fnmatchcase
 from functools import cache, partial
 from hashlib import blake2b
 from importlib import resources
@@ -120,6 +121,11 @@ def _override(rule: Rule, path: str) -> dict[str, object]:
     if rule.tags:
         changed["tags"] = rule.tags
     return changed | _breaker(rule.breaker or BreakerRule(), path)
+
+
+def owner_of(rules: tuple[Rule, ...], entity: str) -> str | None:
+    """Who is to be told of an entity: the first rule that matches and names somebody."""
+    return next((rule.owner for rule in rules if rule.owner is not None and fnmatchcase(entity, rule.match)), None)
 
 
 def _checks(chosen: tuple[Check, ...], path: str) -> "tuple[LoadCheck, ...]":

@@ -10,11 +10,13 @@ logged once in thirty seconds. No value of a record is in a log line, and no loc
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import confluent_kafka
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 from structlog.typing import FilteringBoundLogger
 
 from detector import __version__
@@ -26,6 +28,7 @@ from detector.core.emissions import (
     Emission,
     Heartbeat,
     HoldChange,
+    JudgedRun,
     Quarantined,
     Seeded,
     Sla,
@@ -37,7 +40,7 @@ from detector.core.recovery import RecoveryPlan
 from detector.executors.seam import Requested, Status
 from detector.health import GAP, Health
 from detector.logs import Repeats, silent
-from detector.metrics import Metrics, Words
+from detector.metrics import INCIDENT, Metrics, Words
 from detector.plans import Ask
 from detector.sinks import Alert
 
@@ -55,16 +58,20 @@ class Telemetry:
         gap: float = GAP,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        watched: Collection[str] = (),
     ) -> None:
-        """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds."""
+        """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds; `watched` are
+        globs, `metrics.entities`.
+        """
         self._log, self._clock, self._wall = log or silent(), clock, wall
         self._repeats, self._beats = Repeats(), dict[int, float]()
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._timeless_since: float | None = None
         self._has_ticked = False
         self._checks, self._kinds, self._reasons = Words(), Words(), Words()
         self.health = Health(gap, clock)
         self.registry = registry or CollectorRegistry()
-        self.metrics = Metrics(self.registry, self._answers_for)
+        self.metrics = Metrics(self.registry, self._answers_for, lambda key: any(fnmatchcase(key, g) for g in watched))
         if registry is None:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)
@@ -73,10 +80,11 @@ class Telemetry:
         self._tells: dict[type, Callable[[Any], None]] = {
             Anomaly: self._anomaly,
             BreakerChange: self._breaker_changed,
-            BreakerValue: self.breaker_is,
+            BreakerValue: self.metrics.standing.put,
             CommandDone: self._command_done,
             Heartbeat: self._beat,
             HoldChange: self._held,
+            JudgedRun: self._judged,
             Quarantined: self._quarantined,
             RecoveryPlan: self._plan,
             Seeded: self._seeded,
@@ -118,14 +126,12 @@ class Telemetry:
         data = emission.data
         if emission.topic == "breakers" and data is None:
             self._expired(emission.key)
-        elif isinstance(data, Incident) and emission.topic == "control":
-            self._incident(emission.type, data)
+        elif isinstance(data, Incident):
+            self._incident(emission, data)
         elif type(data) in self._tells:
             self._tells[type(data)](data)
-
-    def breaker_is(self, value: BreakerValue) -> None:
-        """This is the value of a breaker, whoever said it: for one that was published before this process began."""
-        self.metrics.breakers.put(value)
+        if isinstance(data, Anomaly | BreakerChange):
+            self.metrics.verdict_delay.observe(max(self._wall() - emission.time, 0.0))
 
     def _beat(self, beat: Heartbeat) -> None:
         self._beats[beat.partition] = self._clock()
@@ -143,6 +149,10 @@ class Telemetry:
         else:
             self._log.debug("anomaly_updated", **told, count=anomaly.count, summary=anomaly.summary)
 
+    def _judged(self, run: JudgedRun) -> None:
+        self.metrics.judged.labels(run.kind, run.state, run.severity).inc()
+        self.metrics.standing.ran(run)
+
     def _held(self, change: HoldChange) -> None:
         self.metrics.holds.labels("held" if change.held else "released", change.mode).inc()
         told = {"entity": change.entity, "root": change.root, "mode": change.mode}
@@ -151,8 +161,11 @@ class Telemetry:
         else:
             self._log.info("released", **told, reason=change.reason)
 
-    def _incident(self, type_: str, incident: Incident) -> None:
-        phase = type_.rsplit(".", 2)[-2]
+    def _incident(self, emission: Emission, incident: Incident) -> None:
+        if emission.topic == "incidents":
+            self.metrics.standing.incident(emission.partition or 0, incident)
+            return
+        phase = emission.type.rsplit(".", 2)[-2]
         self.metrics.incidents.labels(phase, incident.severity).inc()
         write = self._log.warning if incident.pages else self._log.info
         told = {"incident": incident.id, "phase": phase, "severity": incident.severity, "root": incident.root}
@@ -165,7 +178,7 @@ class Telemetry:
     def _command_done(self, done: CommandDone) -> None:
         self.metrics.commands.labels(done.command, "done" if done.done else "refused").inc()
         if done.verdict is not None:
-            self.metrics.feedback.labels(done.verdict).inc()
+            self.metrics.feedback.labels(self._checks.bound(done.check or INCIDENT), done.verdict).inc()
         self._log.info("command", command=done.command, by=done.by, done=done.done, effect=done.effect)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
@@ -195,7 +208,7 @@ class Telemetry:
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()
-        self.metrics.breakers.drop(entity)
+        self.metrics.standing.drop(entity)
         self._log.info("entity_expired", entity=entity)
 
     # ------------------------------------------------------------ the checkpoint
@@ -265,7 +278,7 @@ class Telemetry:
         """`step` raised on an entity at a record, for the n-th time."""
         self.metrics.failures.inc()
         place = {"partition": partition, "offset": offset}
-        self._log.error("step_failed", entity=key, **place, times=times, exc_info=error)
+        self._log.error("step_failed", entity=key, **place, times=times, error=type(error).__name__, at=_lines(error))
 
     def log_dead_lettered(self, reason: str) -> None:
         """A record of the log itself was set aside."""
@@ -387,10 +400,54 @@ class Telemetry:
         self.metrics.view_records.inc(records)
         self.metrics.view_lag.set(behind)
 
+    def history_waits(self, why: str) -> None:
+        """The history stands still because Kafka or Redis is away. No breaker waits for it."""
+        self.metrics.waits.labels("history").inc()
+        self._warn("history_waits", "", why=why)
+
+    def history_kept(self, runs: int) -> None:
+        """So many judged runs were put into the history in Redis."""
+        self.metrics.history_runs.inc(runs)
+
     def view_unreadable(self, partition: int, offset: int, why: str) -> None:
         """A record of the topic of breakers is none; it is left out."""
         self.metrics.view_unreadable.inc()
         self._warn("view_unreadable", str(partition), partition=partition, offset=offset, why=why)
+
+    # ------------------------------------------------------------ the HTTP API
+
+    def api_alive(self, caught_up: bool, trouble: str | None) -> None:
+        """One round of the feed of the API: whether all has been read once, and why nothing new comes, if so.
+
+        Once it was, the API is of use through any outage: what it says is told with its age.
+        """
+        self.health.alive("api")
+        self.metrics.api_trouble.set(trouble is not None)
+        if caught_up:
+            self.health.goes_on("api")
+        else:
+            self.health.waits("api", trouble or "the topics are being read")
+        if trouble is not None:
+            self._warn("api_waits", "", why=trouble)
+        self._turned("api")
+
+    def http_answered(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        known = self._answered.get((route, status))
+        if known is None:  # looking two labels up takes longer than answering for a breaker
+            count = self.metrics.requests.labels(route, f"{status // 100}xx")
+            known = self._answered[route, status] = count, self.metrics.request_seconds.labels(route)
+        known[0].inc()
+        known[1].observe(seconds)
+
+    def http_failed(self, route: str, error: BaseException) -> None:
+        """A request was not answered, because of a fault of ours."""
+        if self._repeats.told("http_failed", route, self._clock()) is not None:
+            self._log.error("http_failed", route=route, exc_info=error)
+
+    def stream_dropped(self) -> None:
+        """A reader of the events was too slow, and was cut off."""
+        self.metrics.streams_dropped.inc()
 
     # ------------------------------------------------------------ the executor
 
@@ -475,6 +532,12 @@ class Telemetry:
             self.health.waits(stage, trouble)
         self._turned(stage)
         self.metrics.alerts_waiting.labels(sink).set(waiting)
+
+
+def _lines(error: BaseException) -> list[str]:
+    """Where it was raised, the innermost last; not what the error says: it may name a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _asked(ask: Ask) -> dict[str, object]:

@@ -175,7 +175,7 @@ def any_command(cluster: Cluster, random: Random, at: float) -> AnyCommand:
 
 def written(cluster: Cluster, *topics: str) -> list[tuple[str, str, bytes | None]]:
     """(id, key, value) of what stands on these topics, sorted: partitions have no order between them."""
-    found = [s for s in cluster.written if s.topic in (topics or ("control", "breakers", "incidents", "log"))]
+    found = [s for s in cluster.written if s.topic in (topics or ("control", "breakers", "incidents", "runs", "log"))]
     return sorted((dict(s.headers)["ce_id"].decode(), (s.key or b"").decode(), s.value) for s in found)  # type: ignore[union-attr]
 
 

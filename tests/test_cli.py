@@ -161,6 +161,7 @@ class Names:
     control = "detector.control"
     breakers = "detector.breakers"
     incidents = "detector.incidents"
+    runs = "detector.runs"
     log = "detector.observations"
 
 

@@ -10,7 +10,7 @@ import msgspec
 import msgspec.inspect as inspection
 import pytest
 
-from detector.core import board, emissions, lineage, people, pipeline, promises, seeding, turn
+from detector.core import board, emissions, judged, lineage, people, pipeline, promises, seeding, turn
 from detector.core.breaker import Override, Probe
 from detector.core.declared import judging
 from detector.core.emissions import (
@@ -23,6 +23,7 @@ from detector.core.emissions import (
     Heartbeat,
     HeldBy,
     HoldChange,
+    JudgedRun,
     LastGood,
     OpenEpisode,
     OwnBreaker,
@@ -42,19 +43,32 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     kind.__name__: kind
     for kind in (
         *(Anomaly, Attained, BreakerChange, BreakerValue, Change, CommandDone, Contributor, Entry, Heartbeat, HeldBy),
-        *(HoldChange, Incident, IncidentFinding, LastGood, OpenEpisode, Override, OwnBreaker, Past, PlanStep, Probe),
+        *(
+            HoldChange,
+            Incident,
+            IncidentFinding,
+            JudgedRun,
+            LastGood,
+            OpenEpisode,
+            Override,
+            OwnBreaker,
+            Past,
+            PlanStep,
+            Probe,
+        ),
         *(Quarantined, RecoveryPlan, Redo, Rollback, Seeded, Sla, Unevaluated),
     )
 }
 TYPES = {*turn.ANOMALY.values(), turn.BREAKER_CHANGED, turn.BREAKER, pipeline.HEARTBEAT, pipeline.QUARANTINED}
 TYPES |= {seeding.SEEDED, promises.SLA, judging.UNEVALUATED, turn.ROLLBACK, lineage.BREAKER_HELD, people.COMMAND_DONE}
-TYPES |= {*board.INCIDENT.values(), board.VALUE, board.PLAN}
+TYPES |= {*board.INCIDENT.values(), board.VALUE, board.PLAN, judged.RUN_JUDGED}
 WORDS = {
     inspection.StrType: "string",
     inspection.FloatType: "number",
     inspection.IntType: "integer",
     inspection.BoolType: "boolean",
     inspection.NoneType: "null",
+    inspection.BytesType: "string",
 }
 
 

@@ -11,8 +11,9 @@ import pytest
 import redis
 from confluent_kafka import Producer
 
+from detector.compacted import Moved
 from detector.embedded import EmbeddedBroker, EmbeddedRedis
-from detector.follower import Follower, Moved, RedisView
+from detector.follower import Follower, RedisView
 from tests.services.waiting import eventually
 
 TOPIC = "detector.breakers"

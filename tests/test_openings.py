@@ -212,7 +212,7 @@ def fact_of(emission: Emission) -> Fact | None:
 
 
 class Names:
-    control, breakers, incidents, log = "control", "breakers", "incidents", "log"
+    control, breakers, incidents, runs, log = "control", "breakers", "incidents", "runs", "log"
 
 
 def test_the_moves_that_the_core_makes_are_what_the_report_counts() -> None:

@@ -5,7 +5,7 @@ import pytest
 from detector.config import Config, load
 from detector.topics import Spec, mismatches, specs
 
-LOG, CONTROL, BREAKERS, INCIDENTS, ALERTS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
+LOG, CONTROL, BREAKERS, INCIDENTS, ALERTS, RUNS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
 
 
 def as_created(*wanted: Spec) -> dict[str, dict[str, str | None]]:
@@ -33,10 +33,12 @@ def test_what_is_compacted_has_as_many_partitions_as_the_log() -> None:
 
 
 def test_every_topic_of_the_configuration_has_a_spec() -> None:
-    ours = "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i, alerts: j"
+    ours = (
+        "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i, runs: j, alerts: k"
+    )
     config = load(f"topics: {{inputs: [a, b], {ours}}}")
 
-    assert set("abcdefghij") == {spec.name for spec in specs(config)}
+    assert set("abcdefghijk") == {spec.name for spec in specs(config)}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,7 @@ def test_every_topic_of_the_configuration_has_a_spec() -> None:
         pytest.param(
             COMMANDS, {"cleanup_policy": "compact"}, "cleanup.policy=delete", id="commands of which the last is kept"
         ),
+        pytest.param(RUNS, {"retention_ms": "3600000"}, "retention.ms=2592000000", id="judged runs of one hour"),
         pytest.param(SNAPSHOTS, {"cleanup_policy": "delete"}, "cleanup.policy=compact", id="states that age"),
         pytest.param(
             LETTERS,

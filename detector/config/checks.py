@@ -17,6 +17,7 @@ from detector.config.schema import (
     Config,
     Deadline,
     Executor,
+    Http,
     Kafka,
     Redis,
     Registry,
@@ -54,6 +55,7 @@ _REFUSED: Final = {
     "transaction.timeout.ms": "use worker.transaction_timeout",
     "transactional.id": "use worker.slot",
 }
+SHORTEST_TOKEN: Final = 16
 _SECRET_OPTION: Final = re.compile(r"password|secret|\.pem$|jaas")
 
 
@@ -115,6 +117,7 @@ def _problems(config: Config) -> Iterator[str]:
     yield from _waits(config)
     yield from _executor(config.executor)
     yield from alerts.problems(config)
+    yield from _http(config.http)
 
 
 def _kafka(kafka: Kafka) -> Iterator[str]:
@@ -141,7 +144,7 @@ def _topics(topics: Topics) -> Iterator[str]:
     if not topics.inputs:
         yield "topics.inputs: name at least one topic"
     seen: dict[str, str] = {}
-    names = ("log", "control", "breakers", "incidents", "alerts", "commands", "snapshots", "dead_letters")
+    names = ("log", "control", "breakers", "incidents", "alerts", "runs", "commands", "snapshots", "dead_letters")
     ours = {key: getattr(topics, key) for key in names}
     for key, name in [*ours.items(), *((f"inputs[{at}]", name) for at, name in enumerate(topics.inputs))]:
         if name in seen:
@@ -230,6 +233,27 @@ def _executor(executor: Executor) -> Iterator[str]:
         yield "executor.token: is given, and a username or a password, too; only one of them can be"
     elif executor.token is None and not (executor.username and executor.password):
         yield f"executor: needs username and password, or a token, with kind {executor.kind}"
+
+
+def _http(http: Http) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for at, token in enumerate(http.tokens):
+        path = f"http.tokens[{at}]"
+        if token.token is None:
+            yield f"{path}.token: is missing; give it, or better a token_file"
+        elif len(token.token.reveal()) < SHORTEST_TOKEN:
+            yield f"{path}.token: must have at least {SHORTEST_TOKEN} characters (`openssl rand -hex 32` makes a good one)"
+        elif (
+            not token.token.reveal().isascii() or not token.token.reveal().isprintable() or " " in token.token.reveal()
+        ):
+            yield f"{path}.token: must be of letters, digits and signs of ASCII, without blanks"
+        if token.name in seen:
+            yield f"{path}.name: {token.name} is http.tokens[{seen[token.name]}] already"
+        seen[token.name] = at
+    values = [token.token for token in http.tokens]
+    for at, value in enumerate(values):
+        if value in values[:at]:
+            yield f"http.tokens[{at}].token: is that of http.tokens[{values.index(value)}], too"
 
 
 def _calendar(calendar: Calendar, path: str) -> Iterator[str]:

@@ -130,6 +130,9 @@ class Topics(Table, frozen=True, kw_only=True):
     alerts: Annotated[
         TopicName, about("What each receiver of alerts was told of the incidents that are open there, compacted.")
     ] = "detector.alerts"
+    runs: Annotated[
+        TopicName, about("How every run and every load was judged: its numbers, and what was expected.")
+    ] = "detector.runs"
     commands: Annotated[
         TopicName, about("What people say: feedback, overrides, mutes. Who may write to it, may let bad data pass.")
     ] = "detector.commands"
@@ -152,6 +155,12 @@ class Topics(Table, frozen=True, kw_only=True):
     def outside(self) -> tuple[str, ...]:
         """All topics that ingest reads: what is watched, and what people say."""
         return (*self.inputs, self.commands)
+
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """All topics that only Detector writes to, the log first."""
+        told = self.control, self.breakers, self.incidents, self.runs
+        return (self.log, *told, self.snapshots, self.dead_letters)
 
 
 class Registry(Table, frozen=True, kw_only=True):
@@ -472,17 +481,57 @@ class AlertSink(Table, frozen=True, kw_only=True):
     timeout: Annotated[SomeSeconds, about("How long it has for an answer.", "10s")] = 10.0
 
 
-class Http(Table, frozen=True, kw_only=True):
-    """/healthz, /readyz and /metrics."""
+class Token(Table, frozen=True, kw_only=True):
+    """Who may ask the HTTP API."""
 
-    host: Annotated[str, about("Address to listen on. There is no login: 0.0.0.0 only where a network policy is.")] = (
-        "127.0.0.1"
+    name: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\n]*$")],
+        about("Whose it is: a command that comes with it is this one's word.", "alice"),
+    ]
+    role: Annotated[Literal["reader", "operator"], about("reader asks; operator also gives commands.", "operator")] = (
+        "reader"
     )
+    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.")] = None
+
+
+class Http(Table, frozen=True, kw_only=True):
+    """/healthz, /readyz and /metrics, which are open to all; and with the stage `api` the HTTP API and the page."""
+
+    host: Annotated[
+        str,
+        about("Address to listen on. Without tokens the API answers on a loopback address only, and takes no command."),
+    ] = "127.0.0.1"
     port: Annotated[Annotated[int, Meta(ge=0, le=65_535)], about("Port to listen on; 0: any that is free.")] = 8080
     status_url: Annotated[
         str | None,
         about("Where people reach the status page, for the links in alerts.", "https://detector.example.com"),
     ] = None
+    tokens: Annotated[
+        tuple[Token, ...],
+        about(
+            "Who may ask the API, each with a name, a role and a token.",
+            [{"name": "alice", "role": "operator", "token_file": "/run/secrets/alice"}],
+        ),
+    ] = ()
+    rate: Annotated[
+        Annotated[float, Meta(gt=0)],
+        about("Requests a second that one client may make, and twice as many at once; asking for a breaker is free."),
+    ] = 50.0
+    max_age: Annotated[
+        SomeSeconds, about("A breaker whose partition has had no heartbeat for longer is told as unknown.")
+    ] = 60.0
+
+
+class Metrics(Table, frozen=True, kw_only=True):
+    """What /metrics tells of single entities. Those that are unhealthy are told of anyway."""
+
+    entities: Annotated[
+        tuple[str, ...],
+        about(
+            "Patterns over keys: entities that have series of their own while healthy, too; 1,000 in all at most.",
+            ["job:airflow/orders_*", "dataset:snowflake://*"],
+        ),
+    ] = ()
 
 
 class Log(Table, frozen=True, kw_only=True):
@@ -517,4 +566,5 @@ class Config(Table, frozen=True, kw_only=True):
         about("Who is told of incidents by `detector alert`: a list of receivers. Each has its own progress."),
     ] = ()
     http: Http = Http()
+    metrics: Metrics = Metrics()
     log: Log = Log()

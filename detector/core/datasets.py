@@ -5,6 +5,7 @@ from detector.core.columns import NO_LOADS, judge_columns
 from detector.core.declared.judging import judge_declared, still_fails
 from detector.core.events import TERMINAL, Assertion, DatasetObserved, Profiled
 from detector.core.judge import judge
+from detector.core.judged import write_down
 from detector.core.ledger import close, find_run, hash_of, is_new_profile, note_time
 from detector.core.promises import completed
 from detector.core.schema_changes import CHECK, explain, is_explained, judge_schema, kept, lifecycle_of
@@ -56,6 +57,9 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
         if seen.role == "output" and run.state == "COMPLETE":
             completed(turn, turn.believed(run.ended), run.id)
         _judge_write(turn, run)
+        if seen.role == "output" and run.state == "COMPLETE":
+            write_down(turn, run, "load", _reason(run), run_id=_told_as(run))
+        _write_down_readings(turn, run, seen)
         return
     if over:
         _judge_facts(turn, run)
@@ -70,6 +74,17 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
             run.severity = max(run.severity, judge_schema(turn, run, "output", _told_as(run)))
     if run.severity > before:
         turn.outcome(run.hash, run.severity, _reason(run), run.began)
+    _write_down_readings(turn, run, seen)
+
+
+def _write_down_readings(turn: Turn, run: Run, seen: DatasetObserved) -> None:
+    """What a reader measured, and what was heard of a load later."""
+    if not turn.readings:
+        return
+    if seen.role == "output":
+        write_down(turn, run, "load", _reason(run), run_id=_told_as(run))
+    else:
+        write_down(turn, run, "profile", _reason(run), run_id=_told_as(run), grain="read")
 
 
 def _fold(run: Run, seen: DatasetObserved, over: bool) -> None:
@@ -205,6 +220,7 @@ def _on_described(turn: Turn, seen: DatasetObserved) -> None:
         run.measured = Measured(dataset.profile, dataset.rows, dataset.bytes, "table", name)
     if run.measured is not None or run.severity > INFO:
         _judge_write(turn, run)
+        write_down(turn, run, "profile", _reason(run), grain="table")
 
 
 def on_profile(turn: Turn, seen: Profiled) -> None:
@@ -230,3 +246,4 @@ def on_profile(turn: Turn, seen: Profiled) -> None:
         completed(turn, turn.believed(profile.event_time), profile.run_id)
     run.severity = judge_schema(turn, run, f"profile {profile.grain}", _told_as(run))
     _judge_write(turn, run)
+    write_down(turn, run, "profile", _reason(run), run_id=_told_as(run), grain=profile.grain)

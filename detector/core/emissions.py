@@ -332,6 +332,35 @@ class Unevaluated(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
+class JudgedRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run, a load or a profile as it was judged: the numbers of each of its `metrics`, and what was expected of them.
+
+    `values` and `bands` are little-endian float64: one for each metric, and a row of (lower, expected, upper) for each,
+    in the unit of the metric, not finite where nothing is known yet. `unusual` are the places of the
+    metrics that were told as unusual. Times are seconds since 1970. A run of which more is heard later is told again,
+    with what is new: the numbers of one `run_id` add up. `grain` is what a profile is of. `due` is when the next run is
+    expected to begin, by what was learned of the schedule; none while too little is known.
+    """
+
+    entity: str
+    kind: Literal["run", "load", "profile", "window"]
+    state: Literal["COMPLETE", "FAIL", "ABORT"]
+    severity: Severity
+    reason: str
+    ended: float
+    run_id: str | None = None
+    began: float | None = None
+    nominal_time: float | None = None
+    grain: str = ""
+    version: str | None = None
+    code_version: str | None = None
+    metrics: list[str] = []
+    values: bytes = b""
+    bands: bytes = b""
+    unusual: list[int] = []
+    due: float | None = None
+
+
 Data = (
     Anomaly
     | BreakerChange
@@ -340,6 +369,7 @@ Data = (
     | Heartbeat
     | HoldChange
     | Incident
+    | JudgedRun
     | Quarantined
     | RecoveryPlan
     | Rollback
@@ -353,7 +383,7 @@ class Emission(msgspec.Struct, frozen=True):
     """One thing to say. `data` is None for a tombstone; `partition` is set where the place is not the key's."""
 
     id: str
-    topic: Literal["control", "breakers", "incidents", "log"]
+    topic: Literal["control", "breakers", "incidents", "runs", "log"]
     key: str
     type: str
     time: float
@@ -370,10 +400,14 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def digest(previous: bytes, emissions: list[Emission]) -> bytes:
-    """The running digest of all emissions of a partition, 16 bytes: equal if and only if all of them were."""
-    if not emissions:
+    """The running digest of all signals of a partition, 16 bytes: equal if and only if all of them were.
+
+    Judged runs are left out: the last digits of their bands may differ from one CPU to another, and stop nobody.
+    """
+    signals = [emission for emission in emissions if emission.topic != "runs"]
+    if not signals:
         return previous
     running = blake2b(previous, digest_size=16)
-    for emission in emissions:
+    for emission in signals:
         running.update(_encoder.encode(emission))
     return running.digest()

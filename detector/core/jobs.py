@@ -5,6 +5,7 @@ import math
 from detector.core import lineage, recovery
 from detector.core.events import JobObserved, RunObserved
 from detector.core.judge import MAX_SERIES, judge, model_of
+from detector.core.judged import write_down
 from detector.core.ledger import close, find_run, hash_of, note_time
 from detector.core.lessons import Told
 from detector.core.models import Model
@@ -143,6 +144,7 @@ def _judge_run(turn: Turn, run: Run) -> None:
     if run.state == "COMPLETE":
         lineage.reads(turn, run.inputs, turn.believed(run.began))
     turn.outcome(run.hash, run.severity, reason, run.began, mends=run.not_before > 0)
+    write_down(turn, run, "run", reason, run_id=run.id)
     recovery.on_run(turn, run)
 
 
@@ -192,6 +194,8 @@ def _late_facts(turn: Turn, run: Run) -> None:
     reason = _judge_metrics(turn, run)
     if run.severity > before:
         turn.outcome(run.hash, run.severity, reason, run.began)
+    if turn.readings:
+        write_down(turn, run, "run", reason, run_id=run.id)
 
 
 def _judge_window(turn: Turn, run: Run, seen: RunObserved) -> None:
@@ -207,6 +211,8 @@ def _judge_window(turn: Turn, run: Run, seen: RunObserved) -> None:
     for check in ("failed", "aborted"):
         turn.over(check, f"run {run.id} has written a window", run.id)
     turn.outcome(hash_of(f"{run.id}@{turn.at}"), severity, f"unusual window of run {run.id}", turn.at)
+    window.severity = severity
+    write_down(turn, window, "window", "unusual" if severity else "a good window", run_id=run.id)
 
 
 # ---------------------------------------------------------------- time

@@ -19,12 +19,11 @@ from detector.core.models.reading import Reading
 from detector.core.rules import DAY
 from detector.core.text import number, rounded, unit_of
 from detector.core.together import CHECK, Load, judge_together
-from detector.core.turn import CRITICAL, WARNING, Calm, Part, Turn
+from detector.core.turn import CRITICAL, WARNING, Calm, Part, Readings, Turn
 
 SEVERE = 2 / 3
 QUARTER = 91 * DAY
 NOTHING = Reading(0.0, False, -math.inf, math.nan, math.inf)
-FEW = 64  # series, of which each is told with its band even when its episode is over
 PASSES = 2  # over the series of a load: what it moved, and its columns; each may use half of the budget
 LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
 EXCUSED = 0.5  # of the distance of a limit as it was before people moved it, roughly: the scale is not known here
@@ -176,8 +175,7 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     allowance = _allowance(turn, metrics)
     out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
     if isinstance(usual, Baseline) and passed:
-        wanted = len(metrics) <= FEW or bool(lessons.series)
-        parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=wanted)
+        parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=True)
         taught, passing = lessons.rows(metrics[:passed]), slice(passed)
         samples[:passed] = table.judge(metrics[:passed], moment, values[passing], parameters, taught, out[passing])
     alone: dict[int, Reading] = {}
@@ -203,6 +201,7 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     excused = _settle(lessons, metrics, values, out) if lessons.series else ()
     side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
     told = _within_budget(findings, len(metrics), allowance, unusual)
+    turn.readings.append(Readings(metrics, values, out[:, LOWER : UPPER + 1], told.keys()))
     return Judged(told, Load(metrics, values, out[:, Z], said_of), side, excused)
 
 

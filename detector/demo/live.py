@@ -1,6 +1,6 @@
 """One run of the demo: the company and its clock on one side, the real ingest and worker on the other.
 
-Time is simulated. The company's clock runs `SPEED` times as fast as the real one, and only as far as its events are in
+Time is simulated. The company's clock runs `SPEED` times as fast as the real one, if nothing else is said, and only as far as its events are in
 the broker, which is what a tick claims. It waits while Detector is more than `MAX_LEAD` behind, so that the story does
 not hang on how fast the machine is. It lies in the past, since ticks from the future are ignored.
 """
@@ -42,19 +42,31 @@ def past(seed: int) -> list[RunEvent]:
 
 @dataclass
 class Demo:
-    """`daemon` is a thread's work: it runs Detector by the clock until `stop` is set. `seconds` None: for ever."""
+    """`daemon` is a thread's work: it runs Detector by the clock until `stop` is set. `seconds` None: for ever.
+
+    `speed` is simulated seconds for each real one; whoever sets it to 0 holds the company as it is.
+    """
 
     seed: int
     seconds: float | None
     daemon: Callable[[Clock, threading.Event], None]
     connect: Callable[[Clock], tuple[Outlet, Listener, Breakers]]
     screen: Screen
+    speed: float = SPEED
     story: Story = field(default_factory=Story)
     status: Status = field(default_factory=lambda: Status("starting Detector", BEGIN - DAILY_HISTORY, SPEED))
     _stop: threading.Event = field(default_factory=threading.Event)
     _clock: Clock = field(default_factory=lambda: Clock(BEGIN - DAILY_HISTORY - DAY))
     _failure: BaseException | None = None
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        """The screen tells the speed."""
+        self.status.speed = self.speed
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stop.set()
 
     def run(self) -> None:
         """Replay the history, then live until the time is over or somebody interrupts. Raises what ended Detector."""
@@ -112,12 +124,12 @@ class Demo:
 
     def _live(self) -> None:
         self.status.phase = "live"
-        last_fault = float("inf") if self.seconds is None else BEGIN + self.seconds * SPEED - TO_BE_FOUND
+        last_fault = float("inf") if self.seconds is None else BEGIN + self.seconds * self.speed - TO_BE_FOUND
         simulation = Simulation(self.seed, BEGIN, last_fault)
         began = before = time.monotonic()
         while not self._stop.wait(LOOP) and not self._over(time.monotonic() - began):
             now = time.monotonic()
-            step, before = min((now - before) * SPEED, LONGEST_STEP), now
+            step, before = min((now - before) * self.speed, LONGEST_STEP), now
             if self._clock.now - self._listener.clock <= MAX_LEAD and self._clock.now < time.time() - DAY:
                 self._advance(simulation, self._clock.now + step)
             self._turn()

@@ -38,7 +38,10 @@ MARKS: dict[Tone, tuple[str, str, str]] = {
 
 @dataclass(slots=True)
 class Status:
-    """What the demo knows of itself just now. Times in seconds; `rate` is events a real second, of late."""
+    """What the demo knows of itself just now. Times in seconds; `rate` is events a real second, of late.
+
+    `address` is where Detector is served, `page` that of its page with a token for it.
+    """
 
     phase: str
     simulated: float
@@ -47,6 +50,7 @@ class Status:
     lag: float = 0.0
     warmed_up: str = ""
     address: str = ""
+    page: str = ""
     left: float | None = None
 
 
@@ -71,13 +75,16 @@ class Lines:
     """One line for each thing that happens."""
 
     def __init__(self, console: Console) -> None:
-        self._console, self._told, self._phase = console, 0, ""
+        self._console, self._told, self._phase, self._page = console, 0, "", ""
 
     def show(self, story: Story, status: Status) -> None:
         """Write what is new."""
         if status.phase != self._phase:
             self._phase = status.phase
             self._console.print(Text(f"-- {status.phase}"), soft_wrap=True)
+        if status.page != self._page:
+            self._page = status.page
+            self._console.print(Text(f"-- the page: {status.page}"), soft_wrap=True)
         new = min(story.told - self._told, len(story.lines))
         self._told = story.told
         for line in list(story.lines)[len(story.lines) - new :]:
@@ -103,9 +110,10 @@ class View:
 def render(story: Story, status: Status, width: int, height: int) -> RenderableType:
     """The view, on a terminal of this size."""
     rows = max(3, min(len(story.cases), (height - 11) // 2))
-    lines = max(3, height - rows - 10)
+    where = [Text(f"  {status.page}", "bright_blue", no_wrap=True, overflow="fold")] if status.page else []
+    lines = max(3, height - rows - 10 - len(where))
     cases = list(story.cases.values())[-rows:]
-    return Group(_head(story, status), _faults(cases, width >= WIDE), _feed(list(story.lines)[-lines:], lines))
+    return Group(_head(story, status), *where, _faults(cases, width >= WIDE), _feed(list(story.lines)[-lines:], lines))
 
 
 def _head(story: Story, status: Status) -> Panel:
@@ -121,9 +129,8 @@ def _head(story: Story, status: Status) -> Panel:
         _figure(story.protected, "protected", "blue"),
     )
     ends = "Ctrl-C ends it" if status.left is None else f"{max(status.left, 0):.0f} s left"
-    where = f"   {status.address}" if status.address else ""
     title = f"[bold]{len(JOBS)} jobs, {len(DATASETS)} datasets[/]   {status.phase}   [bold]{_when(status.simulated)}[/]"
-    pace = f"1 s = {duration(status.speed)}   {status.rate:,.0f} events/s   {ends}{where}"
+    pace = f"1 s = {duration(status.speed)}   {status.rate:,.0f} events/s   {ends}"
     return Panel(figures, title=title, subtitle=pace, border_style="bright_black")
 
 

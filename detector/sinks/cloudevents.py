@@ -36,6 +36,10 @@ class Topics(Protocol):
         """The compacted topic of incidents."""
 
     @property
+    def runs(self) -> str:
+        """The topic of judged runs."""
+
+    @property
     def log(self) -> str:
         """The log, for messages from one entity to another."""
 

@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics, served by a thread beside the loops."""
+"""/healthz, /readyz and /metrics, and with the stage `api` the HTTP API, served by a thread beside the loops."""
 
 import os
 import socket
@@ -11,20 +11,29 @@ import uvicorn
 from detector.config import Http
 from detector.errors import ConfigError
 from detector.telemetry import Telemetry
-from detector.web.app import application
+from detector.web.app import api, application
+from detector.web.facts import Facts
+from detector.web.sources import Sources
+from detector.web.stream import Streams
 
-STOP: Final = 2.0
+__all__ = ["Facts", "Sources", "Web"]
+
+STOP: Final = 3.0
 
 
 class Web:
     """The server, from `with` to its end. It listens before `with` returns; `address` is where.
 
-    Raises `ConfigError` when the address cannot be listened on.
+    With `sources` it has the API, too. Raises `ConfigError` when the address cannot be listened on.
     """
 
-    def __init__(self, http: Http, telemetry: Telemetry) -> None:
+    def __init__(self, http: Http, telemetry: Telemetry, sources: Sources | None = None) -> None:
         """Nothing listens yet."""
-        self._http, self._app = http, application(telemetry)
+        self._http, self._streams = http, None if sources is None else Streams(sources.facts, telemetry.stream_dropped)
+        if sources is None or self._streams is None:
+            self._app = application(telemetry)
+        else:
+            self._app = api(telemetry, http, sources, self._streams)
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
         self.address = ""
@@ -35,7 +44,14 @@ class Web:
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         # No lifespan, no logging of its own, and a second at most for who is still being answered.
         settings = uvicorn.Config(
-            self._app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none"
+            self._app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ws="none",
+            server_header=False,
+            proxy_headers=False,  # whoever asks could say that he is somebody else
         )
         self._server = uvicorn.Server(settings)
         self._thread = Thread(target=self._server.run, args=([listening],), name="web", daemon=True)
@@ -43,6 +59,8 @@ class Web:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._streams is not None:
+            self._streams.end()
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(STOP)

@@ -35,7 +35,7 @@ class Picture:
         """Draw, when the moment has come."""
         if self.drawn or status.simulated < MOMENT:
             return
-        self.drawn, status.address = True, ""
+        self.drawn, status.page = True, ""
         console = Console(record=True, width=WIDTH, height=HEIGHT, file=StringIO(), force_terminal=True)
         console.print(render(story, status, WIDTH, HEIGHT))
         svg = console.export_svg(title="detector demo", code_format=FORMAT, unique_id="demo")

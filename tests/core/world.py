@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from typing import cast
 
-from detector.core.emissions import Anomaly, BreakerChange, BreakerValue, Emission, Heartbeat, Quarantined, digest
+from detector.core.emissions import (
+    Anomaly,
+    BreakerChange,
+    BreakerValue,
+    Emission,
+    Heartbeat,
+    JudgedRun,
+    Quarantined,
+    digest,
+)
 from detector.core.events import (
     Assertion,
     Dataset,
@@ -30,7 +39,7 @@ TABLE = "dataset:db/orders"
 
 
 class World:
-    """A partition, the states of its entities, and everything that it has said.
+    """A partition, the states of its entities, all that it has `said`, and the runs that it has `judged`.
 
     Every record goes through the bytes of the log. With `reload`, all states are written out and read back before each
     record, as if every record were the first after a restart.
@@ -42,6 +51,7 @@ class World:
         self.partition = Partition(partition, count, rules=self.rules.fingerprint)
         self.entities: dict[str, Entity] = {}
         self.said: list[Emission] = []
+        self.judged: list[JudgedRun] = []
         self.messages: list[Emission] = []
         self.digest = b""
         self.offset = 0
@@ -61,7 +71,8 @@ class World:
         emitted = step(self.partition, self.entities, keys, record, body, self.rules, "topic", poisoned or {})
         self.entities = {k: e for k, e in self.entities.items() if k in self.partition.due}
         self.digest = digest(self.digest, emitted)
-        said = [emission for emission in emitted if emission.topic != "log"]
+        said = [emission for emission in emitted if emission.topic not in ("log", "runs")]
+        self.judged += [emission.data for emission in emitted if isinstance(emission.data, JudgedRun)]
         self.said += said
         for emission in emitted:
             if emission.topic == "log":

@@ -21,6 +21,7 @@ class Topics:
     control: str = "detector.control"
     breakers: str = "detector.breakers"
     incidents: str = "detector.incidents"
+    runs: str = "detector.runs"
     log: str = "detector.observations"
 
 
