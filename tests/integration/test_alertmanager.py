@@ -61,10 +61,11 @@ def test_an_incident_goes_by_the_example_to(labels: str, receivers: str) -> None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_prometheus_says_of_detector_goes_to_the_platform() -> None:
-    done = amtool("config", "routes", "test", f"--config.file={EXAMPLE}", "alertname=DetectorDown", "severity=critical")
+@pytest.mark.parametrize(("name", "receiver"), [("DetectorAbsent", "platform-mail"), ("Watchdog", "watchdog")])
+def test_what_prometheus_says_of_detector_goes_to(name: str, receiver: str) -> None:
+    done = amtool("config", "routes", "test", f"--config.file={EXAMPLE}", f"alertname={name}", "severity=critical")
 
-    assert done.stdout.split() == ["platform-mail"]
+    assert done.stdout.split() == [receiver]
 
 
 @pytest.fixture
