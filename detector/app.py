@@ -48,11 +48,13 @@ from detector.executor import Execution
 from detector.feed import Feed
 from detector.follower import Follower, RedisView
 from detector.historian import Historian
+from detector.history import History
 from detector.ingest import Destination, Ingest
 from detector.orders import Orders
 from detector.pace import Pace
 from detector.plan_reader import PlanReader
 from detector.plans import in_namespaces
+from detector.reach import Reach
 from detector.seams import Compacted, Send
 from detector.settings import (
     executor_of,
@@ -141,7 +143,7 @@ def run(
         built: list[Service] = []
         sources: Sources | None = None
         if "api" in stages:
-            feed, sources = _api(config, settings, telemetry, clock, embedded)
+            feed, sources = _api(config, settings, client, telemetry, clock, embedded)
             built.append(Service("api", feed.run))
         web = resources.enter_context(Web(config.http, telemetry, sources))
         if "worker" in stages:
@@ -198,7 +200,13 @@ def alert(config: Config, stop: Event, telemetry: Telemetry) -> None:
 
 def prepare(config: Config, settings: Settings) -> None:
     """Create the topics that are missing; refuse what is wrong. Raises `TopicMismatch` and `Unreachable`."""
-    topics.ensure(AdminClient(dict(settings)), topics.specs(config), config.topics.create)
+    reach = Reach()
+    admin = AdminClient({**settings, **reach.settings})
+    try:
+        topics.ensure(admin, topics.specs(config), config.topics.create)
+    except Unreachable as error:
+        admin.poll(0.0)  # for what it has to say of its connections, as of a login that failed
+        raise Unreachable(f"{error} ({reach.why})" if reach.why else str(error)) from None
 
 
 def quietly(settings: Settings) -> Settings:
@@ -313,13 +321,18 @@ def _ingest(
 
 
 def _api(
-    config: Config, settings: Settings, telemetry: Telemetry, clock: Callable[[], float], embedded: bool
+    config: Config,
+    settings: Settings,
+    client: redis.Redis,
+    telemetry: Telemetry,
+    clock: Callable[[], float],
+    embedded: bool,
 ) -> tuple[Feed, Sources]:
     names, quiet = config.topics, quietly(settings)
     facts = Facts(names, Zones(), partial(owner_of, config.rules), config.http.max_age, clock)
     feed = Feed(quiet, (names.breakers, names.incidents), (names.control, names.commands), facts, telemetry, embedded)
     desk = Desk(Orders(quiet, names.commands, names.control), facts, feed)
-    return feed, Sources(facts, feed, desk, telemetry.health)
+    return feed, Sources(facts, feed, desk, History(client, config.redis.prefix), telemetry.health)
 
 
 def _historian(config: Config, settings: Settings, client: redis.Redis, telemetry: Telemetry) -> Service:

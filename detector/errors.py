@@ -17,6 +17,7 @@ DetectorError
 ├── RedoRefused            this run cannot be redone by the executor: somebody must
 ├── SinkBusy               who is told of incidents does not answer, or not now: tell it again
 ├── SinkRefused            who is told of incidents does not take this message, now or later
+├── Unreadable             what was to be profiled cannot be read: the message names it, and holds no value of it
 └── IllegalTransition      a bug in the breaker: crash
 """
 
@@ -97,6 +98,10 @@ class SinkBusy(DetectorError):
 
 class SinkRefused(DetectorError):
     """Who is to be told of an incident does not take this message, now or later; the message says why."""
+
+
+class Unreadable(DetectorError):
+    """What was to be profiled cannot be read; the message names it and the line, and holds no value of it."""
 
 
 class IllegalTransition(DetectorError):

@@ -23,6 +23,8 @@ REFERENCE = reference()
 DEFAULTS = parse(REFERENCE)
 KEYS = re.compile(r"(?<=<!-- keys -->\n).*(?=<!-- end -->)", re.DOTALL)
 
+LISTS = ("rules", "http.tokens")
+
 WRONG = re.findall(r"```yaml\n([^`]*)```\n```text\n([^`]*)\n```", PAGE)
 RIGHT = [text for text in re.findall(r"```yaml\n([^`]*)```\n(?!```text)", PAGE) if text not in dict(WRONG)]
 VARIABLES = re.findall(r"```sh\n((?:DETECTOR_[^`]*)+)```", PAGE)

@@ -14,7 +14,7 @@ from detector.config import units
 from detector.config.schema import DURATION, SIZE, AlertSink, Config, Model, Plugin, Policy, Rule, Secret, Table
 
 WIDTH: Final = 100
-SECRETS: Final = ("password", "token", "routing_key", "secret")
+SECRETS: Final = ("password", "token", "key", "secret")
 LISTS: Final[Mapping[str, type[msgspec.Struct]]] = {"rules": Rule, "alerts": AlertSink}
 _HEAD: Final = """\
 # The configuration of Detector: every key with its default. A file needs only what differs; none at all will do.
@@ -70,7 +70,7 @@ def reference() -> str:
         lines.append("")
         if field.name in LISTS:
             lines += _comment(_description(field), "")
-            lines += [f"{field.name}: []", *_example_entry(LISTS[field.name])]
+            lines += [f"{field.name}: []", *_example_of(LISTS[field.name])]
         else:
             table = _table(field)
             assert table is not None
@@ -93,6 +93,9 @@ def _keys(table: inspection.StructType, values: Any, indent: str) -> Iterator[st
             yield from _keys(inner, value, indent + "  ")
         else:
             yield f"{indent}{field.name}: {inline(_plain(value, field.type))}"
+        item = _item(field)
+        if item is not None:
+            yield from _example_of(item, indent)
 
 
 def _registry(kind: type[Plugin]) -> Mapping[str, type]:
@@ -113,12 +116,13 @@ def _kinds(registry: Mapping[str, type]) -> Iterator[str]:
         yield f"{kind}: {', '.join(named + more)}."
 
 
-def _example_entry(kind: type[msgspec.Struct]) -> Iterator[str]:
+def _example_of(kind: type[msgspec.Struct], indent: str = "") -> Iterator[str]:
     """One entry of a list with every key that it can have, commented out."""
     lines = [*_example(kind, "    ")]
-    lines[1 if lines[0].lstrip().startswith("#") else 0] = lines[1].replace("    ", "  - ", 1)
+    first = next(at for at, line in enumerate(lines) if not line.lstrip().startswith("#"))
+    lines[first] = lines[first].replace("    ", "  - ", 1)
     for line in lines:
-        yield f"#{line}"
+        yield f"#{indent}{line}"
 
 
 def _example(kind: type[msgspec.Struct], indent: str) -> Iterator[str]:
@@ -201,6 +205,15 @@ def _table(field: inspection.Field) -> inspection.StructType | None:
     while isinstance(kind, (inspection.Metadata, inspection.UnionType)):
         kind = kind.type if isinstance(kind, inspection.Metadata) else kind.types[0]
     return kind if isinstance(kind, inspection.StructType) else None
+
+
+def _item(field: inspection.Field) -> type[msgspec.Struct] | None:
+    """What a list of tables consists of."""
+    kind = field.type
+    while isinstance(kind, inspection.Metadata):
+        kind = kind.type
+    item = kind.item_type if isinstance(kind, inspection.VarTupleType) else None
+    return item.cls if isinstance(item, inspection.StructType) and issubclass(item.cls, Table) else None
 
 
 def _meta(field: inspection.Field) -> dict[str, Any]:

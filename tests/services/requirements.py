@@ -14,6 +14,7 @@ _HOW_TO_GET: Final = {
     "amtool": "amtool, which comes with Alertmanager: apt install prometheus-alertmanager",
     "prometheus": "Prometheus: apt install prometheus",
     "promtool": "promtool, of the package prometheus: apt install prometheus",
+    "systemd-analyze": "systemd's own checks: apt install systemd",
     "mvn": "Maven, which downloads Kafka once: apt install maven",
 }
 
