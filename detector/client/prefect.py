@@ -1,49 +1,38 @@
-"""Prefect 3: flows and tasks that go on if their breaker lets them. `pip install 'detector[prefect]'`."""
+"""Prefect 3: tasks and flows that go on if their breaker lets them. `pip install 'detector[prefect]'`."""
 
 from collections.abc import Callable
-from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
-from prefect.states import Failed, State
+from prefect import Task
 
-from detector.client.asking import LOG, BreakerOpen, Client, Permission, told
+from detector.client.asking import BreakerOpen, Client
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def guarded(entity: str, *, client: Client | None = None, **asked: Any) -> Callable[[F], F]:
-    """Below `@task` or `@flow`: the function runs if the entity may go on. Else it is `Failed`, and is not retried.
+    """Above `@task`: the task runs if the entity may go on, else it fails with `BreakerOpen`, and is not retried.
 
-    What is asked is what `Client.check` takes.
+    Below `@flow`, the same for a flow, whose retries ask again. What is asked is what `Client.breaker` takes.
     """
-    asks = client or Client()
+    breaker = (client or Client()).breaker(entity, **asked)
 
-    def decorate(function: F) -> F:
-        if iscoroutinefunction(function):
-
-            @wraps(function)
-            async def asks_beside(*args: Any, **named: Any) -> Any:
-                answer = await asks.acheck(entity, **asked)
-                return await function(*args, **named) if _may(answer) else _failed(answer)
-
-            return cast("F", asks_beside)
-
-        @wraps(function)
-        def asks_first(*args: Any, **named: Any) -> Any:
-            answer = asks.check(entity, **asked)
-            return function(*args, **named) if _may(answer) else _failed(answer)
-
-        return cast("F", asks_first)
+    def decorate(what: F) -> F:
+        if not isinstance(what, Task):
+            return breaker(what)
+        held = what.with_options(retry_condition_fn=_unless_open(what.retry_condition_fn))
+        held.fn = breaker(what.fn)
+        return cast("F", held)
 
     return decorate
 
 
-def _may(answer: Permission) -> bool:
-    if answer.allowed and answer.verdict == "unknown":
-        LOG.warning("%s goes on although nobody knows whether it may: %s", answer.entity, answer.message)
-    return answer.allowed
+def _unless_open(others: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Whether a task is tried again: not if its breaker is open, else as it would have been."""
 
+    def may_retry(task: Any, run: Any, state: Any) -> Any:
+        if isinstance(state.data, BreakerOpen):
+            return False
+        return others is None or others(task, run, state)
 
-def _failed(answer: Permission) -> State:
-    return Failed(data=BreakerOpen(answer), message=told(answer))
+    return may_retry

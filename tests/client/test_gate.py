@@ -62,7 +62,7 @@ def test_what_may_not_go_on_is_not_started(shell: Shell) -> None:
     code, out, told = shell.gate(OTHER, "--", "touch", "started")
 
     assert (code, out, (shell.folder / "started").exists()) == (1, "", False)
-    assert told.startswith(f"detector: {OTHER} may not go on: open for 1 h: {WHY}.")
+    assert told.startswith(f"detector: {OTHER} may not go on: open for 1 d: {WHY}.")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_who_may_wait_runs_when_it_may(shell: Shell) -> None:
         out, told = process.communicate(timeout=60)
 
     assert (process.returncode, out) == (0, "loaded\n")
-    assert told.startswith(f"detector: {OTHER} waits, up to 60 s: open for 1 h")
+    assert told.startswith(f"detector: {OTHER} waits, up to 60 s: open for 1 d")
 
 
 def test_who_names_what_it_reads_is_asked_for_that(shell: Shell) -> None:

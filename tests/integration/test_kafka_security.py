@@ -122,8 +122,9 @@ def event(name: str, at: float) -> str:
 
 def given(cluster: SecureKafka) -> dict[str, set[Right]]:
     """What each user may do, as Kafka has it."""
+    any_: Any = None
     everything = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+        ResourceType.ANY, any_, ResourcePatternType.ANY, any_, any_, AclOperation.ANY, AclPermissionType.ANY
     )
     found: dict[str, set[Right]] = {}
     for acl in cluster.admin.describe_acls(everything).result(30):

@@ -14,21 +14,23 @@ OPEN, CLOSED, UNKNOWN = "job:airflow/bad", "job:airflow/good", "job:airflow/nobo
 ran = []
 
 
-@task(retries=2, retry_delay_seconds=0)
 @guarded(OPEN)
+@task(retries=2, retry_delay_seconds=0)
 def bad():
     ran.append("bad")
 
 
-@task
 @guarded(CLOSED)
+@task(retries=1, retry_delay_seconds=0)
 def good():
     ran.append("good")
+    if ran.count("good") == 1:
+        raise RuntimeError("once")
     return "loaded"
 
 
-@task
 @guarded(UNKNOWN)
+@task
 async def nobody():
     ran.append("nobody")
     return "loaded"
@@ -50,7 +52,7 @@ async def load_beside():
     return await nobody()
 
 
-@flow(retries=1, retry_delay_seconds=0)
+@flow
 @guarded(OPEN)
 def whole():
     ran.append("whole")
@@ -60,7 +62,7 @@ async def beside():
     return await load_beside()
 
 
-with prefect_test_harness():
+with prefect_test_harness(server_startup_timeout=120):
     import asyncio
 
     found = load()
