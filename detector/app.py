@@ -32,6 +32,8 @@ from msgspec.structs import replace
 
 from detector import reshard as resharding
 from detector import topics
+from detector.alert_reader import AlertReader
+from detector.alerting import Alerting
 from detector.archive.standing import Groups
 from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
@@ -57,7 +59,15 @@ from detector.plans import in_namespaces
 from detector.published import Published
 from detector.reach import Reach
 from detector.seams import Compacted, Send
-from detector.settings import executor_of, kafka_settings, owner_of, redis_client, registry_of, rules_of
+from detector.settings import (
+    executor_of,
+    kafka_settings,
+    owner_of,
+    receivers_of,
+    redis_client,
+    registry_of,
+    rules_of,
+)
 from detector.sinks import cloudevents
 from detector.store import RedisStore
 from detector.telemetry import Telemetry
@@ -164,6 +174,30 @@ def execute(config: Config, stop: Event, telemetry: Telemetry) -> None:
         telemetry.executing(wanted.kind, group)
         ours = partial(in_namespaces, globs=wanted.namespaces)
         Execution(reader, executor, ours, wanted.parallel, telemetry).run(stop)
+    telemetry.stopped()
+
+
+def alert(config: Config, stop: Event, telemetry: Telemetry) -> None:
+    """Tell the receivers of incidents until `stop` is set, each by a thread. Raises what ended it."""
+    settings, names = kafka_settings(config), config.topics
+    receivers = receivers_of(config)
+    keys = ("topics.log", "topics.incidents", "topics.alerts")  # of the log: how many partitions the others have
+    needed = [spec for spec in topics.specs(config) if spec.key in keys]
+    topics.ensure(AdminClient(dict(quietly(settings))), needed, names.create)
+    services = Services(stop)
+    with ExitStack() as resources:
+        web = resources.enter_context(Web(config.http, telemetry))
+        built: list[Service] = []
+        for receiver in receivers:
+            resources.callback(receiver.sink.close)
+            group = f"{group_of('alert', config)}.{receiver.name}"
+            reader = resources.enter_context(closing(AlertReader(settings, group, names.incidents, names.alerts)))
+            built.append(Service(f"alert {receiver.name}", Alerting(reader, receiver, telemetry).run))
+        telemetry.alerting({receiver.name: receiver.sink.kind for receiver in receivers}, web.address)
+        services.start(built)
+        services.stop.wait()
+        telemetry.stopping()
+        services.join(config.worker.stop_timeout)
     telemetry.stopped()
 
 

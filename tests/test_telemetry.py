@@ -46,6 +46,8 @@ from detector.logs import MOST_REPEATS, QUIET, Repeats
 from detector.metrics import MOST_WORDS, Words
 from detector.plans import Ask
 from detector.telemetry import FRESH, Telemetry
+from tests.contracts.sinks import alert
+from tests.fakes.alerting import incident as skipped
 
 ORDERS = "dataset:snowflake://acme-prod/DWH.PUBLIC.ORDERS"
 NOW = 1_787_371_391.5
@@ -605,6 +607,57 @@ CASES: dict[str, Case] = {
         ("warning", "metrics_wait"),
         {"why": "Kafka is away"},
     ),
+    "alerting": Case(
+        lambda told: told.alerting({"oncall": "pagerduty"}, "http://127.0.0.1:8081"),
+        {'detector_alerts_refused_total{sink="oncall"}': 0.0},
+        ("info", "alerting"),
+        {"sinks": {"oncall": "pagerduty"}, "address": "http://127.0.0.1:8081"},
+    ),
+    "alert_sent": Case(
+        lambda told: told.alert_sent("oncall", alert()),
+        {
+            'detector_alerts_sent_total{action="trigger",sink="oncall"}': 1.0,
+            'detector_alert_success_timestamp_seconds{sink="oncall"}': NOW,
+        },
+        ("info", "alert_sent"),
+        {"sink": "oncall", "action": "trigger", "incident": "i1", "entity": "job:shop/load"},
+    ),
+    "alert_sent: a change": Case(
+        lambda told: told.alert_sent("oncall", alert("update")),
+        {'detector_alerts_sent_total{action="update",sink="oncall"}': 1.0},
+        ("debug", "alert_sent"),
+    ),
+    "alert_told_again": Case(
+        lambda told: told.alert_told_again("oncall"), {'detector_alert_success_timestamp_seconds{sink="oncall"}': NOW}
+    ),
+    "alert_refused": Case(
+        lambda told: told.alert_refused("oncall", "i1", "invalid event"),
+        {'detector_alerts_refused_total{sink="oncall"}': 1.0},
+        ("error", "alert_refused"),
+        {"sink": "oncall", "incident": "i1", "why": "invalid event"},
+    ),
+    "alert_skipped": Case(
+        lambda told: told.alert_skipped("oncall", skipped("i1")),
+        {'detector_alerts_skipped_total{sink="oncall"}': 1.0},
+        ("warning", "alert_skipped"),
+        {"sink": "oncall", "incident": "i1"},
+    ),
+    "alert_unreadable": Case(
+        lambda told: told.alert_unreadable(0, 7, "no incident"),
+        {},
+        ("warning", "alert_unreadable"),
+        {"partition": 0, "offset": 7, "why": "no incident"},
+    ),
+    "alert_waits": Case(
+        lambda told: told.alert_waits("oncall", "no answer"),
+        {'detector_alerts_failed_total{sink="oncall"}': 1.0},
+        ("warning", "alert_waits"),
+        {"sink": "oncall", "why": "no answer"},
+    ),
+    "alerts_turned": Case(
+        lambda told: told.alerts_turned("oncall", 2, "no answer"),
+        {'detector_alerts_waiting{sink="oncall"}': 2.0},
+    ),
     "api_alive": Case(lambda told: told.api_alive(True, None), {"detector_api_trouble": 0}),
     "api_alive: nothing new": Case(
         lambda told: told.api_alive(True, "no answer"),
@@ -845,6 +898,17 @@ def test_the_names_that_dashboards_and_rules_use_are_there() -> None:
         "detector_dlq_messages_total",
         "detector_build_info",
     }
+
+
+def test_readiness_says_which_receiver_is_away_until_it_is_not(seen: Seen) -> None:
+    seen.telemetry.alerting({"oncall": "pagerduty", "chat": "webhook"}, "")
+    seen.telemetry.alerts_turned("chat", 0, None)
+    seen.telemetry.alerts_turned("oncall", 1, "https://events.pagerduty.com does not answer")
+    away = seen.telemetry.health.verdict().troubles
+    seen.telemetry.alerts_turned("oncall", 0, None)
+
+    assert away == ("alert oncall waits: https://events.pagerduty.com does not answer",)
+    assert seen.telemetry.health.verdict().ready
 
 
 def test_every_metric_is_moved_by_an_event(seen: Seen) -> None:
