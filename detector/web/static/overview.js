@@ -18,7 +18,7 @@ export function overview(place, main, { query, remember }) {
     h("h1.unseen", {}, "Overview"),
     place.part({
       load: glance, on: ["breaker", "incident", "finding", "heartbeat", "command"], label: "Now",
-      draw: ([said, open]) => [headline(said), troubles(said), now(said, open), counts(said, filter, list.choose)],
+      draw: ([said, open]) => [headline(said), now(said, open), counts(said, filter, list.choose)],
     }),
     list.box,
   );
@@ -61,10 +61,13 @@ function headline(said) {
 
 /** The detector's own troubles, loudly: what it says of others counts only while it is well. */
 export function troubles(said) {
-  const { problems, trouble, caught_up } = said.detector;
-  const told = [...problems, trouble, caught_up ? null : "It is still reading what there is: this page does not show all yet."].filter(Boolean);
+  const { problems, trouble, caught_up, stale, oldest } = said.detector;
+  const told = [
+    stale.length ? `${stale.length === 1 ? "Partition" : "Partitions"} ${listed(stale.map(String))}: no heartbeat, the oldest is ${duration(Math.abs(oldest))} old. Of these breakers nothing can be said: is a worker running?` : null,
+    ...problems, trouble, caught_up ? null : "It is still reading what there is: this page does not show all yet.",
+  ].filter(Boolean);
   if (!told.length) return null;
-  return h("div.loud", { role: "alert" }, h("h2", {}, "! The detector itself is not well"), h("ul", {}, told.map((text) => h("li", {}, text))));
+  return h("div.loud", {}, h("h2", {}, "! The detector itself is not well"), h("ul", {}, told.map((text) => h("li", {}, text))));
 }
 
 function now(said, open) {
