@@ -1,4 +1,4 @@
-"""What the API takes as parameters and what it answers. The OpenAPI document is made of these, and so is the checking."""
+"""What the API takes as parameters and what it answers. The OpenAPI document is made of these."""
 
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -163,7 +163,7 @@ class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
 class IncidentWhole(Incident, frozen=True, kw_only=True, omit_defaults=True):
     """An incident, and as `evidence` the last that was said of each of its findings, by `episode`."""
 
-    evidence: dict[str, Anomaly] = {}
+    evidence: dict[str, Anomaly] = msgspec.field(default_factory=dict)
 
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True):

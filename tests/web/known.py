@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from detector.config import Topics
+from detector.config import Topics, Zones
 from detector.core.breaker import State
 from detector.core.commands import AddWindow, AnyCommand
 from detector.core.emissions import Anomaly, BreakerValue, CommandDone, Emission, Heartbeat, HeldBy, OpenEpisode
@@ -20,7 +20,6 @@ from detector.errors import Unreachable
 from detector.sinks import cloudevents
 from detector.telemetry import Telemetry
 from detector.web import Facts, Sources
-from detector.config import Zones
 
 NOW = 1_790_000_000.0
 TOPICS = Topics()
