@@ -34,10 +34,11 @@ def routes() -> list[HTTPRouteHandler]:
         return _answer(request, found["index.html"])
 
     @route("/static/{name:path}", http_method=["GET", "HEAD"])
-    async def static(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
-        if name.lstrip("/") not in found:
+    async def static(request: Request[Any, Any, Any]) -> Response[bytes]:
+        name = str(request.path_params["name"]).lstrip("/")
+        if name not in found:
             raise NotFoundException
-        return _answer(request, found[name.lstrip("/")])
+        return _answer(request, found[name])
 
     return [page, static]
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from detector.demo import prepared
+from detector.demo.live import Demo
 from detector.demo.screen import Status
 from detector.demo.story import Story
 from tests.services.waiting import eventually
@@ -38,6 +40,16 @@ class Company:
 
     origin: str
     token: str
+    demo: Demo
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Its time goes on for a while, slowly: what waits for the next tick comes about."""
+        self.demo.speed = 30.0
+        try:
+            yield
+        finally:
+            self.demo.speed = 0.0
 
     def get(self, path: str, **parameters: str) -> Any:
         headers = {"authorization": f"Bearer {self.token}"}
@@ -72,8 +84,9 @@ def company() -> Iterator[Company]:
         thread = threading.Thread(target=demo.run, name="demo")
         thread.start()
         try:
-            eventually(lambda: demo.status.phase == "live" or not thread.is_alive(), "the company to live", 120)
-            held = Company(*demo.status.page.split("/#token="))
+            eventually(lambda: demo.status.phase == "live", "the company to live", 120)
+            origin, _, token = demo.status.page.partition("/#token=")
+            held = Company(origin, token, demo)
 
             def is_held_in_trouble() -> bool:
                 demo.speed = 0.0 if held.is_in_trouble() else 600.0
@@ -200,7 +213,7 @@ def test_the_lineage_marks_who_is_held_and_the_way_it_came(visit: Visit, company
 
     expect(page.locator(".node.state-held").first).to_be_visible()
     expect(page.locator(".edge.hold").first).to_be_attached()
-    page.get_by_label("As").select_option("tree")
+    page.get_by_label("As", exact=True).select_option("tree")
     expect(page.locator("ul.tree").first).to_contain_text("held by")
 
 
@@ -263,7 +276,7 @@ def test_the_keyboard_goes_everywhere(visit: Visit) -> None:
     press("/")
     expect(page.get_by_role("searchbox")).to_be_focused()
     page.keyboard.type("raw/")
-    expect(page.locator("table.list tbody tr")).to_have_count(6)
+    expect(page.locator("table.list tbody tr")).to_have_count(7)
     press("Escape")
     for key in "jjk":
         press(key)
@@ -325,7 +338,8 @@ def test_who_acknowledges_an_incident_is_named_there_without_a_reload(visit: Vis
     page.get_by_role("button", name="Acknowledge").click()
     send(page, "I look after it")
 
-    expect(page.locator("main")).to_contain_text("demo looks after it")
+    with company.going_on():
+        expect(page.locator("main")).to_contain_text("demo looks after it")
     assert company.get(f"incidents/{incident}")["acknowledged_by"] == "demo"
 
 

@@ -156,6 +156,10 @@ function themes() {
 token.fromAddress();
 themes();
 listen();
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // else it would be another address
+  main.focus();
+});
 document.getElementById("help").addEventListener("click", help);
 document.addEventListener("overview", (event) => frame(event.detail));
 document.addEventListener("refused", (event) => refuse(event.detail));
