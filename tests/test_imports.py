@@ -66,7 +66,12 @@ SEES = {
     "executor": {"core", "errors", "executors", "plans", "sinks"},
     "logs": {"config"},
     "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans"},
-    "web": {"web", "config", "errors", "telemetry"},
+    "web": {
+        *("web", "config", "errors", "telemetry", "detector", "core", "health", "sinks"),
+        *("graph", "history", "incident_page", "mutes", "plan_page", "view"),
+    },
+    "feed": {"broker", "client", "compacted", "core"},
+    "desk": {"core", "errors", "orders"},
     "view": {"core"},
 }
 # What is started and what starts it. Nobody else may see these.
@@ -95,7 +100,7 @@ ONLY_IN = {
 }
 WITHOUT_CLIENTS = {
     *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"),
-    *("plans", "executor", "executors"),
+    *("plans", "executor", "executors", "web"),
 }
 WITHOUT_CLOCK = {
     *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"),
@@ -105,7 +110,7 @@ WITHOUT_CLOCK = {
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader", "Historian"),
+    *("Web", "Execution", "PlanReader", "Historian", "Feed", "Desk", "History"),
 }
 
 HEAVY = {

@@ -22,7 +22,8 @@ Q = TypeVar("Q", bound=Query)
 class Operation:
     """What the OpenAPI document says of a route.
 
-    `answer` is the type of the body; `problems` are the statuses of errors beside those that every route has.
+    `answer` is the type of the body, `or_answer` the other one that it may be; `problems` are the statuses of errors
+    beside those that every route has.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Operation:
     summary: str
     about: str
     answer: Any
+    or_answer: Any = None
     method: Literal["GET", "POST"] = "GET"
     query: type[Query] = NoQuery
     body: Any = None

@@ -66,7 +66,7 @@ def test_no_spelling_of_a_path_leads_past_the_token(serve: Serve, path: str) -> 
     ],
 )
 def test_what_is_no_token_is_none(serve: Serve, header: str) -> None:
-    answer = serve("", tokens=TOKENS).get("/v1/overview", headers={"authorization": header.encode()})  # type: ignore[dict-item]
+    answer = serve("", tokens=TOKENS).get("/v1/overview", headers=[(b"authorization", header.encode())])
 
     assert answer.status_code == 401
     assert READER not in answer.text
@@ -129,8 +129,16 @@ def test_an_open_address_without_tokens_answers_nobody(serve: Serve, path: str) 
 
 @pytest.mark.parametrize(
     ("host", "is_so"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)]
-    + [("10.0.0.1", False), ("example.com", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.com", False),
+    ],
 )
 def test_which_addresses_are_loopback(host: str, is_so: bool) -> None:
     assert is_loopback(host) == is_so

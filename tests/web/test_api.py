@@ -195,6 +195,38 @@ def test_windows_are_there_until_they_end(reader: httpx.Client, known: Known) ->
     assert got(reader, "/v1/windows")["items"] == []
 
 
+# ---------------------------------------------------------------- history
+
+
+def test_runs_come_in_pages_the_newest_first(reader: httpx.Client) -> None:
+    first = got(reader, f"/v1/runs/{ROOT}?limit=2")
+    second = got(reader, f"/v1/runs/{ROOT}?limit=2&before={first['next']}")
+
+    assert [one["run_id"] for one in first["items"]] == ["r2", "r1"]
+    assert first["items"][0]["judgements"]["rows"]["unusual"]
+    assert ([one["run_id"] for one in second["items"]], second["next"]) == (["r0"], None)
+
+
+def test_a_series_has_its_band_the_oldest_first(reader: httpx.Client) -> None:
+    said = got(reader, f"/v1/series/{ROOT}?metric=rows&limit=2")
+
+    assert [(point["value"], point["unusual"]) for point in said["points"]] == [(1_001, False), (3, True)]
+    assert (said["points"][0]["lower"], said["points"][0]["upper"]) == (900, 1_100)
+    assert got(reader, f"/v1/series/{ROOT}")["metrics"] == [{"metric": "rows", "unit": said["unit"]}]
+    refused(reader.get(f"/v1/series/{ROOT}?metric=none"), 404)
+
+
+def test_while_redis_is_away_only_the_history_is(reader: httpx.Client, known: Known) -> None:
+    known.history.away = True
+
+    for path in (f"/v1/runs/{ROOT}", f"/v1/series/{ROOT}"):
+        answer = reader.get(path)
+        assert "Redis" in refused(answer, 503)["detail"]
+        assert answer.headers["retry-after"] == "5"
+    for path in (f"/v1/breakers/{ROOT}", f"/v1/entities/{ROOT}", "/v1/incidents"):
+        got(reader, path)
+
+
 # ---------------------------------------------------------------- commands
 
 

@@ -23,8 +23,8 @@ GIVE = Operation(
     about=(
         "As on the topic of commands: `feedback`, `override`, `probe`, `acknowledge`, `window`, `end_window`,"
         " `abandon_plan`. Who gives it is the name of the token. With an `id` of your own it can be sent again without"
-        " fear: a command that comes twice is done once. Answered with what came of it, or with 202 when nobody said that in"
-        " time; needs a token whose role is operator."
+        " fear: a command that comes twice is done once. Answered with what came of it, or with 202 when nobody said"
+        " that in time; needs a token whose role is operator."
     ),
     query=CommandQuery,
     body=AnyCommand,
