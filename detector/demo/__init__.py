@@ -52,7 +52,15 @@ def prepared(seed: int, seconds: float | None, screen: Screen, speed: float = SP
     with EmbeddedBroker() as broker, EmbeddedRedis() as server:
         config = configuration(broker.bootstrap, server.url, token)
         names = config.topics
-        ours = (names.log, names.control, names.breakers, names.incidents, names.snapshots, names.dead_letters)
+        ours = (
+            names.log,
+            names.control,
+            names.breakers,
+            names.incidents,
+            names.runs,
+            names.snapshots,
+            names.dead_letters,
+        )
         for name in (*names.outside, *ours):
             broker.create_topic(name, PARTITIONS)
         with redis_client(config) as client:
