@@ -165,7 +165,7 @@ function run(one) {
     h("td.run", {}, one.run_id ? h("code", { title: one.run_id }, short(one.run_id)) : one.kind, one.grain ? h("span.quiet", {}, ` ${one.grain}`) : null, one.version ? h("span.quiet", {}, ` ${one.version}`) : null),
     h("td", {}, `${sign} ${word}`),
     h("td", {}, known(one.began) ? duration(one.ended - one.began) : ""),
-    h("td.judged", {}, one.severity === "info" && !unusual.length ? h("span.quiet", {}, "✓ good") : [severity(one.severity), " ", brief(one.reason)], " ", (unusual.length ? unusual : judged.slice(0, NUMBERS)).map(judgement)));
+    h("td.judged", {}, one.severity === "info" && !unusual.length ? h("span.quiet", {}, "✓ good: ") : [severity(one.severity), ` ${brief(one.reason)}: `], (unusual.length ? unusual : judged.slice(0, NUMBERS)).map(judgement)));
 }
 
 function judgement([metric, said], at) {

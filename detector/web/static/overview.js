@@ -89,16 +89,22 @@ function finding(one) {
   return h("li", {}, severity(LEVELS[one.severity] ?? "critical"), " ", entity(one.entity, { short: true, key: `wrong-${one.entity}-${one.check}` }), " ", says(one.check), h("span.quiet", {}, " ", lasting(one.since), one.count > 1 ? `, ${one.count} times` : ""));
 }
 
-const SAYS = { late: "is late", deadline: "has missed its deadline", failed: "failed", aborted: "was aborted", stuck: "does not end", schema: "has another schema" };
+const SAYS = {
+  late: "is late", deadline: "has missed its deadline", failed: "failed", aborted: "was aborted", hanging: "does not end",
+  schema: "has another schema", assertion: "failed a check of somebody else", same_data: "has the same data again",
+  together: "has metrics that parted", columns: "has unusual columns", duration: "took unusually long, or short",
+};
+const UUID = /\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g;
 
 /** A check in words. */
 function says(check) {
+  if (check.startsWith("declared:")) return ["is not as declared: ", h("code", {}, check.slice("declared:".length))];
   return SAYS[check] ?? [h("code", {}, check), " is unusual"];
 }
 
-/** A sentence without who is downstream: that is told elsewhere. */
+/** A sentence without who is downstream, which is told elsewhere, and with the beginnings of ids, as they are known by. */
 export function brief(text) {
-  return (text ?? "").split("; downstream: ")[0];
+  return (text ?? "").split("; downstream: ")[0].replace(UUID, "$1");
 }
 
 // ---------------------------------------------------------------- the list
