@@ -407,7 +407,7 @@ class Token(Table, frozen=True, kw_only=True):
     role: Annotated[Literal["reader", "operator"], about("reader asks; operator also gives commands.", "operator")] = (
         "reader"
     )
-    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.")] = None
+    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.", "***")] = None
 
 
 class Http(Table, frozen=True, kw_only=True):
