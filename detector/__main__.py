@@ -21,6 +21,7 @@ from detector.commands import (
     running,
     seeds,
     slas,
+    states,
     verdicts,
 )
 from detector.commands.common import explain
@@ -52,6 +53,7 @@ app.command(rich_help_panel=TELL)(quiet.unmute)
 app.command(rich_help_panel=TELL)(quiet.mutes)
 app.add_typer(quiet.maintenance, name="maintenance", rich_help_panel=TELL)
 app.command(rich_help_panel=RUN)(running.demo)
+app.command(rich_help_panel=RUN)(running.local)
 app.command(rich_help_panel=RUN)(running.run)
 app.command(rich_help_panel=RUN)(executing.execute)
 app.command(rich_help_panel=RUN)(running.backtest)
@@ -60,6 +62,7 @@ app.command(rich_help_panel=RUN)(events.emit)
 app.command(rich_help_panel=LOOK)(operating.doctor)
 app.add_typer(operating.config, name="config", rich_help_panel=LOOK)
 app.add_typer(imports.imports, name="import", rich_help_panel=LOOK)
+app.add_typer(states.state, name="state", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(operating.reset)
 
 

@@ -15,27 +15,33 @@ import os
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from threading import Event, Thread
 from uuid import uuid4
 
 import redis
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from msgspec.structs import replace
 
+from detector import reshard as resharding
 from detector import topics
+from detector.archive.standing import Groups
 from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
 from detector.codecs import Decoder, Registry
 from detector.config import Config, Zones
 from detector.core.emissions import Emission
 from detector.core.events import DeadLetter
+from detector.core.partition import partition_of
 from detector.deadletters import send_of
 from detector.desk import Desk
-from detector.errors import Unreachable
+from detector.errors import CannotReshard, Unreachable
 from detector.executor import Execution
 from detector.feed import Feed
 from detector.follower import Follower, RedisView
@@ -115,7 +121,7 @@ def run(
 
     `clock` gives the time of ticks, in seconds since 1970. `embedded` is for librdkafka's mock cluster.
     """
-    telemetry = telemetry or Telemetry(gap=config.time.gap)
+    telemetry = telemetry or Telemetry(gap=config.time.gap, watched=config.metrics.entities)
     settings = kafka_settings(config)
     if not embedded:
         prepare(config, quietly(settings))
@@ -187,11 +193,41 @@ def _worker(
     clock: Callable[[], float],
     embedded: bool,
 ) -> list[Service]:
+    names, quiet = config.topics, quietly(settings)
+    _, checkpoint, loop = _checkpoint(config, settings, client, slot, telemetry, embedded)
+    author = TickAuthor(
+        quiet,
+        names.outside,
+        group_of("ingest", config),
+        names.log,
+        lambda: sorted(checkpoint.held),
+        config.time.tick,
+        clock,
+        telemetry,
+    )
+    follower = Follower(
+        quiet,
+        names.breakers,
+        lambda: topic_identity(quiet, names.breakers, embedded),
+        RedisView(client, config.redis.prefix),
+        telemetry,
+    )
+    return [
+        Service("worker", loop.run),
+        Service("ticks", author.run),
+        Service("view", follower.run),
+        _historian(config, quiet, client, telemetry),
+    ]
+
+
+def _checkpoint(
+    config: Config, settings: Settings, client: redis.Redis, slot: str, telemetry: Telemetry, embedded: bool
+) -> tuple[Member, Checkpoint, Worker]:
+    """A member of the worker's group, the states that it holds, and its loop."""
     names, worker = config.topics, config.worker
     store = RedisStore(client, config.redis.prefix, names.log)
     store.check()
-    quiet = quietly(settings)
-    topic_id, partitions = topic_identity(quiet, names.log, embedded)
+    topic_id, partitions = topic_identity(quietly(settings), names.log, embedded)
     member = Member(
         settings,
         group_of("worker", config),
@@ -220,30 +256,8 @@ def _worker(
         config.state.backstop_interval,
     )
     checkpoint = Checkpoint(log, store, rules_of(config), telemetry, encode, dead_letter, names.snapshots, limits)
-    loop = Worker(member, checkpoint, Pace(worker.commit_min, worker.commit_max), worker.snapshot_interval, telemetry)
-    author = TickAuthor(
-        quiet,
-        names.outside,
-        group_of("ingest", config),
-        names.log,
-        lambda: sorted(checkpoint.held),
-        config.time.tick,
-        clock,
-        telemetry,
-    )
-    follower = Follower(
-        quiet,
-        names.breakers,
-        lambda: topic_identity(quiet, names.breakers, embedded),
-        RedisView(client, config.redis.prefix),
-        telemetry,
-    )
-    return [
-        Service("worker", loop.run),
-        Service("ticks", author.run),
-        Service("view", follower.run),
-        _historian(config, quiet, client, telemetry),
-    ]
+    pace = Pace(worker.commit_min, worker.commit_max)
+    return member, checkpoint, Worker(member, checkpoint, pace, worker.snapshot_interval, telemetry)
 
 
 def _ingest(
@@ -324,3 +338,87 @@ def _reset_offsets(settings: Settings, group: str, places: list[TopicPartition],
     finally:
         consumer.close()
     return done
+
+
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+def resharded(config: Config, to: str, partitions: int) -> Config:
+    """The configuration after a reshard. Raises `CannotReshard`."""
+    alike = [spec.key.removeprefix("topics.") for spec in topics.specs(config) if spec.as_log]
+    return replace(config, topics=resharding.renamed(config.topics, to, partitions, alike))
+
+
+def plan_reshard(config: Config, to: Config) -> resharding.Plan:
+    """What `reshard` would do. Changes nothing. Raises `CannotReshard` while something runs, and `Unreachable`."""
+    settings, log, count = quietly(kafka_settings(config)), config.topics.log, to.topics.partitions
+    groups = Groups(settings)
+    resharding.refuse_members(groups, [log, to.topics.log])
+    topic_id, partitions = topic_identity(settings, log)
+    spread = Counter[int]()
+    with redis_client(config) as client:
+        store = RedisStore(client, config.redis.prefix, log)
+        for number in range(partitions):
+            head, due = store.open(number)
+            if head is not None and head.topic_id == topic_id:
+                spread.update(partition_of(key, count) for key in due)
+    judged = groups.standing(group_of("worker", config), groups.partitions([log]))
+    read = groups.standing(group_of("ingest", config), groups.partitions(config.topics.outside))
+    return resharding.Plan(
+        log=log,
+        partitions=partitions,
+        entities=[spread[number] for number in range(count)],
+        unjudged=resharding.left(judged),
+        unread=resharding.left(read),
+    )
+
+
+def reshard(config: Config, to: Config, progress: Progress) -> int:
+    """Begin the log of `to` with the states of that of `config`; returns how many entities it begins with.
+
+    `progress` names what is going on, and gives who hears how far. Raises `CannotReshard` and `Unreachable`.
+    """
+    settings, new = quietly(kafka_settings(config)), to.topics
+    groups = Groups(settings)
+    resharding.refuse_members(groups, [config.topics.log, new.log])
+    prepare(to, settings)
+    _, partitions = topic_identity(settings, new.log)
+    if partitions != new.partitions:
+        raise CannotReshard(f"{new.log} is there already, with {partitions} partitions: name another with --to")
+    carrier = resharding.Carrier(settings, new.log)
+    resharding.refuse_begun(settings, new.log)
+    with redis_client(config) as client:
+        member, checkpoint, loop = _checkpoint(config, settings, client, "reshard", Telemetry(), embedded=False)
+        with closing(loop):
+            drain = resharding.Drain(member, checkpoint, loop, groups, groups.partitions([config.topics.log]))
+            return _carry(config, to, checkpoint, drain, carrier, progress)
+
+
+def _carry(
+    config: Config,
+    to: Config,
+    checkpoint: Checkpoint,
+    drain: resharding.Drain,
+    carrier: resharding.Carrier,
+    progress: Progress,
+) -> int:
+    settings, ours, old, new = quietly(kafka_settings(config)), group_of("worker", config), config.topics, to.topics
+    groups = Groups(settings)
+    with progress("offsets judged of the old log") as told:
+        ends = drain.run(ours, told)
+    known = sum(len(held.partition.due) for held in checkpoint.held.values())
+
+    def check() -> None:
+        resharding.refuse_members(groups, [old.log, new.log], besides=[ours])
+        drain.refuse_changes(ours, ends)
+
+    of, _ = topic_identity(settings, old.log)
+    sends = [resharding.carried(checkpoint, of, new.log, new.partitions)]
+    for spec in topics.specs(config):
+        key = spec.key.removeprefix("topics.")
+        if spec.as_log and key not in resharding.MADE_ANEW:
+            sends.append(resharding.copied(settings, spec.name, getattr(new, key), new.partitions))
+    with progress("entities carried over") as told:
+        still = drain.still(chain.from_iterable(sends), known, told)
+        carrier.write(still, resharding.positions(groups, old, new), check)
+    return known

@@ -15,7 +15,7 @@ cannot be deterministic (another release, another configuration between S and C)
 emissions, which every commit carries: then what was *published* wins over what was recomputed.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -23,7 +23,7 @@ import msgspec
 from detector.core.adoption import adopt, adopt_board
 from detector.core.commands import Commanded
 from detector.core.emissions import BreakerValue, Emission, Heartbeat, digest
-from detector.core.events import DeadLetter, Envelope, Record, Tick, decode
+from detector.core.events import Begun, DeadLetter, Envelope, Record, Tick, decode
 from detector.core.incidents import Board, Incident
 from detector.core.messages import BOARD
 from detector.core.partition import partition_of
@@ -262,7 +262,7 @@ class Checkpoint:
             envelope = decode(record.value or b"")
         except msgspec.DecodeError:
             return self._aside(record, "not_an_observation", "the value is no envelope of this log")
-        if isinstance(envelope.body, Tick) or (record.key is None and isinstance(envelope.body, Commanded)):
+        if isinstance(envelope.body, Tick) or (record.key is None and isinstance(envelope.body, Commanded | Begun)):
             return envelope
         try:
             key = (record.key or b"").decode()
@@ -348,6 +348,21 @@ class Checkpoint:
     def _room(self) -> int:
         """How many states of each partition may stay in memory."""
         return self._limits.cached // max(len(self._held), 1)
+
+    def states(self, number: int, at_once: int = 500) -> Iterator[tuple[str, float, bytes]]:
+        """Each entity of a partition as it is now: its key, when it is due, its state. Not while records are applied.
+
+        Raises `SnapshotMoved` and `Unreachable`.
+        """
+        held = self._held[number]
+        keys = sorted(held.partition.due)
+        for first in range(0, len(keys), at_once):
+            some = keys[first : first + at_once]
+            self._fetch(held, some)
+            for key in some:
+                yield key, held.partition.due[key], dump(held.entities[key])
+                if key not in held.touched:
+                    del held.entities[key]
 
     def _evict(self, held: Held) -> None:
         """Right after a snapshot, so that nothing in memory is newer: keep what was touched last."""

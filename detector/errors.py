@@ -11,6 +11,8 @@ DetectorError
 ├── SnapshotTooNew         a newer release wrote the snapshot: refuse the partition
 ├── StateAheadOfLog        the snapshot is ahead of the committed offset: an operator decides
 ├── LogMoved               the log is not the one that the snapshot was taken of: an operator decides
+├── BackupRefused          a file of states cannot be written, is not whole, or is not of this log
+├── CannotReshard          a new log cannot be begun with the states of the old one now; nothing was changed
 ├── ExecutorBusy           who redoes runs does not answer, or not now: ask again after `retry_after`
 ├── RedoRefused            this run cannot be redone by the executor: somebody must
 └── IllegalTransition      a bug in the breaker: crash
@@ -59,6 +61,14 @@ class StateAheadOfLog(DetectorError):
 
 class LogMoved(DetectorError):
     """The log was re-created, repartitioned or truncated below what is needed: an operator must decide."""
+
+
+class BackupRefused(DetectorError):
+    """A backup of states cannot be written here, or what is in the file must not be put back; the message says why."""
+
+
+class CannotReshard(DetectorError):
+    """A new log cannot begin with the states of the old one now; the message says why. Nothing was changed."""
 
 
 class ExecutorBusy(DetectorError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 import msgspec
 
 from detector.core.emissions import JudgedRun
-from detector.core.text import unit_of
+from detector.core.text import rounded, unit_of
 from detector.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def runs(client: "redis.Redis", prefix: str, entity: str, limit: int, before: fl
 def judgements(run: JudgedRun) -> dict[str, Judgement]:
     """The numbers of a record, by metric. One that does not hold as many as it has metrics has none."""
     count = len(run.metrics)
-    if len(run.values) != 8 * count or len(run.bands) != 12 * count:
+    if len(run.values) != 8 * count or len(run.bands) != 24 * count:
         return {}
     values, bands, unusual = struct.unpack(f"<{count}d", run.values), _bands(run.bands), set(run.unusual)
     return {
@@ -127,14 +127,9 @@ def judgements(run: JudgedRun) -> dict[str, Judgement]:
 
 
 def _bands(raw: bytes) -> Iterable[tuple[float | None, float | None, float | None]]:
-    for band in struct.iter_unpack("<3f", raw):
-        lower, expected, upper = (_short(x) if math.isfinite(x) else None for x in band)
+    for band in struct.iter_unpack("<3d", raw):
+        lower, expected, upper = (rounded(x) for x in band)
         yield lower, expected, upper
-
-
-def _short(x: float) -> float:
-    """A float32 with as many digits as it has."""
-    return float(f"{x:.7g}")
 
 
 def series(past: Iterable[Past], metric: str) -> list[Point]:

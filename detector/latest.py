@@ -79,6 +79,20 @@ def breakers(settings: Mapping[str, Any], topic: str, now: float, max_age: float
 
 def records(settings: Mapping[str, Any], topic: str) -> list[tuple[str, bytes | None]]:
     """All keys and values of a topic up to its end, in the order of each partition. Raises `Unreachable`."""
+    return [((found.key() or b"").decode(errors="replace"), found.value()) for found in messages(settings, topic)]
+
+
+def messages(settings: Mapping[str, Any], topic: str) -> list[Message]:
+    """The same with all that Kafka tells of each. Raises `Unreachable`."""
+    return list(_messages(settings, topic))
+
+
+def is_empty(settings: Mapping[str, Any], topic: str) -> bool:
+    """Whether nothing was ever written there and committed that is there still. Raises `Unreachable`."""
+    return next(_messages(settings, topic), None) is None
+
+
+def _messages(settings: Mapping[str, Any], topic: str) -> Iterator[Message]:
     reach = Reach()
     consumer = Consumer({**consumer_settings(settings), **reach.settings, "enable.partition.eof": True})
     where = settings["bootstrap.servers"]
@@ -86,10 +100,7 @@ def records(settings: Mapping[str, Any], topic: str) -> list[tuple[str, bytes | 
         found = reach.ask(consumer, lambda timeout: consumer.list_topics(topic, timeout=timeout), ANSWER).topics[topic]
         if found.error is not None:
             raise Unreachable(f"Kafka at {where} has no topic {topic}: did `detector run` ever run here?")
-        return [
-            ((message.key() or b"").decode(errors="replace"), message.value())
-            for message in _to_the_end(consumer, topic, sorted(found.partitions))
-        ]
+        yield from _to_the_end(consumer, topic, sorted(found.partitions))
     except KafkaException as error:
         raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None
     finally:

@@ -74,7 +74,7 @@ class RedisStore:
 
     def check(self) -> None:
         """Refuse a Redis that may throw snapshots away. Raises `ConfigError` and `Unreachable`."""
-        memory = _ask(lambda: self._redis.info("memory"))
+        memory = ask(lambda: self._redis.info("memory"))
         found = memory.get("maxmemory_policy", "noeviction")
         if found != "noeviction":
             raise ConfigError(
@@ -84,11 +84,11 @@ class RedisStore:
 
     def open(self, partition: int) -> tuple[Head | None, dict[str, float]]:
         """The head and the index of a partition's snapshot. Raises `SnapshotTooNew` and `Unreachable`."""
-        index = _ask(lambda: cast("dict[bytes, bytes]", self._redis.hgetall(self._keys(partition)[0])))
+        index = ask(lambda: cast("dict[bytes, bytes]", self._redis.hgetall(self.keys(partition)[0])))
         stored = index.pop(b"", None)
         if stored is None:
             return None, {}
-        return _read_head(stored), {key.decode(): float(at) for key, at in index.items()}
+        return read_head(stored), {key.decode(): float(at) for key, at in index.items()}
 
     def load(self, partition: int, keys: Sequence[str], expect: int) -> list[bytes | None]:
         """The states of these entities. Raises `SnapshotMoved` if the snapshot is not at `expect`."""
@@ -98,7 +98,7 @@ class RedisStore:
         return found
 
     def _load_some(self, partition: int, arguments: list[Any]) -> list[bytes | None]:
-        found = self._guarded(partition, lambda: self._load(self._keys(partition), arguments))
+        found = self._guarded(partition, lambda: self._load(self.keys(partition), arguments))
         return cast("list[bytes | None]", found)
 
     def snapshot(
@@ -113,7 +113,7 @@ class RedisStore:
 
         A first snapshot may be large: its states go ahead of it in pieces, under a name that nobody else knows.
         """
-        keys = self._keys(partition)
+        keys = self.keys(partition)
         if expect is None and sum(len(state or b"") for state in states.values()) > PIECE:
             keys.append(self._send_ahead(keys[1], states))
             states = {}
@@ -126,22 +126,23 @@ class RedisStore:
 
     def discard(self, partition: int) -> None:
         """Delete a partition's snapshot. Raises `Unreachable`."""
-        _ask(lambda: self._redis.unlink(*self._keys(partition)))
+        ask(lambda: self._redis.unlink(*self.keys(partition)))
 
-    def _keys(self, partition: int) -> list[str]:
+    def keys(self, partition: int) -> list[str]:
+        """The keys of a partition's index and of its states."""
         tag = f"{self._prefix}:{{{self._log}-{partition}}}"
         return [f"{tag}:index", f"{tag}:states"]
 
     def _send_ahead(self, states_key: str, states: Mapping[str, bytes | None]) -> str:
         staged = f"{states_key}:{uuid4().hex}"
         for piece in _pieces(states):
-            _ask(partial(self._redis.hset, staged, mapping=piece))
-            _ask(partial(self._redis.expire, staged, STAGED_FOR))
+            ask(partial(self._redis.hset, staged, mapping=piece))
+            ask(partial(self._redis.expire, staged, STAGED_FOR))
         return staged
 
     def _guarded(self, partition: int, call: Callable[[], Any]) -> Any:
         try:
-            return _ask(call)
+            return ask(call)
         except redis.ResponseError as error:
             if "SNAPSHOT moved" in str(error):
                 raise SnapshotMoved(f"the snapshot of partition {partition} is not where it was left") from None
@@ -162,7 +163,7 @@ def _pieces(states: Mapping[str, bytes | None]) -> Iterator[dict[Any, Any]]:
         yield piece
 
 
-def _ask(call: Callable[[], _T]) -> _T:
+def ask(call: Callable[[], _T]) -> _T:
     """Ask Redis; what is no answer is `Unreachable`."""
     try:
         return call()
@@ -176,7 +177,7 @@ def _write_head(head: Head) -> bytes:
     return _AT.pack(head.at) + bytes((FORMAT,)) + msgspec.msgpack.encode(head)
 
 
-def _read_head(stored: bytes) -> Head:
+def read_head(stored: bytes) -> Head:
     if stored[8] > FORMAT:
         raise SnapshotTooNew(f"the snapshot has format {stored[8]}; this release knows formats up to {FORMAT}")
     return _head.decode(stored[9:])

@@ -10,7 +10,9 @@ logged once in thirty seconds. No value of a record is in a log line, and no loc
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import confluent_kafka
@@ -26,6 +28,7 @@ from detector.core.emissions import (
     Emission,
     Heartbeat,
     HoldChange,
+    JudgedRun,
     Quarantined,
     Seeded,
     Sla,
@@ -37,7 +40,7 @@ from detector.core.recovery import RecoveryPlan
 from detector.executors.seam import Requested, Status
 from detector.health import GAP, Health
 from detector.logs import Repeats, silent
-from detector.metrics import Metrics, Words
+from detector.metrics import INCIDENT, Metrics, Words
 from detector.plans import Ask
 
 FRESH: Final = 60.0
@@ -54,8 +57,11 @@ class Telemetry:
         gap: float = GAP,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        watched: Collection[str] = (),
     ) -> None:
-        """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds."""
+        """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds; `watched` are
+        globs, `metrics.entities`.
+        """
         self._log, self._clock, self._wall = log or silent(), clock, wall
         self._repeats, self._beats = Repeats(), dict[int, float]()
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -64,7 +70,7 @@ class Telemetry:
         self._checks, self._kinds, self._reasons = Words(), Words(), Words()
         self.health = Health(gap, clock)
         self.registry = registry or CollectorRegistry()
-        self.metrics = Metrics(self.registry, self._answers_for)
+        self.metrics = Metrics(self.registry, self._answers_for, lambda key: any(fnmatchcase(key, g) for g in watched))
         if registry is None:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)
@@ -73,10 +79,11 @@ class Telemetry:
         self._tells: dict[type, Callable[[Any], None]] = {
             Anomaly: self._anomaly,
             BreakerChange: self._breaker_changed,
-            BreakerValue: self.breaker_is,
+            BreakerValue: self.metrics.standing.put,
             CommandDone: self._command_done,
             Heartbeat: self._beat,
             HoldChange: self._held,
+            JudgedRun: self._judged,
             Quarantined: self._quarantined,
             RecoveryPlan: self._plan,
             Seeded: self._seeded,
@@ -118,14 +125,12 @@ class Telemetry:
         data = emission.data
         if emission.topic == "breakers" and data is None:
             self._expired(emission.key)
-        elif isinstance(data, Incident) and emission.topic == "control":
-            self._incident(emission.type, data)
+        elif isinstance(data, Incident):
+            self._incident(emission, data)
         elif type(data) in self._tells:
             self._tells[type(data)](data)
-
-    def breaker_is(self, value: BreakerValue) -> None:
-        """This is the value of a breaker, whoever said it: for one that was published before this process began."""
-        self.metrics.breakers.put(value)
+        if isinstance(data, Anomaly | BreakerChange):
+            self.metrics.verdict_delay.observe(max(self._wall() - emission.time, 0.0))
 
     def _beat(self, beat: Heartbeat) -> None:
         self._beats[beat.partition] = self._clock()
@@ -143,6 +148,10 @@ class Telemetry:
         else:
             self._log.debug("anomaly_updated", **told, count=anomaly.count, summary=anomaly.summary)
 
+    def _judged(self, run: JudgedRun) -> None:
+        self.metrics.judged.labels(run.kind, run.state, run.severity).inc()
+        self.metrics.standing.ran(run)
+
     def _held(self, change: HoldChange) -> None:
         self.metrics.holds.labels("held" if change.held else "released", change.mode).inc()
         told = {"entity": change.entity, "root": change.root, "mode": change.mode}
@@ -151,8 +160,11 @@ class Telemetry:
         else:
             self._log.info("released", **told, reason=change.reason)
 
-    def _incident(self, type_: str, incident: Incident) -> None:
-        phase = type_.rsplit(".", 2)[-2]
+    def _incident(self, emission: Emission, incident: Incident) -> None:
+        if emission.topic == "incidents":
+            self.metrics.standing.incident(emission.partition or 0, incident)
+            return
+        phase = emission.type.rsplit(".", 2)[-2]
         self.metrics.incidents.labels(phase, incident.severity).inc()
         write = self._log.warning if incident.pages else self._log.info
         told = {"incident": incident.id, "phase": phase, "severity": incident.severity, "root": incident.root}
@@ -165,7 +177,7 @@ class Telemetry:
     def _command_done(self, done: CommandDone) -> None:
         self.metrics.commands.labels(done.command, "done" if done.done else "refused").inc()
         if done.verdict is not None:
-            self.metrics.feedback.labels(done.verdict).inc()
+            self.metrics.feedback.labels(self._checks.bound(done.check or INCIDENT), done.verdict).inc()
         self._log.info("command", command=done.command, by=done.by, done=done.done, effect=done.effect)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
@@ -195,7 +207,7 @@ class Telemetry:
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()
-        self.metrics.breakers.drop(entity)
+        self.metrics.standing.drop(entity)
         self._log.info("entity_expired", entity=entity)
 
     # ------------------------------------------------------------ the checkpoint
@@ -265,7 +277,7 @@ class Telemetry:
         """`step` raised on an entity at a record, for the n-th time."""
         self.metrics.failures.inc()
         place = {"partition": partition, "offset": offset}
-        self._log.error("step_failed", entity=key, **place, times=times, exc_info=error)
+        self._log.error("step_failed", entity=key, **place, times=times, error=type(error).__name__, at=_lines(error))
 
     def log_dead_lettered(self, reason: str) -> None:
         """A record of the log itself was set aside."""
@@ -467,6 +479,12 @@ class Telemetry:
     def executor_waits(self, why: str) -> None:
         """The executor, or Kafka, does not answer, or not now; it is asked again."""
         self._warn("executor_waits", "", why=why)
+
+
+def _lines(error: BaseException) -> list[str]:
+    """Where it was raised, the innermost last; not what the error says: it may name a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _asked(ask: Ask) -> dict[str, object]:

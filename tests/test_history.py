@@ -36,7 +36,7 @@ def told(run_id: str | None, ended: float, *rows: tuple[str, float, float, float
     numbers = {
         "metrics": [row[0] for row in rows],
         "values": b"".join(struct.pack("<d", row[1]) for row in rows),
-        "bands": b"".join(struct.pack("<3f", *row[2:]) for row in rows),
+        "bands": b"".join(struct.pack("<3d", *row[2:]) for row in rows),
     }
     known: dict[str, Any] = {"kind": "run", "state": "COMPLETE", "severity": "info", "reason": "a good run"}
     return JudgedRun(**{**known, "entity": JOB, "run_id": run_id, "ended": ended, **numbers, **more})

@@ -60,7 +60,8 @@ SEES = {
     "checkpoint": {"core", "errors", "seams", "signals"},
     "worker": {"broker", "checkpoint", "core", "errors", "pace", "seams", "signals"},
     "health": set[str](),
-    "metrics": {"core"},
+    "metrics": {"core", "gauges"},
+    "gauges": {"core", "history"},
     "plans": {"core"},
     "executors": {"executors", "core", "errors", "plans"},
     "executor": {"core", "errors", "executors", "plans", "sinks"},
@@ -77,17 +78,18 @@ SEES = {
 # What is started and what starts it. Nobody else may see these.
 ENTRIES = {
     "app": {"commands", "demo"},
+    "local": {"commands"},
     "commands": {"commands", "__main__"},
     "demo": {"commands", "demo"},
     "doctor": {"commands", "doctor"},
-    "embedded": {"demo"},
+    "embedded": {"demo", "local"},
 }
 
 # Libraries that one place has, so that it can be exchanged there.
 ONLY_IN = {
     "structlog": {"logs", "telemetry"},
     "logging": {"logs", "broker"},  # librdkafka takes a logger of the standard library only
-    "prometheus_client": {"metrics", "telemetry", "web"},
+    "prometheus_client": {"gauges", "metrics", "telemetry", "web"},
     "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
@@ -99,11 +101,11 @@ ONLY_IN = {
     "dateutil": {"ical"},
 }
 WITHOUT_CLIENTS = {
-    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"),
+    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics", "gauges"),
     *("plans", "executor", "executors", "web"),
 }
 WITHOUT_CLOCK = {
-    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"),
+    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics", "gauges"),
     *("plans", "executors"),
 }
 

@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -25,6 +27,9 @@ from detector.core.emissions import (
     Emission,
     Heartbeat,
     HoldChange,
+    JudgedRun,
+    LastGood,
+    OpenEpisode,
     Quarantined,
     Seeded,
     Sla,
@@ -36,8 +41,9 @@ from detector.core.messages import Redo
 from detector.core.recovery import PlanStep, RecoveryPlan
 from detector.errors import StateAheadOfLog
 from detector.executors import Requested
+from detector.gauges import MOST_ENTITIES
 from detector.logs import MOST_REPEATS, QUIET, Repeats
-from detector.metrics import MOST_ENTITIES, MOST_WORDS, Metrics, Words
+from detector.metrics import MOST_WORDS, Words
 from detector.plans import Ask
 from detector.telemetry import FRESH, Telemetry
 
@@ -160,6 +166,12 @@ def held(held: bool) -> Emission:
         summary="held",
     )
     return emission(data, "job:a/report")
+
+
+def judged() -> JudgedRun:
+    numbers = {"metrics": ["duration", "rows_out"], "values": pack("<2d", 60, 412), "bands": pack("<6d", *range(1, 7))}
+    how = {"kind": "run", "state": "COMPLETE", "severity": "critical", "reason": "412 rows", "run_id": "r", "due": NOW}
+    return JudgedRun(entity=ORDERS, ended=NOW, **how, **numbers)  # type: ignore[arg-type]
 
 
 def incident(phase: str, pages: bool) -> Emission:
@@ -300,6 +312,10 @@ CASES: dict[str, Case] = {
         ("warning", "check_not_evaluated"),
         {"entity": ORDERS, "check": "declared:unique(id)", "reason": "no distinct"},
     ),
+    "said: a run was judged": Case(
+        lambda told: told.said(emission(judged())),
+        {'detector_runs_judged_total{kind="run",severity="critical",state="COMPLETE"}': 1},
+    ),
     "said: an entity is held": Case(
         said(held(True)),
         {'detector_breaker_holds_total{change="held",mode="enforce"}': 1},
@@ -328,7 +344,7 @@ CASES: dict[str, Case] = {
         said(answered(True)),
         {
             'detector_commands_total{command="feedback",outcome="done"}': 1,
-            'detector_feedback_total{verdict="confirmed"}': 1,
+            'detector_feedback_total{check="incident",verdict="confirmed"}': 1,
         },
         ("info", "command"),
         {"command": "feedback", "by": "alice", "done": True, "effect": "noted"},
@@ -581,7 +597,6 @@ CASES: dict[str, Case] = {
     "executor_waits": Case(
         lambda told: told.executor_waits("no answer"), {}, ("warning", "executor_waits"), {"why": "no answer"}
     ),
-    "breaker_is": Case(lambda told: told.breaker_is(value()), {}),
     "api_alive": Case(lambda told: told.api_alive(True, None), {"detector_api_trouble": 0}),
     "api_alive: nothing new": Case(
         lambda told: told.api_alive(True, "no answer"),
@@ -603,6 +618,7 @@ CASES: dict[str, Case] = {
         {"route": "/v1/plans"},
     ),
     "stream_dropped": Case(lambda told: told.stream_dropped(), {"detector_http_streams_dropped_total": 1}),
+    "said:breaker value": Case(lambda told: told.said(emission(value())), {}),
 }
 
 
@@ -776,7 +792,7 @@ def test_a_breaker_has_a_series_while_it_is_not_closed(seen: Seen) -> None:
 
 def test_breakers_of_a_partition_that_has_moved_away_are_not_told(seen: Seen) -> None:
     told = seen.telemetry
-    told.breaker_is(value())
+    told.said(emission(value()))
     untold = open_breakers(seen)
     told.said(emission(Heartbeat(partition=3, clock=NOW)))
     fresh = open_breakers(seen)
@@ -788,17 +804,17 @@ def test_breakers_of_a_partition_that_has_moved_away_are_not_told(seen: Seen) ->
 def test_there_is_a_bound_to_the_breakers_that_are_told_and_none_to_their_count(seen: Seen) -> None:
     seen.telemetry.said(emission(Heartbeat(partition=3, clock=NOW)))
     for number in range(MOST_ENTITIES + 500):
-        seen.telemetry.breaker_is(value(f"job:a/{number:05}"))
+        seen.telemetry.said(emission(value(f"job:a/{number:05}")))
 
     assert len(open_breakers(seen)) == MOST_ENTITIES
-    assert seen.value('detector_breakers_not_closed{state="open",mode="enforce"}') == MOST_ENTITIES + 500
+    assert seen.value('detector_breakers_not_closed{state="open",mode="enforce",why="own"}') == MOST_ENTITIES + 500
 
 
 # ---------------------------------------------------------------- names
 
 
 def test_names_follow_prometheus() -> None:
-    rows = Metrics(CollectorRegistry(), lambda _: True).rows
+    rows = Telemetry(registry=CollectorRegistry()).metrics.rows
 
     assert [row.name for row in rows if not re.fullmatch(r"detector_[a-z_]+", row.name)] == []
     assert {row.name.endswith("_total") for row in rows if row.kind == "counter"} == {True}
@@ -807,7 +823,7 @@ def test_names_follow_prometheus() -> None:
 
 
 def test_the_names_that_dashboards_and_rules_use_are_there() -> None:
-    names = {row.name for row in Metrics(CollectorRegistry(), lambda _: True).rows}
+    names = {row.name for row in Telemetry(registry=CollectorRegistry()).metrics.rows}
 
     assert names >= {
         "detector_events_consumed_total",
@@ -827,7 +843,13 @@ def test_every_metric_is_moved_by_an_event(seen: Seen) -> None:
     for case in CASES.values():
         case.call(seen.telemetry)
     seen.telemetry.said(emission(Heartbeat(partition=3, clock=NOW)))
-    seen.telemetry.breaker_is(value())
+    episode = OpenEpisode(id="e", since=NOW, severity=1, count=1, run_id=None)
+    good = LastGood(run_id="r", at=NOW)
+    unhealthy = msgspec.structs.replace(value(), episodes={"rows": episode}, last_good=good)
+    seen.telemetry.said(emission(unhealthy))
+    seen.telemetry.said(emission(judged()))
+    open_incident: Any = incident("opened", False).data
+    seen.telemetry.said(Emission("5f0c", "incidents", "5f0c", "type", NOW, open_incident, 3))
 
     moved = {s.name for m in seen.registry.collect() for s in m.samples if s.value}
     counted = {name.removesuffix("_count").removesuffix("_sum") for name in moved}

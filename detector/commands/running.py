@@ -16,6 +16,7 @@ from detector.commands.common import (
     all_readable,
     configuration,
     console,
+    kafka_of,
     readable,
 )
 
@@ -66,7 +67,8 @@ def run(
     settings, stop = configuration(config), Stop()
     log = logs.logger(settings.log)
     logs.capture(log)
-    app.run(settings, stages.split(","), stop.event, telemetry=Telemetry(log, gap=settings.time.gap))
+    telemetry = Telemetry(log, gap=settings.time.gap, watched=settings.metrics.entities)
+    app.run(settings, stages.split(","), stop.event, telemetry=telemetry)
     raise typer.Exit(INTERRUPTED if stop.interrupted else 0)
 
 
@@ -174,6 +176,9 @@ def demo(
         float, typer.Option("--speed", min=1, max=3_600, help="Simulated seconds for each real one.")
     ] = 600,
     as_json: AsJson = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Where /metrics is served; 0: any port that is free.")
+    ] = 0,
 ) -> None:
     """A made-up company, its pipelines and their faults, and what Detector says. Needs nothing else.
 
@@ -184,10 +189,14 @@ def demo(
     detector demo --speed 60      slowly, to look around on the page
 
     detector demo --for 45s --seed 7 --json
+
+    With a Prometheus that scrapes it:
+
+    detector demo --port 8080
     """
     from detector import demo as company
 
-    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True), speed))
+    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True), speed, port))
 
 
 def duration(text: str) -> float | None:
@@ -200,3 +209,43 @@ def duration(text: str) -> float | None:
         return float(number) * units[unit]
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no time: write 45s, 2m or 1h") from None
+
+
+def local(
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Of the status page; 0 is any.")] = 8080,
+    file: Annotated[
+        Path, typer.Option("--env", metavar="FILE", help="Written for other terminals, and removed in the end.")
+    ] = Path("detector-local.env"),
+) -> None:
+    """Kafka, Redis and Detector on this machine, for events of your own. Needs nothing else; nothing is kept.
+
+        detector local
+
+    In another terminal, where every command, client and integration of OpenLineage then finds it:
+
+        . ./detector-local.env
+
+        detector emit events.jsonl
+
+        dbt-ol run
+    """
+    from detector import app, local
+    from detector.commands.events import Screen
+    from detector.tail import Tail, Wanted
+
+    stop = Stop()
+    out = console()
+    out.print("starting; the first time takes some seconds longer")
+    with local.running(port, app.run) as place, local.told(place.environment(), file):
+        config = place.config
+        out.print(f"Kafka        {config.kafka.bootstrap_servers}, topics {', '.join(config.topics.inputs)}")
+        out.print(f"Redis        {config.redis.url}")
+        out.print(f"status page  {place.page}")
+        out.print(f"\nIn another terminal:  . {file.absolute()}")
+        out.print("Ctrl-C ends it, and nothing is kept. What it says:\n")
+        with Tail(kafka_of(config), config.topics.control, Wanted()) as topic:
+            screen = Screen()
+            topic.skip()
+            for shown in topic.follow(stop.event.is_set):
+                screen.show(shown.at, shown.entity, shown.event)
+    raise typer.Exit(INTERRUPTED if stop.interrupted else 0)

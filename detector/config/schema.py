@@ -153,6 +153,12 @@ class Topics(Table, frozen=True, kw_only=True):
         """All topics that ingest reads: what is watched, and what people say."""
         return (*self.inputs, self.commands)
 
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """All topics that only Detector writes to, the log first."""
+        told = self.control, self.breakers, self.incidents, self.runs
+        return (self.log, *told, self.snapshots, self.dead_letters)
+
 
 class Registry(Table, frozen=True, kw_only=True):
     """The Schema Registry (Confluent's API). Needed only for Avro that comes with a schema id."""
@@ -434,6 +440,18 @@ class Http(Table, frozen=True, kw_only=True):
     ] = 60.0
 
 
+class Metrics(Table, frozen=True, kw_only=True):
+    """What /metrics tells of single entities. Those that are unhealthy are told of anyway."""
+
+    entities: Annotated[
+        tuple[str, ...],
+        about(
+            "Patterns over keys: entities that have series of their own while healthy, too; 1,000 in all at most.",
+            ["job:airflow/orders_*", "dataset:snowflake://*"],
+        ),
+    ] = ()
+
+
 class Log(Table, frozen=True, kw_only=True):
     """What the process writes to standard error."""
 
@@ -462,4 +480,5 @@ class Config(Table, frozen=True, kw_only=True):
     ] = ()
     executor: Executor = Executor()
     http: Http = Http()
+    metrics: Metrics = Metrics()
     log: Log = Log()

@@ -335,10 +335,11 @@ class Unevaluated(msgspec.Struct, frozen=True, kw_only=True):
 class JudgedRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run, a load or a profile as it was judged: the numbers of each of its `metrics`, and what was expected of them.
 
-    `values` are little-endian float64, one for each metric; `bands` little-endian float32, a row of (lower, expected,
-    upper) for each, in the unit of the metric, not finite where nothing is known yet. `unusual` are the places of the
+    `values` and `bands` are little-endian float64: one for each metric, and a row of (lower, expected, upper) for each,
+    in the unit of the metric, not finite where nothing is known yet. `unusual` are the places of the
     metrics that were told as unusual. Times are seconds since 1970. A run of which more is heard later is told again,
-    with what is new: the numbers of one `run_id` add up. `grain` is what a profile is of.
+    with what is new: the numbers of one `run_id` add up. `grain` is what a profile is of. `due` is when the next run is
+    expected to begin, by what was learned of the schedule; none while too little is known.
     """
 
     entity: str
@@ -357,6 +358,7 @@ class JudgedRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     values: bytes = b""
     bands: bytes = b""
     unusual: list[int] = []
+    due: float | None = None
 
 
 Data = (

@@ -2,8 +2,8 @@
 
 A codec turns a record of an outside topic into an *event* (`RunEvent`, `DatasetEvent`, `JobEvent`, `Profile`);
 `observations` splits an event into one *observation* for each entity that it speaks of. The log holds nothing but
-observations, ticks, messages between entities and what was learned of a history (`Seed`), each in an `Envelope`, so
-whatever is decided later was in the log.
+observations, ticks, messages between entities, what was learned of a history (`Seed`) and what another log knew
+(`Carried`), each in an `Envelope`, so whatever is decided later was in the log.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ import msgspec
 
 from detector.core.commands import Commanded
 from detector.core.messages import Message
+from detector.core.windows import Window
 
 RunState = Literal["START", "RUNNING", "COMPLETE", "FAIL", "ABORT", "OTHER"]
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -260,6 +261,28 @@ class Seed(msgspec.Struct, array_like=True, tag="seed"):
     until: float
 
 
+class Carried(msgspec.Struct, array_like=True, tag="carried"):
+    """One entity, out of a log with another number of partitions: it goes on as it is, and next wants the time at
+    `due`.
+    """
+
+    state: bytes
+    due: float
+
+
+class Begun(msgspec.Struct, array_like=True, tag="begun"):
+    """A whole partition, without a key: it goes on with entities that are `Carried` out of the log with the id `of`.
+
+    Its clock stands where theirs stood, and the mutes and the maintenance are theirs.
+    """
+
+    of: str
+    clock: float
+    grace_until: float
+    rules: str
+    windows: list[Window] = []
+
+
 class AliasTold(msgspec.Struct, array_like=True, tag="alias"):
     """A dataset's entity: `of` is another name of it, as an event at `at` says."""
 
@@ -267,7 +290,19 @@ class AliasTold(msgspec.Struct, array_like=True, tag="alias"):
     at: float
 
 
-Observation = RunObserved | JobObserved | DatasetObserved | Profiled | Tick | Seed | AliasTold | Commanded | Message
+Observation = (
+    RunObserved
+    | JobObserved
+    | DatasetObserved
+    | Profiled
+    | Tick
+    | Seed
+    | Carried
+    | Begun
+    | AliasTold
+    | Commanded
+    | Message
+)
 
 ENVELOPE_VERSION = 2
 

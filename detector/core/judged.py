@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
-
 from detector.core.emissions import SEVERITIES, Emission, JudgedRun
 from detector.core.state import Run
 from detector.core.turn import Turn
@@ -16,9 +14,7 @@ def write_down(turn: Turn, run: Run, kind: Kind, reason: str, *, run_id: str | N
     """Tell of a run that was judged, or of what was heard of it later, with all readings since the last call."""
     readings, turn.readings = turn.readings, []
     metrics = [metric for one in readings for metric in one.metrics]
-    places = {metric: place for place, metric in enumerate(metrics)}
-    bands = [np.asarray(one.bands, "<f8") for one in readings]
-    values = [np.asarray(one.values, "<f8") for one in readings]
+    unusual = {metric for one in readings for metric in one.unusual}
     data = JudgedRun(
         entity=turn.entity.key,
         kind=kind,
@@ -33,13 +29,9 @@ def write_down(turn: Turn, run: Run, kind: Kind, reason: str, *, run_id: str | N
         version=run.version,
         code_version=run.code_version,
         metrics=metrics,
-        values=np.concatenate(values).tobytes() if values else b"",
-        bands=_narrow(np.concatenate(bands)) if bands else b"",
-        unusual=sorted(places[metric] for one in readings for metric in one.unusual),
+        values=b"".join([one.values.astype("<f8", copy=False).tobytes() for one in readings]),
+        bands=b"".join([one.bands.astype("<f8", copy=False).tobytes() for one in readings]),
+        unusual=[place for place, metric in enumerate(metrics) if metric in unusual] if unusual else [],
+        due=turn.entity.runs.schedule.expected,
     )
     turn.emissions.append(Emission(turn.next_id(), "runs", turn.entity.key, RUN_JUDGED, turn.at, data))
-
-
-def _narrow(bands: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> bytes:
-    with np.errstate(over="ignore"):  # what is too large for a float32 is as good as unbounded
-        return bands.astype("<f4").tobytes()

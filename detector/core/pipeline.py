@@ -14,13 +14,15 @@ from typing import get_args
 
 import msgspec
 
-from detector.core import board, datasets, jobs, lineage, people, promises, recovery, seeding
+from detector.core import board, carrying, datasets, jobs, lineage, people, promises, recovery, seeding
 from detector.core import breaker as breakers
 from detector.core.breaker import State
 from detector.core.commands import AddWindow, Commanded, EndWindow
 from detector.core.emissions import Emission, Heartbeat, Quarantined
 from detector.core.events import (
     AliasTold,
+    Begun,
+    Carried,
     DatasetObserved,
     JobObserved,
     Observation,
@@ -64,7 +66,7 @@ def wanted(partition: Partition, record: Record, body: Observation, rules: Rules
     May be asked again before `step`: the answer is the same. After a change of the configuration a tick concerns every
     entity of the partition, some at a time, so that each breaker is told of anew under the new rules.
     """
-    if record.key is None and isinstance(body, Commanded):
+    if record.key is None and isinstance(body, Commanded | Begun):
         return []
     if not isinstance(body, Tick):
         return [(record.key or b"").decode()]
@@ -98,6 +100,8 @@ def step(
         _advance(partition, record, body, rules, place, emissions)
     elif isinstance(body, Commanded) and not keys:
         _rule(partition, body, place, rules, emissions)
+    elif isinstance(body, Begun):
+        carrying.on_begun(partition, body)
     now = partition.clock or record.timestamp
     at = _time_of(body, now)
     for key in keys:
@@ -113,7 +117,10 @@ def step(
 def _take(turn: Turn, partition: Partition, record: Record, body: Observation) -> None:
     entity = turn.entity
     try:
-        if entity.key == BOARD:
+        if isinstance(body, Carried):
+            carrying.on_carried(turn, body)
+            schedule(partition, entity.key, body.due)
+        elif entity.key == BOARD:
             _take_board(turn, partition, body)
         else:
             _take_entity(turn, partition, record, body)

@@ -1,4 +1,4 @@
-"""The HTTP API over a real Kafka and a real Redis: commands are done, and what it says while each of the two is away."""
+"""The HTTP API over a real Kafka and a real Redis: commands are done; what it says while each of them is away."""
 
 import json
 import time
@@ -126,12 +126,14 @@ def kafka_is_away(client: httpx.Client, kafka: KafkaCluster) -> None:
 
     assert (stale["verdict"], stale["breaker"]["state"]) == ("unknown", "closed")
     assert stale["heartbeat_age"] > MAX_AGE
+    assert refused is not None
     assert refused.headers["retry-after"] == "5"
     assert said(client, "/v1/overview")["detector"]["trouble"]
     assert client.get(f"/v1/entities/{JOB}").status_code == 200
     kafka.start_node(1)
     eventually(lambda: _if(said(client, f"/v1/breakers/{JOB}"), "verdict", "allow"), "it to be told again", 120)
     done = eventually(lambda: _status(order(client, "force_open"), 200), "commands to be done again", 120)
+    assert done is not None
     assert json.loads(done.content)["done"]
 
 

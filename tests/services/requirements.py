@@ -11,6 +11,8 @@ IN_CI: Final = os.environ.get("CI") == "true"
 _HOW_TO_GET: Final = {
     "java": "Java 17 or newer: apt install openjdk-17-jre-headless",
     "chromium": "Chromium: apt install chromium",
+    "prometheus": "Prometheus: apt install prometheus",
+    "promtool": "promtool, of the package prometheus: apt install prometheus",
     "mvn": "Maven, which downloads Kafka once: apt install maven",
 }
 

@@ -1,0 +1,1 @@
+"""Backups of states: the file, and the way out of Redis and back."""
