@@ -23,7 +23,7 @@ const PAGES = [
 const PATIENCE = 500; // ms
 const OVERVIEW = 30_000; // ms: how often the frame itself asks how things are, at least
 const main = document.querySelector("main"), sick = document.getElementById("sick"), away = document.getElementById("away"), state = document.getElementById("live");
-let place = new Place(), refused = null, stream = null, again = null, arrived = false;
+let place = new Place(), refused = null, back = null, stream = null, again = null, arrived = false;
 
 // ---------------------------------------------------------------- where we are
 
@@ -36,8 +36,8 @@ function go() {
   main.replaceChildren();
   document.title = `${title} – Detector`;
   const query = new URLSearchParams(search);
-  page(place, main, { id: id && decodeURIComponent(id), query, remember: (given) => remember(address, given), refused, restart });
-  refused = null;
+  page(place, main, { id: id && decodeURIComponent(id), query, remember: (given) => remember(address, given), refused, back, restart });
+  if (page !== account) refused = back = null;
   mark(address);
   if (query.has("search")) document.querySelector("[data-search]")?.focus();
   else if (arrived) main.focus({ preventScroll: true });
@@ -129,6 +129,7 @@ async function look() {
 function refuse(problem) {
   if (location.hash === "#/token") return;
   refused = problem.message;
+  back = location.hash || "#/";
   location.hash = "#/token";
 }
 
