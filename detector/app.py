@@ -52,6 +52,7 @@ from detector.orders import Orders
 from detector.pace import Pace
 from detector.plan_reader import PlanReader
 from detector.plans import in_namespaces
+from detector.reach import Reach
 from detector.seams import Compacted, Send
 from detector.settings import executor_of, kafka_settings, owner_of, redis_client, registry_of, rules_of
 from detector.sinks import cloudevents
@@ -165,7 +166,13 @@ def execute(config: Config, stop: Event, telemetry: Telemetry) -> None:
 
 def prepare(config: Config, settings: Settings) -> None:
     """Create the topics that are missing; refuse what is wrong. Raises `TopicMismatch` and `Unreachable`."""
-    topics.ensure(AdminClient(dict(settings)), topics.specs(config), config.topics.create)
+    reach = Reach()
+    admin = AdminClient({**settings, **reach.settings})
+    try:
+        topics.ensure(admin, topics.specs(config), config.topics.create)
+    except Unreachable as error:
+        admin.poll(0.0)  # for what it has to say of its connections, as of a login that failed
+        raise Unreachable(f"{error} ({reach.why})" if reach.why else str(error)) from None
 
 
 def quietly(settings: Settings) -> Settings:

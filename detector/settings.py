@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from detector.executors import Executor
 
 SEVERITIES = ("info", "warning", "critical")  # as the core numbers them
-REDIS_CONNECTS, REDIS_ANSWERS = 5.0, 10.0  # seconds
 
 
 # ---------------------------------------------------------------- the core
@@ -197,6 +196,7 @@ def kafka_settings(config: Config) -> dict[str, str | int | float | bool]:
         "ssl.ca.location": kafka.ssl_ca_location,
         "ssl.certificate.location": kafka.ssl_certificate_location,
         "ssl.key.location": kafka.ssl_key_location,
+        "ssl.key.password": kafka.ssl_key_password.reveal() if kafka.ssl_key_password else None,
     }
     return {
         "client.id": "detector",
@@ -206,21 +206,14 @@ def kafka_settings(config: Config) -> dict[str, str | int | float | bool]:
     }
 
 
-def redis_client(config: Config) -> "redis.Redis":
-    """A client that gives up after a few seconds: whoever uses it has something better to do than to wait.
+def redis_client(config: Config, within: float | None = None) -> "redis.Redis":
+    """A client of Redis, whether it is one server, watched by Sentinels, or a cluster.
 
-    It connects when it is first used, and again after a lost connection. It does not decode what it reads.
+    Who is in a hurry has an answer, or none, `within` so many seconds.
     """
-    import redis
+    from detector.redis_access import connect
 
-    return redis.Redis.from_url(
-        config.redis.url,
-        username=config.redis.username,
-        password=config.redis.password.reveal() if config.redis.password else None,
-        socket_timeout=REDIS_ANSWERS,
-        socket_connect_timeout=REDIS_CONNECTS,
-        health_check_interval=30,
-    )
+    return connect(config.redis, within)
 
 
 def registry_of(config: Config) -> "SchemaRegistry | None":

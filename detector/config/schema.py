@@ -91,8 +91,12 @@ class Kafka(Table, frozen=True, kw_only=True):
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], about("How brokers are spoken to.")
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[
-        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"] | None,
-        about("How to log in, where security_protocol is one of SASL's.", "SCRAM-SHA-512"),
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None,
+        about(
+            "How to log in, where security_protocol is one of SASL's. OAUTHBEARER is set up in options and"
+            " secret_options (sasl.oauthbearer.*).",
+            "SCRAM-SHA-512",
+        ),
     ] = None
     sasl_username: Annotated[str | None, about("Who logs in.", "detector")] = None
     sasl_password: Annotated[Secret | None, about("The password. Better by file: sasl_password_file.")] = None
@@ -103,13 +107,16 @@ class Kafka(Table, frozen=True, kw_only=True):
         None
     )
     ssl_key_location: Annotated[str | None, about("File with the key of that certificate.")] = None
+    ssl_key_password: Annotated[
+        Secret | None, about("What that key is encrypted with. Better by file: ssl_key_password_file.")
+    ] = None
     options: Annotated[
         dict[str, str | int | float | bool],
         about("More settings of librdkafka for all clients. Those that exactly-once rests on are refused."),
     ] = {}
     secret_options: Annotated[
         dict[str, Secret],
-        about("Settings of librdkafka that nobody may see (ssl.key.password); each also by file: <name>_file."),
+        about("Settings of librdkafka that nobody may see, as client secrets; each also by file: <name>_file."),
     ] = {}
 
 
@@ -172,11 +179,31 @@ class Registry(Table, frozen=True, kw_only=True):
 class Redis(Table, frozen=True, kw_only=True):
     """Where snapshots of states and the view of the breakers are kept. Its maxmemory-policy must be noeviction."""
 
-    url: Annotated[str, about("redis://, rediss:// (TLS) or unix://, with the number of the database.")] = (
-        "redis://127.0.0.1:6379/0"
-    )
+    url: Annotated[
+        str,
+        about(
+            "redis://, rediss:// (TLS) or unix://, with the number of the database. With cluster or sentinel: one or"
+            " more of their nodes, redis://a:6379,b:6379."
+        ),
+    ] = "redis://127.0.0.1:6379/0"
+    cluster: Annotated[bool, about("Whether url names nodes of a Redis Cluster: one that answers is enough.")] = False
+    sentinel: Annotated[
+        str | None, about("The name of the primary that the Sentinels at url watch; null: there are none.", "mymaster")
+    ] = None
     username: Annotated[str | None, about("Who logs in, where Redis has users.")] = None
     password: Annotated[Secret | None, about("The password. Better by file: password_file.")] = None
+    sentinel_username: Annotated[str | None, about("Who logs in to the Sentinels, where they have users.")] = None
+    sentinel_password: Annotated[
+        Secret | None, about("The Sentinels' own password. Better by file: sentinel_password_file.")
+    ] = None
+    ca_location: Annotated[
+        str | None, about("File with the authorities that signed its certificate (rediss://); null: the system's.")
+    ] = None
+    certificate_location: Annotated[str | None, about("File with the client's own certificate (mutual TLS).")] = None
+    key_location: Annotated[str | None, about("File with the key of that certificate.")] = None
+    key_password: Annotated[
+        Secret | None, about("What that key is encrypted with. Better by file: key_password_file.")
+    ] = None
     prefix: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")],
         about("What all keys begin with: installations that share a Redis differ in it."),
@@ -403,6 +430,30 @@ class Executor(Table, frozen=True, kw_only=True):
     parallel: Annotated[Positive, about("How many runs that were asked for may go on at a time.")] = 4
 
 
+class Profile(Table, frozen=True, kw_only=True):
+    """What `detector profile` counts, and how it hides values. The daemon does not read it."""
+
+    key: Annotated[
+        Secret | None,
+        about("Hashes the most frequent values, which are left out without it: 16 bytes or more. Better: key_file."),
+    ] = None
+    patterns: Annotated[
+        dict[str, str],
+        about(
+            "Regular expressions by name, for the checks `matches`: the whole value has to match.",
+            {"sku": "[A-Z]{3}-[0-9]+"},
+        ),
+    ] = {}
+    references: Annotated[
+        dict[str, str],
+        about(
+            "Where the datasets of the checks `referential` are: a file, or the address of a database, or the variable that"
+            " has it (env:NAME); behind # the table, where there are several.",
+            {"customers": "/data/customers.parquet"},
+        ),
+    ] = {}
+
+
 class Token(Table, frozen=True, kw_only=True):
     """Who may ask the HTTP API."""
 
@@ -479,6 +530,7 @@ class Config(Table, frozen=True, kw_only=True):
         about("What differs for some entities: a list, of which each entry names entities and what differs."),
     ] = ()
     executor: Executor = Executor()
+    profile: Profile = Profile()
     http: Http = Http()
     metrics: Metrics = Metrics()
     log: Log = Log()

@@ -137,7 +137,7 @@ def test_everything_right_is_told_line_by_line(site: Site, redis: redis_py.Redis
     site.create()
     now = time.time()
     site.tick(now)
-    redis.set("detector:heartbeat:0", json.dumps({"partition": 0, "clock": now}))
+    redis.set("detector:{view}:heartbeat:0", json.dumps({"partition": 0, "clock": now}))
 
     code, out, _ = site.run("doctor")
 

@@ -13,6 +13,7 @@ _HOW_TO_GET: Final = {
     "chromium": "Chromium: apt install chromium",
     "prometheus": "Prometheus: apt install prometheus",
     "promtool": "promtool, of the package prometheus: apt install prometheus",
+    "systemd-analyze": "systemd's own checks: apt install systemd",
     "mvn": "Maven, which downloads Kafka once: apt install maven",
 }
 
