@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Page, expect
 
 from detector.demo import prepared
 from detector.demo.live import Demo
@@ -258,10 +258,9 @@ def picture(page: Page, name: str, theme: Theme, width: int) -> None:
     """What the docs show: as much as there is, but not without end."""
     expect(page.locator("#live")).to_contain_text("live")
     height = min(page.evaluate("document.body.offsetHeight"), 960 if width > 700 else 1_400)
-    shown = {"x": 0, "y": 0, "width": width, "height": height}
-    page.screenshot(
-        path=PICTURES / f"page-{name}-{theme}-{width}.png", full_page=True, clip=shown, animations="disabled"
-    )  # type: ignore[arg-type]
+    shown: FloatRect = {"x": 0, "y": 0, "width": width, "height": height}
+    path = PICTURES / f"page-{name}-{theme}-{width}.png"
+    page.screenshot(path=path, full_page=True, clip=shown, animations="disabled")
 
 
 def test_the_theme_is_the_systems_until_one_is_chosen_and_then_stays(browser: Browser, company: Company) -> None:
