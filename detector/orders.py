@@ -72,9 +72,9 @@ class Orders:
             known = reach.ask(producer, lambda within: producer.list_topics(topic, timeout=within), ANSWER)
         except KafkaException as error:
             raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None
-        error = known.topics[topic].error
-        if error is not None:
-            raise Unreachable(f"Kafka at {where} {absent(topic, error, EVER_RAN)}")
+        found = known.topics[topic]
+        if found.error is not None:
+            raise Unreachable(f"Kafka at {where} {absent(topic, found.error, EVER_RAN)}")
 
 
 def _collect(topic: Tail, answers: Answers, patience: float, more: float) -> None:

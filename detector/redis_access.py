@@ -39,7 +39,7 @@ def connect(config: Redis, within: float | None = None) -> redis.Redis:
         options["retry"] = Retry(NoBackoff(), 1)  # once more, since a connection that was idle may be dead
     tls = _tls(config)
     if config.cluster:
-        nodes = [ClusterNode(host, port) for host, port in nodes_of(config.url, PORT)]
+        nodes = [ClusterNode(*node) for node in nodes_of(config.url, PORT)]  # type: ignore[no-untyped-call]
         return cast(redis.Redis, Cluster({**options, **tls, "startup_nodes": nodes}))
     if config.sentinel is not None:
         return _primary(config, config.sentinel, {**options, **tls})
@@ -89,7 +89,7 @@ def _primary(config: Redis, name: str, options: dict[str, Any]) -> redis.Redis:
     asks = {**options, **login, "socket_timeout": CONNECTS, "retry": Retry(NoBackoff(), 0)}
     sentinel = Sentinel(nodes_of(config.url, SENTINELS_PORT), sentinel_kwargs=asks, **options)  # type: ignore[no-untyped-call]
     database = urlsplit(config.url).path.strip("/") or "0"
-    return cast(redis.Redis, sentinel.master_for(name, db=int(database)))
+    return cast(redis.Redis, sentinel.master_for(name, db=int(database)))  # type: ignore[no-untyped-call]
 
 
 class Cluster:

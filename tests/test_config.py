@@ -520,7 +520,9 @@ def test_an_error_shows_no_secret(text: str) -> None:
     assert WORD not in refused(text)
 
 
-@pytest.mark.parametrize("text", ["redis: {password: 0123}", "kafka: {secret_options: {sasl.oauthbearer.client.secret: 0123}}"])
+@pytest.mark.parametrize(
+    "text", ["redis: {password: 0123}", "kafka: {secret_options: {sasl.oauthbearer.client.secret: 0123}}"]
+)
 def test_a_password_of_digits_must_be_quoted_since_its_zeros_are_lost_otherwise(text: str) -> None:
     said = refused(text)
 

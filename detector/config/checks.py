@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from detector.config import alerts
 from detector.config.cron import parse_cron
 from detector.config.schema import (
     DAYS,
@@ -119,6 +120,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield from _rule(rule, f"rules[{at}]")
     yield from _waits(config)
     yield from _executor(config.executor)
+    yield from alerts.problems(config)
     yield from _http(config.http)
 
 
@@ -131,10 +133,7 @@ def _kafka(kafka: Kafka) -> Iterator[str]:
         yield from _oauthbearer(kafka)
     elif kafka.sasl_mechanism is not None and not (kafka.sasl_username and kafka.sasl_password):
         yield f"kafka.sasl_username and kafka.sasl_password: are needed with sasl_mechanism {kafka.sasl_mechanism}"
-    if (kafka.ssl_certificate_location is None) != (kafka.ssl_key_location is None):
-        yield "kafka.ssl_certificate_location and kafka.ssl_key_location: one is of no use without the other"
-    if kafka.ssl_ca_location is not None and not kafka.security_protocol.endswith("SSL"):
-        yield "kafka.ssl_ca_location: has no effect unless security_protocol is SSL or SASL_SSL"
+    yield from _kafka_tls(kafka)
     for name, value in kafka.options.items():
         if name == "group.protocol" and value != "consumer":
             yield f"kafka.options.{name}: only consumer is supported (Kafka 4.0 or later), not {value}"
@@ -144,6 +143,13 @@ def _kafka(kafka: Kafka) -> Iterator[str]:
         for name in names:
             if name in _REFUSED:
                 yield f"kafka.{table}.{name}: cannot be set: {_REFUSED[name]}"
+
+
+def _kafka_tls(kafka: Kafka) -> Iterator[str]:
+    if (kafka.ssl_certificate_location is None) != (kafka.ssl_key_location is None):
+        yield "kafka.ssl_certificate_location and kafka.ssl_key_location: one is of no use without the other"
+    if kafka.ssl_ca_location is not None and not kafka.security_protocol.endswith("SSL"):
+        yield "kafka.ssl_ca_location: has no effect unless security_protocol is SSL or SASL_SSL"
 
 
 def _oauthbearer(kafka: Kafka) -> Iterator[str]:
@@ -162,7 +168,7 @@ def _topics(topics: Topics) -> Iterator[str]:
     if not topics.inputs:
         yield "topics.inputs: name at least one topic"
     seen: dict[str, str] = {}
-    names = ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
+    names = ("log", "control", "breakers", "incidents", "alerts", "runs", "commands", "snapshots", "dead_letters")
     ours = {key: getattr(topics, key) for key in names}
     for key, name in [*ours.items(), *((f"inputs[{at}]", name) for at, name in enumerate(topics.inputs))]:
         if name in seen:

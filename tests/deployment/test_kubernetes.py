@@ -194,7 +194,7 @@ def test_the_worker_slot_is_the_number_of_the_pod(objects: list[Object]) -> None
 def test_all_stages_run_somewhere(objects: list[Object]) -> None:
     stages = [one["args"][2].split(",") for _, one in containers(objects) if one["args"][0] == "run"]
 
-    assert sorted(sum(stages, [])) == ["api", "ingest", "worker"]
+    assert sorted(stage for some in stages for stage in some) == ["api", "ingest", "worker"]
 
 
 def test_keda_never_takes_the_last_worker_away(example: list[Object]) -> None:
@@ -213,9 +213,12 @@ def test_keda_never_takes_the_last_worker_away(example: list[Object]) -> None:
 def test_detector_takes_its_configuration(objects: list[Object]) -> None:
     (made,) = of(objects, "ConfigMap").values()
     asked: list[Path] = []
-    config = load(
-        made["data"]["detector.yaml"], read=lambda path: asked.append(Path(path)) or "a-secret-that-is-long-enough"
-    )
+
+    def read(path: str) -> str:
+        asked.append(Path(path))
+        return "a-secret-that-is-long-enough"
+
+    config = load(made["data"]["detector.yaml"], read=read)
     mounts = {mount["mountPath"] for _, one in containers(objects) for mount in one["volumeMounts"]}
 
     assert config.kafka.bootstrap_servers

@@ -122,8 +122,9 @@ def event(name: str, at: float) -> str:
 
 def given(cluster: SecureKafka) -> dict[str, set[Right]]:
     """What each user may do, as Kafka has it."""
+    any_: Any = None
     everything = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+        ResourceType.ANY, any_, ResourcePatternType.ANY, any_, any_, AclOperation.ANY, AclPermissionType.ANY
     )
     found: dict[str, set[Right]] = {}
     for acl in cluster.admin.describe_acls(everything).result(30):
@@ -234,7 +235,9 @@ def test_each_part_does_its_work_with_its_rights(machine: Machine, daemon: Path)
     eventually(lambda: asked("detector").startswith("allow"), "a breaker in Redis", 60)
     seeded = machine.as_user("detector", "seed", str(history))
     doctor = machine.as_user("detector", "doctor")
-    opened = machine.as_user("oncall", "breaker", "override", "job:shop/load", "--force-open", "--until", "1h", "--reason", "try")
+    opened = machine.as_user(
+        "oncall", "breaker", "override", "job:shop/load", "--force-open", "--until", "1h", "--reason", "try"
+    )
     tail = machine.as_user("pager", "tail", "--no-follow")
 
     done = (sent, seeded, doctor, opened, tail)
@@ -273,7 +276,9 @@ def test_who_only_reads_can_neither_send_nor_command(machine: Machine, daemon: P
     file = machine.directory / "events.jsonl"
     file.write_text(event("load", time.time()))
     sent = machine.as_user("pager", "emit", str(file), "--topic", "pipeline.run-events")
-    opened = machine.as_user("pager", "breaker", "override", "job:shop/load", "--force-open", "--until", "1h", "--reason", "try")
+    opened = machine.as_user(
+        "pager", "breaker", "override", "job:shop/load", "--force-open", "--until", "1h", "--reason", "try"
+    )
 
     assert (sent.returncode, opened.returncode) == (1, 1)
     assert "does not let this user see topic pipeline.run-events" in sent.stderr

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import redis
 
@@ -27,19 +27,21 @@ class RedisCluster:
     def url(self) -> str:
         return "redis://" + ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
 
-    def kill_primary_of(self, key: str) -> RedisServer:
-        """Kill the node that has this key; returns it."""
+    def kill_primary_of(self, key: str) -> None:
+        """Kill the node that has this key."""
         with redis.RedisCluster(port=self.servers[0].port, host="127.0.0.1") as client:
-            port = client.get_node_from_key(key).port  # type: ignore[union-attr]
-        server = next(one for one in (*self.servers, *self.replicas) if one.port == port)
-        server.kill()
-        return server
+            port = client.get_node_from_key(key).port
+        next(one for one in (*self.servers, *self.replicas) if one.port == port).kill()
 
 
 @contextmanager
 def redis_cluster(directory: Path, primaries: int = 3, replicas: bool = False) -> Iterator[RedisCluster]:
     """A running cluster; a primary that is gone for a second is replaced by its replica."""
-    settings = {"cluster_enabled": "yes", "cluster_node_timeout": 1_000, "cluster_replica_validity_factor": 0}
+    settings: dict[str, Any] = {
+        "cluster_enabled": "yes",
+        "cluster_node_timeout": 1_000,
+        "cluster_replica_validity_factor": 0,
+    }
     count = primaries * (2 if replicas else 1)
     with ExitStack() as stack:
         servers = [
@@ -57,25 +59,29 @@ def _join(cluster: RedisCluster) -> None:
     primaries, share = len(cluster.servers), SLOTS // len(cluster.servers)
     for n, client in enumerate(clients[:primaries]):
         last = SLOTS - 1 if n == primaries - 1 else (n + 1) * share - 1
-        client.execute_command("CLUSTER ADDSLOTSRANGE", n * share, last)
+        _run(client, "CLUSTER ADDSLOTSRANGE", n * share, last)
     for server in (*cluster.servers[1:], *cluster.replicas):
         bus = int(server.setting("cluster-port"))
-        clients[0].execute_command("CLUSTER MEET", "127.0.0.1", server.port, bus)
+        _run(clients[0], "CLUSTER MEET", "127.0.0.1", server.port, bus)
     eventually(lambda: all(_known(client) == len(clients) for client in clients), "the nodes to know each other")
     for n, client in enumerate(clients[primaries:]):
-        client.execute_command("CLUSTER REPLICATE", clients[n].execute_command("CLUSTER MYID"))
+        _run(client, "CLUSTER REPLICATE", _run(clients[n], "CLUSTER MYID"))
     eventually(lambda: all(_state(client) == "ok" for client in clients), "the cluster to be complete")
     eventually(lambda: all(_follows(client) for client in clients[primaries:]), "the replicas to follow")
     for client in clients:
         client.close()
 
 
+def _run(client: redis.Redis, *command: object) -> Any:
+    return client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
 def _known(client: redis.Redis) -> int:
-    return int(client.execute_command("CLUSTER INFO")["cluster_known_nodes"])
+    return int(_run(client, "CLUSTER INFO")["cluster_known_nodes"])
 
 
 def _state(client: redis.Redis) -> str:
-    return str(client.execute_command("CLUSTER INFO")["cluster_state"])
+    return str(_run(client, "CLUSTER INFO")["cluster_state"])
 
 
 def _follows(client: redis.Redis) -> bool:
@@ -132,7 +138,7 @@ def _sentinel(directory: Path, port: int, primary: int) -> Child:
 def _sees_all(port: int) -> bool:
     try:
         with redis.Redis(port=port) as client:
-            state = client.execute_command("SENTINEL MASTER", NAME)
+            state = _run(client, "SENTINEL MASTER", NAME)
             return int(state["num-other-sentinels"]) == 2 and int(state["num-slaves"]) == 1
     except redis.RedisError:
         return False

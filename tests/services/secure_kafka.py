@@ -14,7 +14,12 @@ from threading import Thread
 from types import TracebackType
 from typing import Final, Self
 
-from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialUpsertion,
+)
 
 from detector.embedded import free_port
 from tests.services.cache import cached, maven
@@ -25,6 +30,7 @@ from tests.services.kafka import _download as download_kafka
 WORD: Final = "hunter2-of-kafka"
 USERS: Final = ("detector", "nobody", "oncall", "pager", "airflow", "operator")
 _MODULES: Final = "org.apache.kafka.common.security"
+_OAUTH: Final = f"{_MODULES}.oauthbearer.OAuthBearerLoginModule"
 
 
 class SecureKafka(KafkaCluster):
@@ -58,15 +64,16 @@ class SecureKafka(KafkaCluster):
             f"{login}.plain.sasl.jaas.config": f"{_MODULES}.plain.PlainLoginModule required {passwords};",
             f"{login}.scram-sha-256.sasl.jaas.config": f"{_MODULES}.scram.ScramLoginModule required;",
             f"{login}.scram-sha-512.sasl.jaas.config": f"{_MODULES}.scram.ScramLoginModule required;",
-            f"{login}.oauthbearer.sasl.jaas.config": f"{_MODULES}.oauthbearer.OAuthBearerLoginModule required"
-            ' unsecuredLoginStringClaim_sub="broker";',
+            f"{login}.oauthbearer.sasl.jaas.config": f'{_OAUTH} required unsecuredLoginStringClaim_sub="broker";',
         }
 
     def start(self) -> Self:
         super().start()
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
             known = ScramCredentialInfo(mechanism, 4096)
-            wanted = [UserScramCredentialUpsertion(user, known, WORD.encode()) for user in USERS]
+            wanted: list[UserScramCredentialAlteration] = [
+                UserScramCredentialUpsertion(user, known, WORD.encode()) for user in USERS
+            ]
             for answer in self.admin.alter_user_scram_credentials(wanted).values():
                 answer.result(30)
         return self
@@ -84,7 +91,8 @@ def _acls_tool(directory: Path) -> Path:
     libs = cached("kafka", (HERE / "pom.xml").read_text(), download_kafka) / "libs"
     tools = cached("kafka-tools", (HERE / "pom-tools.xml").read_text(), _download_tools) / "libs"
     logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
-    start = f"-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 {logging} -cp '{tools}/*:{libs}/*' org.apache.kafka.tools.AclCommand"
+    quick = f"-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 {logging}"
+    start = f"{quick} -cp '{tools}/*:{libs}/*' org.apache.kafka.tools.AclCommand"
     tool = directory / "kafka-acls.sh"
     tool.write_text(f'#!/bin/sh\nexec java {start} "$@"\n')
     tool.chmod(0o755)
