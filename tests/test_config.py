@@ -370,8 +370,8 @@ def test_a_parameter_is_a_single_value() -> None:
             "KAFKA__OPTIONS__FETCH_WAIT_MAX_MS", "5", "kafka.options", {"fetch.wait.max.ms": "5"}, id="with dots"
         ),
         pytest.param(
-            *("KAFKA__SECRET_OPTIONS__SSL_KEY_PASSWORD", WORD, "kafka.secret_options"),
-            {"ssl.key.password": Secret(WORD)},
+            *("KAFKA__SECRET_OPTIONS__SASL_OAUTHBEARER_CLIENT_SECRET", WORD, "kafka.secret_options"),
+            {"sasl.oauthbearer.client.secret": Secret(WORD)},
             id="a secret with dots",
         ),
     ],
@@ -489,12 +489,12 @@ def test_the_login_of_an_executor_is_secret_however_it_is_given(key: str, text: 
 
 
 def test_secrets_of_librdkafka_are_secrets_too() -> None:
-    text = "kafka: {secret_options: {ssl.key.password: hunter2, ssl.keystore.password_file: word}}"
+    text = "kafka: {secret_options: {sasl.oauthbearer.client.secret: hunter2, ssl.keystore.password_file: word}}"
 
     config = load(text, {}, {"word": WORD}.__getitem__)
 
     assert {name: secret.reveal() for name, secret in config.kafka.secret_options.items()} == {
-        "ssl.key.password": WORD,
+        "sasl.oauthbearer.client.secret": WORD,
         "ssl.keystore.password": WORD,
     }
     assert WORD not in f"{config!r} {show(config)}"
@@ -510,7 +510,7 @@ def test_secrets_of_librdkafka_are_secrets_too() -> None:
         pytest.param(f"redis: {{url: 'redis://me:12/{WORD}@h'}}", id="a port and a slash in an address"),
         pytest.param(f"redis: {{url: 'redis://h?password={WORD}'}}", id="behind a question mark"),
         pytest.param(f"registry: {{url: 'http://me:{WORD}@a,http://b'}}", id="two addresses"),
-        pytest.param(f"kafka: {{options: {{ssl.key.password: {WORD}}}}}", id="an option that is shown"),
+        pytest.param(f"kafka: {{options: {{sasl.oauthbearer.client.secret: {WORD}}}}}", id="an option that is shown"),
         pytest.param(f"kafka: {{options: {{sasl.password: {WORD}}}}}", id="an option with a key of its own"),
         pytest.param(f"kafka: {{sasl_password: {{a: {WORD}}}}}", id="a table"),
         pytest.param(f"kafka: {{secret_options: {{a.password: [{WORD}]}}}}", id="a list of secrets"),
@@ -520,7 +520,9 @@ def test_an_error_shows_no_secret(text: str) -> None:
     assert WORD not in refused(text)
 
 
-@pytest.mark.parametrize("text", ["redis: {password: 0123}", "kafka: {secret_options: {ssl.key.password: 0123}}"])
+@pytest.mark.parametrize(
+    "text", ["redis: {password: 0123}", "kafka: {secret_options: {sasl.oauthbearer.client.secret: 0123}}"]
+)
 def test_a_password_of_digits_must_be_quoted_since_its_zeros_are_lost_otherwise(text: str) -> None:
     said = refused(text)
 
