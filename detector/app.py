@@ -464,7 +464,7 @@ def _carry(
         resharding.refuse_members(groups, [old.log, new.log], besides=[ours])
         drain.refuse_changes(ours, ends)
 
-    of, _ = topic_identity(settings, old.log)
+    (of, _), (topic_id, _) = topic_identity(settings, old.log), topic_identity(settings, new.log)
     sends = [resharding.carried(checkpoint, of, new.log, new.partitions)]
     for spec in topics.specs(config):
         key = spec.key.removeprefix("topics.")
@@ -472,5 +472,5 @@ def _carry(
             sends.append(resharding.copied(settings, spec.name, getattr(new, key), new.partitions))
     with progress("entities carried over") as told:
         still = drain.still(chain.from_iterable(sends), known, told)
-        carrier.write(still, resharding.positions(groups, old, new), check)
+        carrier.write(still, resharding.positions(groups, old, new, topic_id), check)
     return known

@@ -570,7 +570,9 @@ class Checkpoint:
         expected = committed.metadata if committed else ""
         if head is not None and head.at < low:
             self._store.discard(number)  # no replay begins there any more, and it would refuse the snapshot to come
-        if (head is None or head.at < low) and not low == 0 < upto:
+        # A log that was begun with the states of another is known to the group before anything of it was read.
+        begun = upto == low == 0 and expected.endswith(f":{self._log.topic_id}")
+        if (head is None or head.at < low) and not (begun or low == 0 < upto):
             return self._fold_backstop(number, partition, upto, low, expected)
         if head is None or head.at < low:
             partition.rules = self._rules.fingerprint

@@ -27,7 +27,7 @@ from detector.core.messages import BOARD
 from detector.core.partition import partition_of
 from detector.errors import CannotReshard, Unreachable
 from detector.latest import is_empty, messages
-from detector.seams import LARGEST, Send
+from detector.seams import LARGEST, Committed, Send
 from detector.worker import Worker
 
 Told = Callable[[int, int], None]
@@ -177,7 +177,7 @@ class Carrier:
             raise Unreachable(f"Kafka gives no transaction to {log}.reshard: {error.args[0].str()}") from None
 
     def write(
-        self, sends: Iterable[Send], positions: Mapping[str, Mapping[Place, int]], check: Callable[[], None]
+        self, sends: Iterable[Send], positions: Mapping[str, Mapping[Place, Committed]], check: Callable[[], None]
     ) -> int:
         """Write all of it and let groups go on at their positions, unless `check` raises; returns how many records.
 
@@ -217,13 +217,13 @@ class Carrier:
                     producer.poll(0.05)
         return count
 
-    def _place(self, producer: Producer, group: str, positions: Mapping[Place, int]) -> None:
+    def _place(self, producer: Producer, group: str, positions: Mapping[Place, Committed]) -> None:
         """Nobody is told where a group is while a transaction is about to move it: so who comes now is too early for
         the old positions, and for none.
         """
         consumer = Consumer({**self._settings, "group.id": group, "enable.auto.commit": False})
         try:
-            offsets = [TopicPartition(*place, at) for place, at in positions.items()]
+            offsets = [TopicPartition(*place, at.offset, metadata=at.metadata) for place, at in positions.items()]
             metadata = consumer.consumer_group_metadata()
             insist(lambda: producer.send_offsets_to_transaction(offsets, metadata, ANSWER), TRANSACTION)
         finally:
@@ -261,19 +261,21 @@ def refuse_members(groups: Groups, logs: Sequence[str], besides: Sequence[str] =
                 )
 
 
-def positions(groups: Groups, old: Topics, new: Topics) -> dict[str, dict[Place, int]]:
-    """Where each group of the new log is to go on: where that of the old one was, in all that both have.
+def positions(groups: Groups, old: Topics, new: Topics, topic_id: str) -> dict[str, dict[Place, Committed]]:
+    """Where each group of the new log is to go on: where that of the old one was, in all that both have. The workers
+    begin with the new log, which has this id.
 
     Raises `Unreachable`.
     """
-    found: dict[str, dict[Place, int]] = {}
-    both = sorted({*old.ours, *old.outside} & {*new.ours, *new.outside})
-    places = groups.partitions(both)
+    start = Committed(0, f"::{topic_id}")
+    found = {f"{new.log}.worker": dict.fromkeys(groups.partitions([new.log]), start)}
+    places = groups.partitions(sorted({*old.ours, *old.outside} & {*new.ours, *new.outside}))
     for name in groups.names():
         named = moved(name, old.log, new.log)
         if named is not None:
             there = groups.standing(name, places)
-            found[named] = {place: at.committed for place, at in there.items() if at.committed is not None}
+            known = {place: Committed(at.committed) for place, at in there.items() if at.committed is not None}
+            found[named] = found.get(named, {}) | known
     return {name: placed for name, placed in found.items() if placed}
 
 

@@ -21,7 +21,7 @@ from detector.core.state import Entity, Partition, dump, load
 from detector.core.windows import Window
 from detector.errors import CannotReshard
 from detector.reshard import carried, moved, next_name, renamed
-from detector.seams import LARGEST
+from detector.seams import LARGEST, Committed
 from tests.fakes.cluster import Cluster, FakeStore
 from tests.test_checkpoint import (
     START,
@@ -60,6 +60,7 @@ def into(partitions: int, old: Worker) -> tuple[Cluster, FakeStore, Worker]:
     """The new log, as a reshard leaves it, with a worker that has it."""
     cluster, store, new = started(partitions)
     cluster.topic_id = "topic-2"
+    cluster.committed = {number: Committed(0, "::topic-2") for number in range(partitions)}
     now = max(record.timestamp for log in old.log.cluster.records for record in log)
     for send in carried(old.checkpoint, old.log.topic_id, "log", partitions):
         assert send.partition is not None
@@ -124,6 +125,7 @@ def test_what_each_entity_knows_is_the_same_and_stands_where_it_belongs() -> Non
     assert {due for _, _, found in after.snapshots.values() for due in found.items()} == {
         due for _, _, found in before.snapshots.values() for due in found.items()
     }
+    assert new.told.count("backstop_used") == 0
     assert cluster.written
     assert {s.topic for s in cluster.written} == {"breakers", "snapshots"}
 
@@ -204,6 +206,7 @@ class Resharded(Schedule):
         self.at = fill(old.log.cluster, self.random, 30, reads=True)
         beginning = into(OLD, drained(old))[0]
         self.cluster.records, self.cluster.topic_id = beginning.records, beginning.topic_id
+        self.cluster.committed = beginning.committed
 
 
 def check_resharded(seeds: range) -> None:

@@ -213,6 +213,7 @@ def test_a_log_of_more_partitions_goes_on_where_the_old_one_was(make: Make) -> N
     assert (sum(runs.values()), set(runs.values())) == (new.sent, {1})
     # Exactly once in the new log, as of any log: what was published is what one quiet pass over it says.
     assert Counter(one for one in new.said() if one[0] not in told) == Counter(new.expected())
+    assert '"backstop_used"' not in new.processes[-1].text()
     closed = load_state(new.states()[BROKEN]).judgement.breaker
     assert (closed.state, closed.trips) == (State.CLOSED, 0)
 
