@@ -46,6 +46,7 @@ from detector.executor import Execution
 from detector.feed import Feed
 from detector.follower import Follower, RedisView
 from detector.historian import Historian
+from detector.history import History
 from detector.ingest import Destination, Ingest
 from detector.orders import Orders
 from detector.pace import Pace
@@ -132,7 +133,7 @@ def run(
         built: list[Service] = []
         sources: Sources | None = None
         if "api" in stages:
-            feed, sources = _api(config, settings, telemetry, clock, embedded)
+            feed, sources = _api(config, settings, client, telemetry, clock, embedded)
             built.append(Service("api", feed.run))
         web = resources.enter_context(Web(config.http, telemetry, sources))
         if "worker" in stages:
@@ -286,13 +287,18 @@ def _ingest(
 
 
 def _api(
-    config: Config, settings: Settings, telemetry: Telemetry, clock: Callable[[], float], embedded: bool
+    config: Config,
+    settings: Settings,
+    client: redis.Redis,
+    telemetry: Telemetry,
+    clock: Callable[[], float],
+    embedded: bool,
 ) -> tuple[Feed, Sources]:
     names, quiet = config.topics, quietly(settings)
     facts = Facts(names, Zones(), partial(owner_of, config.rules), config.http.max_age, clock)
     feed = Feed(quiet, (names.breakers, names.incidents), (names.control, names.commands), facts, telemetry, embedded)
     desk = Desk(Orders(quiet, names.commands, names.control), facts, feed)
-    return feed, Sources(facts, feed, desk, telemetry.health)
+    return feed, Sources(facts, feed, desk, History(client, config.redis.prefix), telemetry.health)
 
 
 def _historian(config: Config, settings: Settings, client: redis.Redis, telemetry: Telemetry) -> Service:

@@ -15,6 +15,7 @@ DetectorError
 ├── CannotReshard          a new log cannot be begun with the states of the old one now; nothing was changed
 ├── ExecutorBusy           who redoes runs does not answer, or not now: ask again after `retry_after`
 ├── RedoRefused            this run cannot be redone by the executor: somebody must
+├── Unreadable             what was to be profiled cannot be read: the message names it, and holds no value of it
 └── IllegalTransition      a bug in the breaker: crash
 """
 
@@ -82,6 +83,10 @@ class ExecutorBusy(DetectorError):
 
 class RedoRefused(DetectorError):
     """The executor cannot redo this run, now or later; the message says why, and what a person can do."""
+
+
+class Unreadable(DetectorError):
+    """What was to be profiled cannot be read; the message names it and the line, and holds no value of it."""
 
 
 class IllegalTransition(DetectorError):

@@ -26,15 +26,17 @@ CONNECTS, ANSWERS = 5.0, 10.0  # seconds
 PORT, SENTINELS_PORT = 6379, 26379
 
 
-def connect(config: Redis) -> redis.Redis:
-    """A client for what the configuration names."""
+def connect(config: Redis, within: float | None = None) -> redis.Redis:
+    """A client for what the configuration names. Who is in a hurry has an answer, or none, `within` so many seconds."""
     options: dict[str, Any] = {
         "username": config.username,
         "password": _word(config.password),
-        "socket_timeout": ANSWERS,
-        "socket_connect_timeout": CONNECTS,
+        "socket_timeout": ANSWERS if within is None else within / 2,
+        "socket_connect_timeout": CONNECTS if within is None else within / 2,
         "health_check_interval": 30,
     }
+    if within is not None:
+        options["retry"] = Retry(NoBackoff(), 1)  # once more, since a connection that was idle may be dead
     tls = _tls(config)
     if config.cluster:
         nodes = [ClusterNode(*node) for node in nodes_of(config.url, PORT)]  # type: ignore[no-untyped-call]
@@ -141,7 +143,7 @@ class Cluster:
     def _client(self) -> RedisCluster:
         with self._lock:
             if self._made is None:
-                self._made = RedisCluster(retry=self._RETRY, **self._options)
+                self._made = RedisCluster(**{"retry": self._RETRY, **self._options})
             return self._made
 
 

@@ -206,11 +206,14 @@ def kafka_settings(config: Config) -> dict[str, str | int | float | bool]:
     }
 
 
-def redis_client(config: Config) -> "redis.Redis":
-    """A client of Redis, whether it is one server, watched by Sentinels, or a cluster."""
+def redis_client(config: Config, within: float | None = None) -> "redis.Redis":
+    """A client of Redis, whether it is one server, watched by Sentinels, or a cluster.
+
+    Who is in a hurry has an answer, or none, `within` so many seconds.
+    """
     from detector.redis_access import connect
 
-    return connect(config.redis)
+    return connect(config.redis, within)
 
 
 def registry_of(config: Config) -> "SchemaRegistry | None":

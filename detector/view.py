@@ -103,7 +103,8 @@ def read(
         return _bytes(client.get(key_of(prefix, key)))
 
     try:
-        return _judge(entity, get(entity), lambda partition: get(f"{HEARTBEAT}{partition}"), now, max_age, asked)
+        value = get(entity)
+        return judge(Stored, entity, value, lambda partition: get(f"{HEARTBEAT}{partition}"), now, max_age, asked)
     except RedisError as error:
         return unknown(entity, "unreachable", f"Redis does not answer: {error}")
 
@@ -131,11 +132,12 @@ def read_some(
         some = entities[first : first + AT_ONCE]
         for entity, value in zip(some, client.mget([key_of(prefix, one) for one in some]), strict=True):
             if value is not None:
-                answers[entity] = _judge(entity, _bytes(value), beat, now, max_age, ANYBODY)
+                answers[entity] = judge(Stored, entity, _bytes(value), beat, now, max_age, ANYBODY)
     return answers
 
 
-def _judge(
+def judge(
+    kind: type[BreakerValue],
     entity: str,
     value: bytes | None,
     beat: Callable[[int], bytes | None],
@@ -143,13 +145,13 @@ def _judge(
     max_age: float,
     asked: Asked,
 ) -> Answer:
-    """The answer, from the bytes that Redis has of an entity and of the heartbeat of a partition."""
+    """The answer, from the bytes that are kept of an entity, of this kind, and of the heartbeat of a partition."""
     try:
-        stored = None if value is None else msgspec.json.decode(value, type=Stored)
+        stored = None if value is None else msgspec.json.decode(value, type=kind)
         last = None if stored is None else beat(stored.partition)
         clock = None if last is None else msgspec.json.decode(last, type=Heartbeat).clock
     except msgspec.DecodeError as error:
-        return unknown(entity, "unreadable", f"what Redis has is not readable by this release: {error}")
+        return unknown(entity, "unreadable", f"what is kept of it is not readable by this release: {error}")
     return decide(entity, stored, clock, now, max_age, asked)
 
 

@@ -29,7 +29,19 @@ from detector.plans import TYPE
 from detector.sinks import cloudevents
 
 COMMANDS = [
-    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "breaker report", "tail", "emit", "seed"),
+    *(
+        "run",
+        "backtest",
+        "demo",
+        "check",
+        "gate",
+        "breaker list",
+        "breaker show",
+        "breaker report",
+        "tail",
+        "emit",
+        "seed",
+    ),
     *("sla", "import odcs", "import dbt", "execute"),
     *("config check", "config show", "config schema", "doctor", "reset"),
     *("incidents list", "incidents show", "incidents ack", "lineage", "rules", "feedback"),

@@ -210,6 +210,35 @@ def test_what_is_wrong_is_said_with_its_path(text: str, said: str) -> None:
         pytest.param("redis: {url: 'redis:///0'}", "redis.url: names no host", id="no host"),
         pytest.param("redis: {url: 'redis://h:99999'}", "redis.url: is no address", id="no port"),
         pytest.param("registry: {url: here}", "registry.url: must begin with http://", id="no registry"),
+        pytest.param(
+            "http: {tokens: [{token: 0123456789abcdef}]}", "http.tokens[0].name: is missing", id="whose token"
+        ),
+        pytest.param("http: {tokens: [{name: a}]}", "http.tokens[0].token: is missing; give it", id="no token"),
+        pytest.param(
+            "http: {tokens: [{name: a, token: short}]}",
+            "http.tokens[0].token: must have at least 16",
+            id="a short token",
+        ),
+        pytest.param(
+            "http: {tokens: [{name: a, token: 'with blanks in it 0123'}]}",
+            "http.tokens[0].token: must be of letters",
+            id="a token that no header can have",
+        ),
+        pytest.param(
+            "http: {tokens: [{name: a, role: admin, token: 0123456789abcdefx}]}",
+            "http.tokens[0].role: unknown value 'admin'",
+            id="no such role",
+        ),
+        pytest.param(
+            f"http: {{tokens: [{{name: a, token: {WORD}0123456789}}, {{name: a, token: {WORD}9876543210}}]}}",
+            "http.tokens[1].name: a is http.tokens[0] already",
+            id="two of one name",
+        ),
+        pytest.param(
+            f"http: {{tokens: [{{name: a, token: {WORD}0123456789}}, {{name: b, token: {WORD}0123456789}}]}}",
+            "http.tokens[1].token: is that of http.tokens[0], too",
+            id="one token for two",
+        ),
         pytest.param("executor: {kind: dagster}", "executor.kind: unknown value 'dagster'", id="no executor"),
         pytest.param("executor: {kind: airflow}", "executor.url: is needed with kind airflow", id="where it is"),
         pytest.param(f"executor: {{{AIRFLOW}, url: 'a:8080'}}", "executor.url: must begin with http://", id="its url"),
@@ -413,6 +442,15 @@ def test_a_secret_reaches_the_client_and_nobody_else(text: str, env: dict[str, s
     assert config.redis.password is not None
     assert config.redis.password.reveal() == WORD
     assert WORD not in f"{config} {config!r} {show(config)} {config.redis.password} {config.redis.url}"
+
+
+def test_a_token_may_be_in_a_file_and_is_shown_to_nobody() -> None:
+    config = load("http: {tokens: [{name: a, token_file: word}]}", {}, {"word": f"{WORD}-0123456789\n"}.__getitem__)
+
+    (token,) = config.http.tokens
+    assert token.token is not None
+    assert token.token.reveal() == f"{WORD}-0123456789"
+    assert WORD not in f"{config!r} {show(config)}"
 
 
 @pytest.mark.parametrize(

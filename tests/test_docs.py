@@ -155,7 +155,7 @@ def test_settings_that_a_page_shows_are_right(page: Path) -> None:
     for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         found = yaml.safe_load(block)
         if isinstance(found, dict) and found.keys() <= set(Config.__struct_fields__):
-            load(block, read=lambda path: f"what-stands-in-{path}")
+            load(block, read=lambda path: f"secret:{path}")
 
 
 def test_the_load_of_the_quickstart_is_found(tmp_path: Path) -> None:

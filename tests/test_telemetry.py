@@ -597,6 +597,27 @@ CASES: dict[str, Case] = {
     "executor_waits": Case(
         lambda told: told.executor_waits("no answer"), {}, ("warning", "executor_waits"), {"why": "no answer"}
     ),
+    "api_alive": Case(lambda told: told.api_alive(True, None), {"detector_api_trouble": 0}),
+    "api_alive: nothing new": Case(
+        lambda told: told.api_alive(True, "no answer"),
+        {"detector_api_trouble": 1},
+        ("warning", "api_waits"),
+        {"why": "no answer"},
+    ),
+    "http_answered": Case(
+        lambda told: told.http_answered("/v1/plans", 404, 0.25),
+        {
+            'detector_http_requests_total{route="/v1/plans",status="4xx"}': 1,
+            'detector_http_request_seconds_sum{route="/v1/plans"}': 0.25,
+        },
+    ),
+    "http_failed": Case(
+        lambda told: told.http_failed("/v1/plans", ValueError("x")),
+        {},
+        ("error", "http_failed"),
+        {"route": "/v1/plans"},
+    ),
+    "stream_dropped": Case(lambda told: told.stream_dropped(), {"detector_http_streams_dropped_total": 1}),
     "said:breaker value": Case(lambda told: told.said(emission(value())), {}),
 }
 

@@ -430,6 +430,30 @@ class Executor(Table, frozen=True, kw_only=True):
     parallel: Annotated[Positive, about("How many runs that were asked for may go on at a time.")] = 4
 
 
+class Profile(Table, frozen=True, kw_only=True):
+    """What `detector profile` counts, and how it hides values. The daemon does not read it."""
+
+    key: Annotated[
+        Secret | None,
+        about("Hashes the most frequent values, which are left out without it: 16 bytes or more. Better: key_file."),
+    ] = None
+    patterns: Annotated[
+        dict[str, str],
+        about(
+            "Regular expressions by name, for the checks `matches`: the whole value has to match.",
+            {"sku": "[A-Z]{3}-[0-9]+"},
+        ),
+    ] = {}
+    references: Annotated[
+        dict[str, str],
+        about(
+            "Where the datasets of the checks `referential` are: a file, or the address of a database, or the variable that"
+            " has it (env:NAME); behind # the table, where there are several.",
+            {"customers": "/data/customers.parquet"},
+        ),
+    ] = {}
+
+
 class Token(Table, frozen=True, kw_only=True):
     """Who may ask the HTTP API."""
 
@@ -440,7 +464,7 @@ class Token(Table, frozen=True, kw_only=True):
     role: Annotated[Literal["reader", "operator"], about("reader asks; operator also gives commands.", "operator")] = (
         "reader"
     )
-    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.")] = None
+    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.", "***")] = None
 
 
 class Http(Table, frozen=True, kw_only=True):
@@ -506,6 +530,7 @@ class Config(Table, frozen=True, kw_only=True):
         about("What differs for some entities: a list, of which each entry names entities and what differs."),
     ] = ()
     executor: Executor = Executor()
+    profile: Profile = Profile()
     http: Http = Http()
     metrics: Metrics = Metrics()
     log: Log = Log()

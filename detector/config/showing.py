@@ -68,7 +68,7 @@ def reference() -> str:
         lines.append("")
         if field.name == "rules":
             lines += _comment(_description(field), "")
-            lines += ["rules: []", *_example_rule()]
+            lines += ["rules: []", *_example_of(Rule)]
         else:
             table = _table(field)
             assert table is not None
@@ -91,6 +91,9 @@ def _keys(table: inspection.StructType, values: Any, indent: str) -> Iterator[st
             yield from _keys(inner, value, indent + "  ")
         else:
             yield f"{indent}{field.name}: {inline(_plain(value, field.type))}"
+        item = _item(field)
+        if item is not None:
+            yield from _example_of(item, indent)
 
 
 def _registry(kind: type[Plugin]) -> Mapping[str, type]:
@@ -111,12 +114,13 @@ def _kinds(registry: Mapping[str, type]) -> Iterator[str]:
         yield f"{kind}: {', '.join(named + more)}."
 
 
-def _example_rule() -> Iterator[str]:
-    """One rule with every key that a rule can have, commented out."""
-    lines = [*_example(Rule, "    ")]
-    lines[1 if lines[0].lstrip().startswith("#") else 0] = lines[1].replace("    ", "  - ", 1)
+def _example_of(kind: type[msgspec.Struct], indent: str = "") -> Iterator[str]:
+    """One entry of a list with every key that it can have, commented out."""
+    lines = [*_example(kind, "    ")]
+    first = next(at for at, line in enumerate(lines) if not line.lstrip().startswith("#"))
+    lines[first] = lines[first].replace("    ", "  - ", 1)
     for line in lines:
-        yield f"#{line}"
+        yield f"#{indent}{line}"
 
 
 def _example(kind: type[msgspec.Struct], indent: str) -> Iterator[str]:
@@ -199,6 +203,15 @@ def _table(field: inspection.Field) -> inspection.StructType | None:
     while isinstance(kind, (inspection.Metadata, inspection.UnionType)):
         kind = kind.type if isinstance(kind, inspection.Metadata) else kind.types[0]
     return kind if isinstance(kind, inspection.StructType) else None
+
+
+def _item(field: inspection.Field) -> type[msgspec.Struct] | None:
+    """What a list of tables consists of."""
+    kind = field.type
+    while isinstance(kind, inspection.Metadata):
+        kind = kind.type
+    item = kind.item_type if isinstance(kind, inspection.VarTupleType) else None
+    return item.cls if isinstance(item, inspection.StructType) and issubclass(item.cls, Table) else None
 
 
 def _meta(field: inspection.Field) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detector.codecs.checks import LONGEST_ERROR, first_line
+from detector.redaction import LONGEST_ERROR, first_line
 
 
 @pytest.mark.parametrize(
