@@ -7,6 +7,7 @@ import typer
 
 from detector import __version__
 from detector.commands import (
+    alerting,
     breakers,
     events,
     executing,
@@ -59,6 +60,7 @@ app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.local)
 app.command(rich_help_panel=RUN)(running.run)
 app.command(rich_help_panel=RUN)(executing.execute)
+app.command(rich_help_panel=RUN)(alerting.alert)
 app.command(rich_help_panel=RUN)(running.backtest)
 app.command(rich_help_panel=RUN)(seeds.seed)
 app.command(rich_help_panel=RUN)(events.emit)

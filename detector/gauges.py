@@ -151,12 +151,12 @@ class Standing(Collector):
         good_at = run.ended if not bad and run.state == "COMPLETE" else before.good_at if before else -inf
         self._runs[entity] = Ran(run, {**known, **judgements(run)}, good_at)
 
-    def incident(self, partition: int, incident: Incident) -> None:
-        """This is the incident now."""
-        if incident.state == "open":
-            self._incidents[incident.id] = partition, incident
+    def incident(self, id_: str, partition: int, incident: Incident | None) -> None:
+        """This is the incident now; None: it is forgotten."""
+        if incident is not None and incident.state == "open":
+            self._incidents[id_] = partition, incident
         else:
-            self._incidents.pop(incident.id, None)
+            self._incidents.pop(id_, None)
 
     def describe(self) -> list[GaugeMetricFamily]:
         """The families, without a sample."""

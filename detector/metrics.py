@@ -68,6 +68,7 @@ class Metrics:
         self._verdicts()
         self._people()
         self._view()
+        self._alerts()
         self._http()
         self._begin()
         self.standing = Standing(valid, watched)
@@ -254,10 +255,30 @@ class Metrics:
         self.build = Info("detector_build", about, registry=self.registry)
         self.rows.append(Row("detector_build_info", "info", ("version", "python", "librdkafka"), about))
 
+    def _alerts(self) -> None:
+        self.alerts_sent = self._counter(
+            "detector_alerts_sent", "Messages that a receiver of alerts took (`detector alert`).", "sink", "action"
+        )
+        self.alerts_failed = self._counter(
+            "detector_alerts_failed", "Times that a receiver of alerts did not answer, or not now.", "sink"
+        )
+        self.alerts_refused = self._counter(
+            "detector_alerts_refused", "Messages that a receiver of alerts does not take, now or later.", "sink"
+        )
+        self.alerts_skipped = self._counter(
+            "detector_alerts_skipped", "Incidents that were over before the receiver could be told of them.", "sink"
+        )
+        self.alerts_waiting = self._gauge(
+            "detector_alerts_waiting", "Incidents of which a receiver of alerts has not been told all.", "sink"
+        )
+        self.alert_at = self._gauge(
+            "detector_alert_success_timestamp_seconds", "When a receiver of alerts last took something.", "sink"
+        )
+
     def _begin(self) -> None:
         """Series that alerts watch are there from the start: `increase` does not see how one begins."""
         begun = {
-            self.waits: ("ingest", "worker", "ticks", "view", "history"),
+            self.waits: ("ingest", "worker", "ticks", "view", "history", "metrics"),
             self.aborts: ("ingest", "worker"),
             self.mismatches: ("false", "true"),
             self.refused: ("LogMoved", "SnapshotTooNew", "StateAheadOfLog"),

@@ -18,6 +18,7 @@ from detector.config import (
     Config,
     Deadline,
     Rule,
+    Secret,
     Zones,
     declared,
     fingerprint,
@@ -31,10 +32,13 @@ from detector.errors import ConfigError
 if TYPE_CHECKING:
     import redis
 
+    from detector.alerting import Receiver
     from detector.codecs import SchemaRegistry
+    from detector.config import AlertSink
     from detector.core.declared import Check as LoadCheck
     from detector.core.rules import Promise, Rules, Settings
     from detector.executors import Executor
+    from detector.sinks import Sink
 
 SEVERITIES = ("info", "warning", "critical")  # as the core numbers them
 
@@ -250,3 +254,42 @@ def executor_of(config: Config) -> "Executor":
         timeout=executor.timeout,
     )
     return EXECUTORS[executor.kind](access)
+
+
+def receivers_of(config: Config) -> "list[Receiver]":
+    """Who is told of incidents; `close` their sinks. Raises `ConfigError` where there is nobody to tell."""
+    from detector.alerting import Receiver
+    from detector.alerts import Links, Match
+
+    if not config.alerts:
+        raise ConfigError("alerts: names nobody to tell; docs/alerts.md has examples")
+    return [
+        Receiver(
+            name=wanted.name or wanted.kind,
+            sink=_sink(wanted),
+            match=Match(wanted.match.severity, wanted.match.entities, wanted.match.owner, wanted.match.tags),
+            links=Links(config.http.status_url, wanted.runbook_url),
+        )
+        for wanted in config.alerts
+    ]
+
+
+def _sink(wanted: "AlertSink") -> "Sink":
+    from detector.sinks import Access, Alertmanager, PagerDuty, Webhook
+
+    access = Access(
+        username=wanted.username or "",
+        password=_word(wanted.password),
+        token=_word(wanted.token),
+        ca_location=wanted.ca_location,
+        timeout=wanted.timeout,
+    )
+    if wanted.kind == "alertmanager":
+        return Alertmanager(wanted.urls, access, wanted.labels, wanted.resend)
+    if wanted.kind == "pagerduty":
+        return PagerDuty(_word(wanted.routing_key), access, _word(wanted.url) or None)
+    return Webhook(_word(wanted.url), _word(wanted.secret), access, mode=wanted.mode)
+
+
+def _word(secret: Secret | None) -> str:
+    return "" if secret is None else secret.reveal()

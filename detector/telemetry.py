@@ -42,6 +42,7 @@ from detector.health import GAP, Health
 from detector.logs import Repeats, silent
 from detector.metrics import INCIDENT, Metrics, Words
 from detector.plans import Ask
+from detector.sinks import Alert
 
 FRESH: Final = 60.0
 
@@ -79,7 +80,6 @@ class Telemetry:
         self._tells: dict[type, Callable[[Any], None]] = {
             Anomaly: self._anomaly,
             BreakerChange: self._breaker_changed,
-            BreakerValue: self.metrics.standing.put,
             CommandDone: self._command_done,
             Heartbeat: self._beat,
             HoldChange: self._held,
@@ -125,8 +125,8 @@ class Telemetry:
         data = emission.data
         if emission.topic == "breakers" and data is None:
             self._expired(emission.key)
-        elif isinstance(data, Incident):
-            self._incident(emission, data)
+        elif isinstance(data, Incident) and emission.topic == "control":
+            self._incident(emission.type, data)
         elif type(data) in self._tells:
             self._tells[type(data)](data)
         if isinstance(data, Anomaly | BreakerChange):
@@ -160,11 +160,8 @@ class Telemetry:
         else:
             self._log.info("released", **told, reason=change.reason)
 
-    def _incident(self, emission: Emission, incident: Incident) -> None:
-        if emission.topic == "incidents":
-            self.metrics.standing.incident(emission.partition or 0, incident)
-            return
-        phase = emission.type.rsplit(".", 2)[-2]
+    def _incident(self, type_: str, incident: Incident) -> None:
+        phase = type_.rsplit(".", 2)[-2]
         self.metrics.incidents.labels(phase, incident.severity).inc()
         write = self._log.warning if incident.pages else self._log.info
         told = {"incident": incident.id, "phase": phase, "severity": incident.severity, "root": incident.root}
@@ -207,7 +204,6 @@ class Telemetry:
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()
-        self.metrics.standing.drop(entity)
         self._log.info("entity_expired", entity=entity)
 
     # ------------------------------------------------------------ the checkpoint
@@ -448,6 +444,24 @@ class Telemetry:
         """A reader of the events was too slow, and was cut off."""
         self.metrics.streams_dropped.inc()
 
+    # ------------------------------------------------------------ what stands
+
+    def breaker_stands(self, entity: str, value: BreakerValue | None) -> None:
+        """This is the breaker of an entity now; None: it is forgotten."""
+        if value is None:
+            self.metrics.standing.drop(entity)
+        else:
+            self.metrics.standing.put(value)
+
+    def incident_stands(self, id_: str, partition: int, incident: Incident | None) -> None:
+        """This is an incident now; None: it is forgotten."""
+        self.metrics.standing.incident(id_, partition, incident)
+
+    def metrics_wait(self, why: str) -> None:
+        """What stands cannot be read: Kafka is away. The metrics tell what was."""
+        self.metrics.waits.labels("metrics").inc()
+        self._warn("metrics_wait", "", why=why)
+
     # ------------------------------------------------------------ the executor
 
     def executing(self, kind: str, group: str) -> None:
@@ -479,6 +493,58 @@ class Telemetry:
     def executor_waits(self, why: str) -> None:
         """The executor, or Kafka, does not answer, or not now; it is asked again."""
         self._warn("executor_waits", "", why=why)
+
+    # ------------------------------------------------------------ the receivers of alerts
+
+    def alerting(self, sinks: Mapping[str, str], address: str) -> None:
+        """`detector alert` begins: the receivers with their kinds, and where it serves its health and its metrics."""
+        self.health.stages = tuple(f"alert {name}" for name in sinks)
+        for name in sinks:
+            self.metrics.alerts_failed.labels(name)
+            self.metrics.alerts_refused.labels(name)
+            self.metrics.alerts_skipped.labels(name)
+        self._log.info("alerting", version=__version__, sinks=dict(sinks), address=address)
+
+    def alert_sent(self, sink: str, alert: Alert) -> None:
+        """A receiver has taken a message; only that an alert changed is told in debug."""
+        self.metrics.alerts_sent.labels(sink, alert.action).inc()
+        self.metrics.alert_at.labels(sink).set(self._wall())
+        write = self._log.debug if alert.action == "update" else self._log.info
+        write("alert_sent", sink=sink, action=alert.action, incident=alert.incident, entity=alert.entity)
+
+    def alert_told_again(self, sink: str) -> None:
+        """A receiver has taken again what goes on."""
+        self.metrics.alert_at.labels(sink).set(self._wall())
+
+    def alert_refused(self, sink: str, incident: str, why: str) -> None:
+        """A receiver does not take a message, now or later: nobody was called by it, and somebody must look."""
+        self.metrics.alerts_refused.labels(sink).inc()
+        self._log.error("alert_refused", sink=sink, incident=incident, why=why)
+
+    def alert_skipped(self, sink: str, incident: Incident) -> None:
+        """An incident was over before the receiver could be told that it began: it hears of neither."""
+        self.metrics.alerts_skipped.labels(sink).inc()
+        self._log.warning("alert_skipped", sink=sink, incident=incident.id, summary=incident.summary)
+
+    def alert_unreadable(self, partition: int, offset: int, why: str) -> None:
+        """A record of the topic of incidents, or of alerts, is none; it is left out."""
+        self._warn("alert_unreadable", str(partition), partition=partition, offset=offset, why=why)
+
+    def alert_waits(self, sink: str, why: str) -> None:
+        """A receiver of alerts, or Kafka, does not answer, or not now; it is told again."""
+        self.metrics.alerts_failed.labels(sink).inc()
+        self._warn("alert_waits", sink, sink=sink, why=why)
+
+    def alerts_turned(self, sink: str, waiting: int, trouble: str | None) -> None:
+        """One round of a receiver's loop: how many incidents wait to be told, and what is wrong with the receiver."""
+        stage = f"alert {sink}"
+        self.health.alive(stage)
+        if trouble is None:
+            self.health.goes_on(stage)
+        else:
+            self.health.waits(stage, trouble)
+        self._turned(stage)
+        self.metrics.alerts_waiting.labels(sink).set(waiting)
 
 
 def _lines(error: BaseException) -> list[str]:

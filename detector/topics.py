@@ -148,6 +148,7 @@ def specs(config: Config) -> tuple[Spec, ...]:
         ours("control", events, _EVENTS),
         ours("breakers", {**latest, "max.compaction.lag.ms": str(10 * MINUTE)}, _LATEST, as_log=True),
         ours("incidents", {**latest, "max.compaction.lag.ms": str(HOUR)}, _LATEST, as_log=True),
+        ours("alerts", {**latest, "max.compaction.lag.ms": str(HOUR)}, _LATEST, as_log=True),
         ours("runs", {**events, "retention.ms": str(7 * DAY)}, _EVENTS),
         # For ever: the mutes and windows that are in force are a fold of it.
         ours("commands", {**events, "retention.ms": "-1"}, _EVENTS),

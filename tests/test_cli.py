@@ -42,7 +42,7 @@ COMMANDS = [
         "emit",
         "seed",
     ),
-    *("sla", "import odcs", "import dbt", "execute"),
+    *("sla", "import odcs", "import dbt", "execute", "alert"),
     *("config check", "config show", "config schema", "doctor", "reset"),
     *("incidents list", "incidents show", "incidents ack", "lineage", "rules", "feedback"),
     *("breaker override", "breaker probe", "mute", "unmute", "mutes"),

@@ -119,13 +119,17 @@ def sections(table: inspection.StructType, path: str) -> Iterator[tuple[str, str
     for field in table.fields:
         inner, name = struct_of(field.type), f"{path}.{field.name}".lstrip(".")
         if inner is not None and not issubclass(inner.cls, Plugin):
-            below.append((f"{name}[]" if name in LISTS else name, inner))
+            below.append((f"{name}[]" if is_list(field.type) else name, inner))
         if inner is None or path:
             rows.append(f"| `{field.name}` | {default(name)} | {described(field.type)} |\n")
     if path:
         yield path, " ".join((table.cls.__doc__ or "").split()), rows
     for name, inner in below:
         yield from sections(inner, name)
+
+
+def is_list(kind: inspection.Type) -> bool:
+    return is_list(kind.type) if isinstance(kind, inspection.Metadata) else isinstance(kind, inspection.VarTupleType)
 
 
 def struct_of(kind: inspection.Type) -> inspection.StructType | None:

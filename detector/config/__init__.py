@@ -16,6 +16,8 @@ from detector.config.checks import check, without_credentials
 from detector.config.cron import Times, parse_cron
 from detector.config.reading import QUOTES, Read, override, parse, shape, shape_table, unknown_choice, unknown_key
 from detector.config.schema import (
+    AlertMatch,
+    AlertSink,
     Breaker,
     BreakerRule,
     Calendar,
@@ -49,6 +51,8 @@ from detector.config.zones import Zones, zone
 from detector.errors import ConfigError
 
 __all__ = [
+    "AlertMatch",
+    "AlertSink",
     "Breaker",
     "BreakerRule",
     "Calendar",

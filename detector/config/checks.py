@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from detector.config import alerts
 from detector.config.cron import parse_cron
 from detector.config.schema import (
     DAYS,
@@ -119,6 +120,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield from _rule(rule, f"rules[{at}]")
     yield from _waits(config)
     yield from _executor(config.executor)
+    yield from alerts.problems(config)
     yield from _http(config.http)
 
 
@@ -166,7 +168,7 @@ def _topics(topics: Topics) -> Iterator[str]:
     if not topics.inputs:
         yield "topics.inputs: name at least one topic"
     seen: dict[str, str] = {}
-    names = ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
+    names = ("log", "control", "breakers", "incidents", "alerts", "runs", "commands", "snapshots", "dead_letters")
     ours = {key: getattr(topics, key) for key in names}
     for key, name in [*ours.items(), *((f"inputs[{at}]", name) for at, name in enumerate(topics.inputs))]:
         if name in seen:

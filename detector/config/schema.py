@@ -134,6 +134,9 @@ class Topics(Table, frozen=True, kw_only=True):
     incidents: Annotated[TopicName, about("The whole value of every incident of late, compacted.")] = (
         "detector.incidents"
     )
+    alerts: Annotated[
+        TopicName, about("What each receiver of alerts was told of the incidents that are open there, compacted.")
+    ] = "detector.alerts"
     runs: Annotated[
         TopicName, about("How every run and every load was judged: its numbers, and what was expected.")
     ] = "detector.runs"
@@ -430,6 +433,81 @@ class Executor(Table, frozen=True, kw_only=True):
     parallel: Annotated[Positive, about("How many runs that were asked for may go on at a time.")] = 4
 
 
+class AlertMatch(Table, frozen=True, kw_only=True):
+    """Which incidents a receiver is told of: all conditions must hold."""
+
+    severity: Annotated[Severity, about("The least severity that people were called at.", "critical")] = "info"
+    entities: Annotated[
+        tuple[str, ...],
+        about("Patterns over the keys of the entities with findings, of which one must match; none: all.", ["*/shop*"]),
+    ] = ()
+    owner: Annotated[str | None, about("Pattern over the owner; null: any, or none.", "team-orders")] = None
+    tags: Annotated[tuple[str, ...], about("Words of which the incident must have one; none: all.", ["finance"])] = ()
+
+
+class AlertSink(Table, frozen=True, kw_only=True):
+    """A receiver of alerts, for `detector alert`: it is told when people are called, and when it is over."""
+
+    kind: Annotated[
+        Literal["alertmanager", "pagerduty", "webhook"],
+        about(
+            "alertmanager: API v2; pagerduty: Events API v2; webhook: a signed CloudEvent by POST.",
+            "alertmanager",
+        ),
+    ]
+    name: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")] | None,
+        about("What it is called in the log, in metrics, and in what is kept of it; null: its kind.", "oncall"),
+    ] = None
+    match: Annotated[AlertMatch, about("Which incidents it is told of.")] = AlertMatch()
+    urls: Annotated[
+        tuple[str, ...],
+        about(
+            "alertmanager: the addresses, without /api/v2. Of a cluster name every member; each is told.",
+            ["http://alertmanager-0:9093", "http://alertmanager-1:9093"],
+        ),
+    ] = ()
+    labels: Annotated[
+        dict[str, str], about("alertmanager: labels that every alert has, to route by.", {"environment": "prod"})
+    ] = {}
+    resend: Annotated[SomeSeconds, about("alertmanager: time between two tellings of what goes on.", "1m")] = 60.0
+    url: Annotated[
+        Secret | None,
+        about(
+            "webhook: where to, by url_file if a token is in it; pagerduty: another address (EU).",
+            "https://hooks.example.com/detector",
+        ),
+    ] = None
+    routing_key: Annotated[
+        Secret | None,
+        about("pagerduty: the integration key of Events API v2. Better by file: routing_key_file.", "0123abcd"),
+    ] = None
+    secret: Annotated[
+        Secret | None,
+        about("webhook: what it is signed with, whsec_ and base64. Better by file: secret_file.", "whsec_c2VjcmV0..."),
+    ] = None
+    mode: Annotated[
+        Literal["structured", "binary"],
+        about("webhook: all of the CloudEvent in the body, or its attributes in headers.", "structured"),
+    ] = "structured"
+    runbook_url: Annotated[
+        str | None,
+        about(
+            "A link for whoever is called; {entity}, {check} and {owner} are filled in.",
+            "https://wiki.example.com/runbooks?of={check}",
+        ),
+    ] = None
+    username: Annotated[str | None, about("alertmanager, webhook: who logs in, by HTTP's basic way.", "detector")] = (
+        None
+    )
+    password: Annotated[Secret | None, about("The password. Better by file: password_file.", "...")] = None
+    token: Annotated[Secret | None, about("In their place: a bearer token. Better by file: token_file.", "...")] = None
+    ca_location: Annotated[
+        str | None, about("File with the authorities that signed its certificate.", "/etc/ssl/ours.pem")
+    ] = None
+    timeout: Annotated[SomeSeconds, about("How long it has for an answer.", "10s")] = 10.0
+
+
 class Profile(Table, frozen=True, kw_only=True):
     """What `detector profile` counts, and how it hides values. The daemon does not read it."""
 
@@ -447,8 +525,8 @@ class Profile(Table, frozen=True, kw_only=True):
     references: Annotated[
         dict[str, str],
         about(
-            "Where the datasets of the checks `referential` are: a file, or the address of a database, or the variable that"
-            " has it (env:NAME); behind # the table, where there are several.",
+            "Where the datasets of the checks `referential` are: a file, or the address of a database, or the variable"
+            " that has it (env:NAME); behind # the table, where there are several.",
             {"customers": "/data/customers.parquet"},
         ),
     ] = {}
@@ -475,6 +553,10 @@ class Http(Table, frozen=True, kw_only=True):
         about("Address to listen on. Without tokens the API answers on a loopback address only, and takes no command."),
     ] = "127.0.0.1"
     port: Annotated[Annotated[int, Meta(ge=0, le=65_535)], about("Port to listen on; 0: any that is free.")] = 8080
+    status_url: Annotated[
+        str | None,
+        about("Where people reach the status page, for the links in alerts.", "https://detector.example.com"),
+    ] = None
     tokens: Annotated[
         tuple[Token, ...],
         about(
@@ -530,6 +612,10 @@ class Config(Table, frozen=True, kw_only=True):
         about("What differs for some entities: a list, of which each entry names entities and what differs."),
     ] = ()
     executor: Executor = Executor()
+    alerts: Annotated[
+        tuple[AlertSink, ...],
+        about("Who is told of incidents by `detector alert`: a list of receivers. Each has its own progress."),
+    ] = ()
     profile: Profile = Profile()
     http: Http = Http()
     metrics: Metrics = Metrics()

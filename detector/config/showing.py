@@ -11,9 +11,11 @@ import msgspec.inspect as inspection
 import yaml
 
 from detector.config import units
-from detector.config.schema import DURATION, SIZE, Config, Model, Plugin, Policy, Rule, Secret, Table
+from detector.config.schema import DURATION, SIZE, AlertSink, Config, Model, Plugin, Policy, Rule, Secret, Table
 
 WIDTH: Final = 100
+SECRETS: Final = ("password", "token", "key", "secret")
+LISTS: Final[Mapping[str, type[msgspec.Struct]]] = {"rules": Rule, "alerts": AlertSink}
 _HEAD: Final = """\
 # The configuration of Detector: every key with its default. A file needs only what differs; none at all will do.
 # Durations are written 250ms, 5s, 10m, 2h or 1d, sizes 512KiB, 16MiB or 2GiB. Unknown keys are errors.
@@ -32,7 +34,7 @@ def schema() -> dict[str, Any]:
             # In the file the parameters stand beside the kind.
             table["additionalProperties"] = table["properties"].pop("parameters")["additionalProperties"]
         else:
-            _with_files(table["properties"])
+            _with_files(table["properties"], ("url",) if name == "AlertSink" else ())
     return made
 
 
@@ -56,8 +58,8 @@ def _as_written(node: Any) -> None:
             node["default"] = write(node["default"])
 
 
-def _with_files(properties: dict[str, Any]) -> None:
-    for key in [key for key in properties if key.endswith(("password", "token"))]:
+def _with_files(properties: dict[str, Any], more: tuple[str, ...]) -> None:
+    for key in [key for key in properties if key.endswith(SECRETS) or key in more]:
         properties[f"{key}_file"] = {"type": "string", "description": f"File that holds {key}."}
 
 
@@ -66,9 +68,9 @@ def reference() -> str:
     lines = [*_HEAD.splitlines()]
     for field in inspection.type_info(Config).fields:  # type: ignore[attr-defined]
         lines.append("")
-        if field.name == "rules":
+        if field.name in LISTS:
             lines += _comment(_description(field), "")
-            lines += ["rules: []", *_example_of(Rule)]
+            lines += [f"{field.name}: []", *_example_of(LISTS[field.name])]
         else:
             table = _table(field)
             assert table is not None

@@ -239,7 +239,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How Detector itself is.
 
     `heartbeats` has the age of the last one of each partition of the log in seconds, and `oldest` the greatest of them:
-    how far what is told here is behind. `trouble` is why nothing new comes, if so.
+    how far what is told here is behind; `stale` are the partitions that are too far behind to be relied on.
+    `trouble` is why nothing new comes, if so.
     """
 
     version: str
@@ -249,6 +250,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str | None
     oldest: float | None
     heartbeats: dict[str, float]
+    stale: list[int]
 
 
 class You(msgspec.Struct, frozen=True, kw_only=True):

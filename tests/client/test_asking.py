@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from detector.client import BreakerOpen, Client, settle
 from detector.embedded import EmbeddedBroker, EmbeddedRedis
-from detector.view import Answer, Asked, decide, unknown
+from detector.view import Answer, Asked, decide, key_of, unknown
 from tests.client.world import JOB, OTHER, WHY, Api, beat, opened, serving, value
 from tests.services.gate import Gate
 from tests.services.waiting import eventually
@@ -27,8 +27,8 @@ def redis() -> Iterator[EmbeddedRedis]:
     with EmbeddedRedis(tcp=True) as server, server.client() as client:
         for entity, breaker in VALUES.items():
             stored = {**msgspec.to_builtins(breaker), "offset": 1, "topic_id": "t"}
-            client.set(f"detector:{{view}}:breaker:{entity}", msgspec.json.encode(stored))
-        client.set("detector:{view}:heartbeat:0", beat())
+            client.set(key_of("detector", entity), msgspec.json.encode(stored))
+        client.set(key_of("detector", "heartbeat:0"), beat())
         yield server
 
 

@@ -7,13 +7,15 @@ record as it came: in its key, its value and the headers that it had, and in non
 
 import io
 import json
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import pytest
@@ -25,6 +27,9 @@ from typer.testing import CliRunner
 from detector import app, logs
 from detector.__main__ import app as commands
 from detector.config import Config, Log, load
+from detector.core.emissions import BreakerChange, Emission
+from detector.core.events import DeadLetter
+from detector.core.incidents import Incident
 from detector.embedded import EmbeddedBroker, EmbeddedRedis
 from detector.telemetry import Telemetry
 from tests.services.waiting import eventually
@@ -83,14 +88,15 @@ def native(job: str, error: str, now: float) -> Iterator[dict[str, Any]]:
 
 
 def profiles(now: float) -> Iterator[dict[str, Any]]:
-    """Loads of a table of customers, whose names change of a sudden, and whose rows become few."""
-    for number in range(RUNS):
-        at, last = now - (RUNS - number) * HOUR, number == RUNS - 1
-        rows = 3 if last else 1000 + number % 7
-        top = {CANARY: 0.9 * rows, "b": 5.0} if last else {"a": 600.0, "b": 300.0, CANARY: 2.0 + number % 3}
-        column = {"name": "name", "count": rows, "distinct": 40 + number % 3, "null_count": number % 2}
-        profile = {"kind": "profile", "namespace": "db", "name": "customers", "event_time": at, "rows": rows}
-        yield {**profile, "columns": [{**column, "sample": CANARY}], "top_values": {"name": top}, "sample": [CANARY]}
+    """Loads of two tables of customers: one becomes short, in the other one name is suddenly everywhere."""
+    for table, short in (("customers", 3), ("names", 1000)):
+        for number in range(RUNS):
+            at, last = now - (RUNS - number) * HOUR, number == RUNS - 1
+            rows = short if last else 1000 + number % 7
+            top = {CANARY: 0.9 * rows} if last else {"a": 600.0 + number % 5, "b": 300.0}
+            column = {"name": "name", "count": rows, "distinct": 40 + number % 3, "null_count": number % 2}
+            profile = {"kind": "profile", "namespace": "db", "name": table, "event_time": at, "rows": rows}
+            yield {**profile, "columns": [{**column, "sample": CANARY}], "top_values": {"name": top}, "note": [CANARY]}
 
 
 def assertions() -> dict[str, Any]:
@@ -131,7 +137,7 @@ def open_lineage(job: str, state: str, at: float, error: str = "", **facets: Any
             },
         },
         "job": {"namespace": "ol", "name": job, "facets": {"sql": {**FACET, "query": f"where name = '{CANARY}'"}}},
-        "inputs": [{"namespace": "db", "name": "in", "inputFacets": {"dataQualityAssertions": assertions()}}],
+        "inputs": [{"namespace": "db", "name": f"{job}_in", "inputFacets": {"dataQualityAssertions": assertions()}}],
         "outputs": [dataset],
     }
 
@@ -258,18 +264,34 @@ def running(config: Config, telemetry: Telemetry) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(30)
-    if failed:
-        raise failed[0]
+        if failed:
+            raise failed[0]
 
 
 class Served(Telemetry):
-    """Telemetry that remembers where its metrics are served."""
+    """Telemetry that remembers where its metrics are served, and counts what the drill waits for."""
 
-    address = ""
+    def __init__(self, stream: io.StringIO) -> None:
+        super().__init__(logs.logger(Log(level="debug", format="json"), stream), watched=["*"])
+        self.address, self.seen = "", Counter[str]()
 
     def started(self, stages: Sequence[str], slot: str, address: str) -> None:
         super().started(stages, slot, address)
         self.address = address
+
+    def said(self, emission: Emission) -> None:
+        super().said(emission)
+        data = emission.data
+        self.seen["shut"] += isinstance(data, BreakerChange) and data.to_state == "open"
+        self.seen["incidents"] += isinstance(data, Incident)
+
+    def dead_lettered(self, letter: DeadLetter) -> None:
+        super().dead_lettered(letter)
+        self.seen[letter.reason] += 1
+
+    def snapshot_written(self, partition: int, states: int, size: int) -> None:
+        super().snapshot_written(partition, states, size)
+        self.seen["snapshots"] += 1
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +302,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         path = tmp_path_factory.mktemp("canary") / "detector.yaml"
         path.write_text(text)
         config, stream = load(text), io.StringIO()
-        telemetry = Served(logs.logger(Log(level="debug", format="json"), stream), watched=["*"])
+        telemetry = Served(stream)
         names = config.topics
         every = (*names.outside, *(value for key, value in our_topics(config).items() if key != "commands"))
         for name in every:
@@ -317,17 +339,13 @@ def send(bootstrap: str, sent: Sequence[Sent]) -> None:
     assert producer.flush(30) == 0
 
 
-def wait(telemetry: Telemetry) -> None:
+def wait(telemetry: Served) -> None:
     """Until all was judged, told, and is in Redis."""
-    value = telemetry.registry.get_sample_value
-
-    def judged() -> bool:
-        opened = value("detector_incidents_open", {"severity": "critical", "acknowledged": "false"}) or 0
-        return opened >= len(ERRORS) and (value("detector_dlq_messages_total", {"reason": "command"}) or 0) >= 4
-
-    eventually(judged, "the failures to be incidents", 60)
-    passed = value("detector_snapshots_total") or 0
-    eventually(lambda: (value("detector_snapshots_total") or 0) > passed + 2 * PARTITIONS, "snapshots", 30)
+    seen = telemetry.seen
+    wanted = {"shut": 2 * len(ERRORS), "incidents": len(ERRORS), "command": 4}
+    eventually(lambda: all(seen[what] >= count for what, count in wanted.items()), f"{wanted}", 60)
+    passed = seen["snapshots"]
+    eventually(lambda: seen["snapshots"] > passed + 2 * PARTITIONS, "snapshots", 30)
 
 
 def read(bootstrap: str, topic: str) -> list[tuple[bytes, bytes, dict[str, bytes]]]:
@@ -342,8 +360,9 @@ def read(bootstrap: str, topic: str) -> list[tuple[bytes, bytes, dict[str, bytes
     def all_read() -> bool:
         for message in consumer.consume(1_000, 0.1):
             assert message.error() is None
-            at[message.partition()] = message.offset() + 1
-            headers = {name: value or b"" for name, value in message.headers() or ()}
+            at[message.partition() or 0] = (message.offset() or 0) + 1
+            named = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+            headers = {name: value or b"" for name, value in named}
             found.append((message.key() or b"", message.value() or b"", headers))
         return all(at[partition] >= end for partition, end in ends.items())
 
@@ -356,7 +375,7 @@ def read(bootstrap: str, topic: str) -> list[tuple[bytes, bytes, dict[str, bytes
 
 def held(client: redis.Redis, key: bytes) -> str:
     """What is under a key, as text that a search goes through."""
-    kind = client.type(key)
+    kind = cast("bytes", client.type(key))
     reads: dict[bytes, Any] = {
         b"string": lambda: client.get(key),
         b"hash": lambda: client.hgetall(key),
@@ -399,8 +418,7 @@ def page(told: Told) -> None:
 def hits(text: str | bytes) -> list[str]:
     """Where it is, with what stands around it."""
     whole = (text.decode("utf-8", "replace") if isinstance(text, bytes) else text).lower()
-    at = whole.find(CANARY)
-    return [] if at < 0 else [whole[max(at - 120, 0) : at + 60]]
+    return sorted({whole[max(at.start() - 120, 0) : at.end() + 60] for at in re.finditer(CANARY, whole)})
 
 
 # ---------------------------------------------------------------- the drill

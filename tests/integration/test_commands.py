@@ -35,7 +35,7 @@ class Site:
     """A directory with a configuration whose topics no other test has."""
 
     def __init__(self, directory: Path, kafka: Kafka, url: str, prefix: str) -> None:
-        ours = ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
+        ours = ("log", "control", "breakers", "incidents", "alerts", "runs", "commands", "snapshots", "dead_letters")
         names = {key: f"{prefix}{key}" for key in ours} | {"inputs": [f"{prefix}events"], "partitions": 2}
         settings = {"kafka": {"bootstrap_servers": kafka.bootstrap}, "redis": {"url": url}, "topics": names}
         self.file = directory / "detector.yaml"

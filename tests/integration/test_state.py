@@ -156,7 +156,7 @@ def after(system: System, partitions: int) -> System:
 def forget_the_dead(system: System) -> None:
     """Wait until Kafka knows that nobody runs any more."""
     groups = Groups({"bootstrap.servers": system.bootstrap})
-    for stage in app.STAGES:
+    for stage in ("ingest", "worker", "history"):
         group = app.group_of(stage, system.config)
         eventually(lambda group=group: groups.members(group) == 0, f"{group} to be empty", 60)  # type: ignore[misc]
 
@@ -177,6 +177,7 @@ def test_a_log_of_more_partitions_goes_on_where_the_old_one_was(make: Make) -> N
         lambda: {key: told for key, told in incidents(system).items() if told["state"] == "open"}, "an incident"
     )
     early = detector(system, "reshard", "--partitions", "6", "--dry-run")
+    assert (early.returncode, "stop everything" in early.stderr) == (1, True), early.stderr
     worker.kill()  # and what it has appended to the log is judged by the reshard
     system.send(*islice(run_events(Random(46)), 300))  # nobody reads these before it
     system.flush()
@@ -189,6 +190,7 @@ def test_a_log_of_more_partitions_goes_on_where_the_old_one_was(make: Make) -> N
     twice = detector(system, "reshard", "--partitions", "6", "--yes")
     states, ends = system.states(), system.ends(system.config.topics.log)
     told = {emission for emission, _, _ in system.said()}
+    kept = [each.committed(app.group_of("history", each.config), each.config.topics.runs) for each in (system, new)]
     new.start()
     new.wait_until_idle()
     still = eventually(lambda: published(new), "the breaker on its new topic") or {}
@@ -198,13 +200,13 @@ def test_a_log_of_more_partitions_goes_on_where_the_old_one_was(make: Make) -> N
     for process in new.processes:
         process.terminate(30)
 
-    assert (early.returncode, "stop all" in early.stderr) == (1, True), early.stderr
     assert (cut.returncode, half) == (9, Counter())
     assert done.returncode == 0, done.stderr
     assert f"log: {new.config.topics.log}" in done.stdout
     assert (twice.returncode, "has records already" in twice.stderr) == (1, True), twice.stderr
     assert carried(new) == Counter(dict.fromkeys((key.encode() for key in states), 1))
     assert system.committed(app.group_of("worker", system.config), system.config.topics.log) == ends
+    assert (kept[0], sum(kept[0].values()) > 0) == (kept[1], True)
     assert {**still, "partition": 0} == {**before, "partition": 0}
     assert set(going_on) <= set(incidents(new))
     runs = system.runs_in_log() + new.runs_in_log()
