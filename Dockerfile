@@ -28,6 +28,6 @@ USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['DETECTOR_HTTP__PORT'] + '/healthz', timeout=2)"]
+    CMD ["python", "-I", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['DETECTOR_HTTP__PORT'] + '/healthz', timeout=2)"]
 ENTRYPOINT ["detector"]
 CMD ["run"]

@@ -60,6 +60,7 @@ part() {
         allow "Read DescribeConfigs" --topic "$commands"
         allow "Read Write DescribeConfigs" $(topics "$log" "$breakers" "$incidents" "$snapshots" "$runs")
         allow "Write DescribeConfigs" $(topics "$control" "$letters")
+        allow "Describe DescribeConfigs" --topic "$alerts"
         allow "Read" --group "$log." --resource-pattern-type prefixed
         allow "Write" --transactional-id "$log." --resource-pattern-type prefixed
         outside_groups
@@ -69,7 +70,7 @@ part() {
         ;;
     api)
         allow "Describe" $(topics $inputs)
-        allow "Describe DescribeConfigs" $(topics "$log" "$snapshots" "$letters")
+        allow "Describe DescribeConfigs" $(topics "$log" "$snapshots" "$letters" "$alerts")
         allow "Read DescribeConfigs" $(topics "$control" "$breakers" "$incidents" "$runs")
         allow "Read Write DescribeConfigs" --topic "$commands"
         outside_groups
