@@ -272,7 +272,9 @@ def test_what_decides_reads_no_clock(module: str) -> None:
     assert (clocks, asked) == (set(), [])
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if part(m) not in ("app", "commands", "demo", "doctor", "local")])
+@pytest.mark.parametrize(
+    "module", [m for m in SOURCES if part(m) not in ("app", "commands", "demo", "doctor", "local")]
+)
 def test_only_the_composition_root_makes_concrete_classes(module: str) -> None:
     defined = {node.name for node in ast.walk(tree(module)) if isinstance(node, ast.ClassDef)}
     called = [node.func for node in ast.walk(tree(module)) if isinstance(node, ast.Call)]
