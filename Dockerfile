@@ -1,4 +1,4 @@
-FROM python:3.11-slim AS builder
+FROM python:3.11.13-slim-bookworm AS builder
 WORKDIR /src
 RUN python -m venv /opt/tools && python -m venv --without-pip /opt/detector
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -15,7 +15,7 @@ RUN /opt/tools/bin/hatchling build -t wheel -d dist \
     && /opt/detector/bin/python -m compileall -q /opt/detector/lib
 
 
-FROM python:3.11-slim
+FROM python:3.11.13-slim-bookworm
 RUN groupadd --system --gid 10001 detector \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin detector
 COPY --from=builder /opt/detector /opt/detector
@@ -28,6 +28,6 @@ USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['DETECTOR_HTTP__PORT'] + '/healthz', timeout=2)"]
+    CMD ["python", "-I", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['DETECTOR_HTTP__PORT'] + '/healthz', timeout=2)"]
 ENTRYPOINT ["detector"]
 CMD ["run"]

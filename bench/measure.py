@@ -98,7 +98,7 @@ class Daemon:
     _processes: list[Child] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        topics = ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
+        topics = ("log", "control", "breakers", "incidents", "alerts", "runs", "commands", "snapshots", "dead_letters")
         directory = self.machine.directory / self.name
         directory.mkdir()
         text = yaml.safe_dump(

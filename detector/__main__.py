@@ -7,14 +7,17 @@ import typer
 
 from detector import __version__
 from detector.commands import (
+    alerting,
     breakers,
     events,
     executing,
+    gating,
     graphs,
     imports,
     incidents,
     operating,
     overrides,
+    profiling,
     quiet,
     recoveries,
     reports,
@@ -24,7 +27,7 @@ from detector.commands import (
     states,
     verdicts,
 )
-from detector.commands.common import explain
+from detector.commands.common import FAILED, explain, extra_of
 from detector.errors import DetectorError
 
 app = typer.Typer(
@@ -37,6 +40,7 @@ app = typer.Typer(
 
 ASK, TELL, RUN, LOOK = "Ask", "Tell it", "Run", "Look after it"
 app.command(rich_help_panel=ASK)(breakers.check)
+app.command(rich_help_panel=ASK)(gating.gate)
 app.add_typer(breakers.breaker, name="breaker", rich_help_panel=ASK)
 app.command(rich_help_panel=ASK)(events.tail)
 app.add_typer(incidents.incidents, name="incidents", rich_help_panel=ASK)
@@ -56,9 +60,11 @@ app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.local)
 app.command(rich_help_panel=RUN)(running.run)
 app.command(rich_help_panel=RUN)(executing.execute)
+app.command(rich_help_panel=RUN)(alerting.alert)
 app.command(rich_help_panel=RUN)(running.backtest)
 app.command(rich_help_panel=RUN)(seeds.seed)
 app.command(rich_help_panel=RUN)(events.emit)
+app.command(rich_help_panel=RUN)(profiling.profile)
 app.command(rich_help_panel=LOOK)(operating.doctor)
 app.add_typer(operating.config, name="config", rich_help_panel=LOOK)
 app.add_typer(imports.imports, name="import", rich_help_panel=LOOK)
@@ -90,6 +96,12 @@ def main() -> None:
         app(prog_name="detector")
     except DetectorError as error:
         sys.exit(explain(error))
+    except ModuleNotFoundError as error:
+        extra = extra_of(error)
+        if extra is None:
+            raise
+        typer.echo(f"detector: this needs more than is installed: pip install 'detector[{extra}]'", err=True)
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

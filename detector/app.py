@@ -5,6 +5,7 @@
          ├─ ticks     time, into the partitions that the worker has
          ├─ view      breakers ─▶ Redis, for `check`
          ├─ history   judged runs ─▶ Redis, for people
+         ├─ metrics   breakers and incidents that stand ─▶ memory, for /metrics
          ├─ api       topics ─▶ memory                            (stage `api`)
          └─ web       /healthz, /readyz, /metrics; with `api` the HTTP API, from memory
 
@@ -31,10 +32,13 @@ from msgspec.structs import replace
 
 from detector import reshard as resharding
 from detector import topics
+from detector.alert_reader import AlertReader
+from detector.alerting import Alerting
 from detector.archive.standing import Groups
 from detector.broker import ANSWER, KafkaLog, Member, Settings, topic_identity
 from detector.checkpoint import Checkpoint, Limits
 from detector.codecs import Decoder, Registry
+from detector.compacted import identities
 from detector.config import Config, Zones
 from detector.core.emissions import Emission
 from detector.core.events import DeadLetter
@@ -46,13 +50,24 @@ from detector.executor import Execution
 from detector.feed import Feed
 from detector.follower import Follower, RedisView
 from detector.historian import Historian
+from detector.history import History
 from detector.ingest import Destination, Ingest
 from detector.orders import Orders
 from detector.pace import Pace
 from detector.plan_reader import PlanReader
 from detector.plans import in_namespaces
+from detector.published import Published
+from detector.reach import Reach
 from detector.seams import Compacted, Send
-from detector.settings import executor_of, kafka_settings, owner_of, redis_client, registry_of, rules_of
+from detector.settings import (
+    executor_of,
+    kafka_settings,
+    owner_of,
+    receivers_of,
+    redis_client,
+    registry_of,
+    rules_of,
+)
 from detector.sinks import cloudevents
 from detector.store import RedisStore
 from detector.telemetry import Telemetry
@@ -120,7 +135,7 @@ def run(
 
     `clock` gives the time of ticks, in seconds since 1970. `embedded` is for librdkafka's mock cluster.
     """
-    telemetry = telemetry or Telemetry(gap=config.time.gap)
+    telemetry = telemetry or Telemetry(gap=config.time.gap, watched=config.metrics.entities)
     settings = kafka_settings(config)
     if not embedded:
         prepare(config, quietly(settings))
@@ -131,7 +146,7 @@ def run(
         built: list[Service] = []
         sources: Sources | None = None
         if "api" in stages:
-            feed, sources = _api(config, settings, telemetry, clock, embedded)
+            feed, sources = _api(config, settings, client, telemetry, clock, embedded)
             built.append(Service("api", feed.run))
         web = resources.enter_context(Web(config.http, telemetry, sources))
         if "worker" in stages:
@@ -162,9 +177,39 @@ def execute(config: Config, stop: Event, telemetry: Telemetry) -> None:
     telemetry.stopped()
 
 
+def alert(config: Config, stop: Event, telemetry: Telemetry) -> None:
+    """Tell the receivers of incidents until `stop` is set, each by a thread. Raises what ended it."""
+    settings, names = kafka_settings(config), config.topics
+    receivers = receivers_of(config)
+    keys = ("topics.log", "topics.incidents", "topics.alerts")  # of the log: how many partitions the others have
+    needed = [spec for spec in topics.specs(config) if spec.key in keys]
+    topics.ensure(AdminClient(dict(quietly(settings))), needed, names.create)
+    services = Services(stop)
+    with ExitStack() as resources:
+        web = resources.enter_context(Web(config.http, telemetry))
+        built: list[Service] = []
+        for receiver in receivers:
+            resources.callback(receiver.sink.close)
+            group = f"{group_of('alert', config)}.{receiver.name}"
+            reader = resources.enter_context(closing(AlertReader(settings, group, names.incidents, names.alerts)))
+            built.append(Service(f"alert {receiver.name}", Alerting(reader, receiver, telemetry).run))
+        telemetry.alerting({receiver.name: receiver.sink.kind for receiver in receivers}, web.address)
+        services.start(built)
+        services.stop.wait()
+        telemetry.stopping()
+        services.join(config.worker.stop_timeout)
+    telemetry.stopped()
+
+
 def prepare(config: Config, settings: Settings) -> None:
     """Create the topics that are missing; refuse what is wrong. Raises `TopicMismatch` and `Unreachable`."""
-    topics.ensure(AdminClient(dict(settings)), topics.specs(config), config.topics.create)
+    reach = Reach()
+    admin = AdminClient({**settings, **reach.settings})
+    try:
+        topics.ensure(admin, topics.specs(config), config.topics.create)
+    except Unreachable as error:
+        admin.poll(0.0)  # for what it has to say of its connections, as of a login that failed
+        raise Unreachable(f"{error} ({reach.why})" if reach.why else str(error)) from None
 
 
 def quietly(settings: Settings) -> Settings:
@@ -216,6 +261,7 @@ def _worker(
         Service("ticks", author.run),
         Service("view", follower.run),
         _historian(config, quiet, client, telemetry),
+        _standing(config, quiet, telemetry, embedded),
     ]
 
 
@@ -279,13 +325,25 @@ def _ingest(
 
 
 def _api(
-    config: Config, settings: Settings, telemetry: Telemetry, clock: Callable[[], float], embedded: bool
+    config: Config,
+    settings: Settings,
+    client: redis.Redis,
+    telemetry: Telemetry,
+    clock: Callable[[], float],
+    embedded: bool,
 ) -> tuple[Feed, Sources]:
     names, quiet = config.topics, quietly(settings)
     facts = Facts(names, Zones(), partial(owner_of, config.rules), config.http.max_age, clock)
     feed = Feed(quiet, (names.breakers, names.incidents), (names.control, names.commands), facts, telemetry, embedded)
     desk = Desk(Orders(quiet, names.commands, names.control), facts, feed)
-    return feed, Sources(facts, feed, desk, telemetry.health)
+    return feed, Sources(facts, feed, desk, History(client, config.redis.prefix), telemetry.health)
+
+
+def _standing(config: Config, settings: Settings, telemetry: Telemetry, embedded: bool) -> Service:
+    """Reads the breakers and incidents that stand, for the metrics."""
+    names = (config.topics.breakers, config.topics.incidents)
+    reader = Published(*names, telemetry).reader(settings, partial(identities, settings, list(names), embedded))
+    return Service("metrics", reader.run)
 
 
 def _historian(config: Config, settings: Settings, client: redis.Redis, telemetry: Telemetry) -> Service:

@@ -29,6 +29,7 @@ Settings = Mapping[str, str | int | float | bool]
 Place = tuple[str, int]
 
 LIBRDKAFKA = logging.getLogger("librdkafka")
+LIBRDKAFKA.addHandler(logging.NullHandler())  # where nobody listens, nothing goes to standard error, either
 ANSWER = 10.0  # seconds that a broker has for an answer
 FENCE_PATIENCE = 15.0  # seconds for the group to tell a fenced member that it was expelled
 

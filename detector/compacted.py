@@ -16,7 +16,7 @@ from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
 
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import Reach, absent
 
 ANSWER = 10.0
 AT_ONCE = 500
@@ -188,8 +188,9 @@ def identities(
     try:
         for topic in topics:
             known = reach.ask(admin, partial(_metadata, admin, topic), ANSWER)
-            if known.topics[topic].error is not None or not known.topics[topic].partitions:
-                raise Unreachable(f"Kafka has no topic {topic}: create it, or let `topics.create` be true")
+            error = known.topics[topic].error
+            if error is not None:
+                raise Unreachable(f"Kafka {absent(topic, error, ': create it, or let `topics.create` be true')}")
             counts[topic] = len(known.topics[topic].partitions)
             embedded = embedded or str(known.cluster_id).startswith(MOCK)
         if embedded:  # the broker of the demo knows no ids

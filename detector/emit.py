@@ -7,15 +7,19 @@ timestamps are not kept: history goes through `detector backtest`, and to a live
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from detector.codecs import Decoder
+from detector.broker import LIBRDKAFKA
 from detector.core.events import DeadLetter, Record
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import Reach, absent
+
+if TYPE_CHECKING:
+    from detector.codecs import Decoder
 
 ANSWER = 10.0
 TOLD = 10
@@ -59,7 +63,16 @@ class _Captured(msgspec.Struct):
 
 
 _captured = msgspec.json.Decoder(_Captured)
-_decoder = Decoder()
+
+
+@cache
+def decoder() -> "Decoder | None":
+    """What looks at events before they are sent; nothing where only the light package is installed."""
+    try:
+        from detector.codecs import Decoder
+    except ModuleNotFoundError:
+        return None
+    return Decoder()
 
 
 def outgoing(line: bytes) -> Outgoing:
@@ -70,7 +83,8 @@ def outgoing(line: bytes) -> Outgoing:
         raise Refused(f"not a JSON object: {error}") from None
     if "value" in found or "value_base64" in found:
         return _as_captured(line)
-    decoded = _decoder.decode(Record("", 0, 0, 0.0, None, line))
+    looks = decoder()
+    decoded = looks.decode(Record("", 0, 0, 0.0, None, line)) if looks is not None else None
     if isinstance(decoded, DeadLetter):
         raise Refused(decoded.message)
     return Outgoing(key_of(found).encode(), line)
@@ -129,7 +143,8 @@ def send(
             "partitioner": "murmur2_random",
             "linger.ms": 20,
             "delivery.timeout.ms": int(patience * 1_000),
-        }
+        },
+        logger=LIBRDKAFKA,
     )
     _look(producer, reach, topic, settings)
     counts = Counts()
@@ -153,7 +168,7 @@ def _look(producer: Producer, reach: Reach, topic: str, settings: Mapping[str, A
     except KafkaException as error:
         raise Unreachable(f"Kafka at {settings['bootstrap.servers']} does not answer: {error.args[0].str()}") from None
     if known.error is not None:
-        raise Unreachable(f"Kafka has no topic {topic} ({known.error.str()}): create it, or name another with --topic")
+        raise Unreachable(f"Kafka {absent(topic, known.error, ': create it, or name another with --topic')}")
 
 
 def _produce(producer: Producer, topic: str, record: Outgoing, counts: Counts) -> None:

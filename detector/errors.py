@@ -15,6 +15,9 @@ DetectorError
 ├── CannotReshard          a new log cannot be begun with the states of the old one now; nothing was changed
 ├── ExecutorBusy           who redoes runs does not answer, or not now: ask again after `retry_after`
 ├── RedoRefused            this run cannot be redone by the executor: somebody must
+├── SinkBusy               who is told of incidents does not answer, or not now: tell it again
+├── SinkRefused            who is told of incidents does not take this message, now or later
+├── Unreadable             what was to be profiled cannot be read: the message names it, and holds no value of it
 └── IllegalTransition      a bug in the breaker: crash
 """
 
@@ -82,6 +85,23 @@ class ExecutorBusy(DetectorError):
 
 class RedoRefused(DetectorError):
     """The executor cannot redo this run, now or later; the message says why, and what a person can do."""
+
+
+class SinkBusy(DetectorError):
+    """Who is to be told of incidents does not answer, or not now; nothing is wrong with what was said."""
+
+    def __init__(self, message: str, retry_after: float | None = None, *, heard: bool = True) -> None:
+        """`retry_after` is in seconds, where the receiver has said it; `heard`: it may have taken it all the same."""
+        super().__init__(message)
+        self.retry_after, self.heard = retry_after, heard
+
+
+class SinkRefused(DetectorError):
+    """Who is to be told of an incident does not take this message, now or later; the message says why."""
+
+
+class Unreadable(DetectorError):
+    """What was to be profiled cannot be read; the message names it and the line, and holds no value of it."""
 
 
 class IllegalTransition(DetectorError):

@@ -17,7 +17,7 @@ import redis
 from confluent_kafka import Message, TopicPartition
 
 from detector.compacted import AT_ONCE, START, Identity, Moved, Reader, text
-from detector.view import escaped, key_of
+from detector.view import escaped, hash_of, key_of
 
 Change = tuple[str, bytes | None]
 
@@ -76,7 +76,7 @@ class RedisView:
     """The keys of the view, and the scripts that change them."""
 
     def __init__(self, client: "redis.Redis", prefix: str) -> None:
-        self._redis, self._prefix, self._hash = client, prefix, f"{prefix}:view"
+        self._redis, self._prefix, self._hash = client, prefix, hash_of(prefix)
         self._claim, self._apply = client.register_script(_CLAIM), client.register_script(_APPLY)
         self._sweep = client.register_script(_SWEEP)
 
@@ -94,7 +94,7 @@ class RedisView:
 
     def begin(self, topic_id: str, partitions: Sequence[int]) -> None:
         """Let partitions without a position begin at the topic's start, swept of what they had."""
-        names = [escaped(f"{self._prefix}:{kind}:") + "*" for kind in ("breaker", "heartbeat")]
+        names = [escaped(f"{self._hash}:{kind}:") + "*" for kind in ("breaker", "heartbeat")]
         for name in names:
             keys: list[bytes] = []
             for key in self._redis.scan_iter(match=name, count=1_000):

@@ -16,6 +16,7 @@ import msgspec
 
 from detector.core.emissions import JudgedRun
 from detector.core.text import rounded, unit_of
+from detector.errors import Unreachable
 
 if TYPE_CHECKING:
     import redis
@@ -61,6 +62,22 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     expected: float | None
     upper: float | None
     unusual: bool
+
+
+class History:
+    """The history of all entities, for whoever is not to know that it is in Redis."""
+
+    def __init__(self, client: "redis.Redis", prefix: str) -> None:
+        self._client, self._prefix = client, prefix
+
+    def runs(self, entity: str, limit: int, before: float = math.inf) -> list[Past]:
+        """As the function `runs`. Raises `Unreachable`."""
+        from redis import RedisError
+
+        try:
+            return runs(self._client, self._prefix, entity, limit, before)
+        except RedisError as error:
+            raise Unreachable(f"Redis does not answer: {error}") from None
 
 
 def key_of(prefix: str, entity: str) -> str:

@@ -11,7 +11,7 @@ from detector.compacted import consumer_settings
 from detector.core.emissions import BreakerValue, Heartbeat
 from detector.core.partition import partition_of
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import EVER_RAN, Reach, absent
 from detector.view import ANYBODY, HEARTBEAT, MAX_AGE, Answer, Asked, decide, unknown
 
 ANSWER = 10.0
@@ -35,7 +35,7 @@ def read(
     try:
         found = reach.ask(consumer, lambda timeout: consumer.list_topics(topic, timeout=timeout), ANSWER).topics[topic]
         if found.error is not None:
-            return unknown(entity, "unreachable", f"Kafka has no topic {topic}")
+            return unknown(entity, "unreachable", f"Kafka {absent(topic, found.error)}")
         partition = partition_of(entity, len(found.partitions))
         value, beat = _last(consumer, TopicPartition(topic, partition, OFFSET_BEGINNING), entity)
         breaker = None if value is None else msgspec.json.decode(value, type=BreakerValue)
@@ -99,7 +99,7 @@ def _messages(settings: Mapping[str, Any], topic: str) -> Iterator[Message]:
     try:
         found = reach.ask(consumer, lambda timeout: consumer.list_topics(topic, timeout=timeout), ANSWER).topics[topic]
         if found.error is not None:
-            raise Unreachable(f"Kafka at {where} has no topic {topic}: did `detector run` ever run here?")
+            raise Unreachable(f"Kafka at {where} {absent(topic, found.error, EVER_RAN)}")
         yield from _to_the_end(consumer, topic, sorted(found.partitions))
     except KafkaException as error:
         raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None

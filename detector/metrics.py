@@ -2,25 +2,27 @@
 
 All are in one registry that whoever makes them hands in, so that a test, or two detectors in one process, have their
 own. Labels have few values. Names that others choose (checks, kinds of events) are counted one by one up to a bound and
-as `other` beyond it; entities are labels only while their breaker is not closed. Times are exported as timestamps.
+as `other` beyond it; entities are labels in `gauges` only. Times are exported as timestamps.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
-from detector.core.emissions import BreakerValue
+from detector.core.commands import Verdict
+from detector.gauges import FAMILIES, Standing
 
 MOST_WORDS: Final = 100
-MOST_ENTITIES: Final = 1_000
 OTHER: Final = "other"
+INCIDENT: Final = "incident"  # in the place of a check, where a verdict was one on all of an incident
 _COMMIT: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_VERDICT: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 _REQUEST: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 _DELAY: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a gauge beside each counter: half of all series
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,65 +51,13 @@ class Words:
         return word
 
 
-class Breakers(Collector):
-    """The breakers that are not closed, as far as this process answers for them: see `valid`.
-
-    A process that lost a partition must not go on telling of its entities, and nobody says that it has lost it: so an
-    entity is told of only while `valid` says that its partition's heartbeat, said by this process, is fresh.
-    """
-
-    NAME: Final = "detector_breaker_state"
-    ABOUT: Final = (
-        f"1 for each entity whose breaker is not closed, with its state; at most {MOST_ENTITIES}. Entities without a"
-        " series are closed. After a partition has moved both workers may tell of it for a minute: use `max by (entity,"
-        " state)`."
-    )
-    LABELS: Final = ("entity", "state", "mode")
-    COUNT: Final = "detector_breakers_not_closed"
-    COUNT_ABOUT: Final = "How many breakers are not closed, by state and mode."
-    COUNT_LABELS: Final = ("state", "mode")
-
-    def __init__(self, valid: Callable[[int], bool]) -> None:
-        """`valid` says of a partition of the log whether this process answers for it."""
-        self._valid = valid
-        self._values: dict[str, BreakerValue] = {}
-
-    def put(self, value: BreakerValue) -> None:
-        """This is the breaker now."""
-        if value.state == "closed":
-            self._values.pop(value.entity, None)
-        else:
-            self._values[value.entity] = value
-
-    def drop(self, entity: str) -> None:
-        """The entity is forgotten, and its breaker with it."""
-        self._values.pop(entity, None)
-
-    def describe(self) -> list[GaugeMetricFamily]:
-        """The families, without a sample."""
-        return [
-            GaugeMetricFamily(self.NAME, self.ABOUT, labels=self.LABELS),
-            GaugeMetricFamily(self.COUNT, self.COUNT_ABOUT, labels=self.COUNT_LABELS),
-        ]
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What is told at this scrape; called by the server's thread."""
-        states, counts = self.describe()
-        found = [value for value in list(self._values.values()) if self._valid(value.partition)]
-        for value in sorted(found, key=lambda value: value.entity)[:MOST_ENTITIES]:
-            states.add_metric([value.entity, value.state, value.mode], 1)
-        kinds = [(str(value.state), value.mode) for value in found]
-        for state, mode in sorted(set(kinds)):
-            counts.add_metric([state, mode], kinds.count((state, mode)))
-        yield states
-        yield counts
-
-
 class Metrics:
     """The metrics, each under the name that `telemetry` uses."""
 
-    def __init__(self, registry: CollectorRegistry, valid: Callable[[int], bool]) -> None:
-        """Register all. `valid` is what `Breakers` asks of a partition."""
+    def __init__(
+        self, registry: CollectorRegistry, valid: Callable[[int], bool], watched: Callable[[str], bool]
+    ) -> None:
+        """Register all. `valid` and `watched` are what `Standing` asks."""
         self.registry = registry
         self.rows: list[Row] = []
         self._events()
@@ -115,9 +65,15 @@ class Metrics:
         self._snapshots()
         self._recovery()
         self._time()
-        self._verdicts(valid)
+        self._verdicts()
+        self._people()
         self._view()
+        self._alerts()
         self._http()
+        self._begin()
+        self.standing = Standing(valid, watched)
+        self.registry.register(self.standing)
+        self.rows += [Row(family.name, "gauge", family.labels, family.about) for family in FAMILIES]
 
     def _events(self) -> None:
         self.consumed = self._counter(
@@ -221,11 +177,24 @@ class Metrics:
             "partition",
         )
 
-    def _verdicts(self, valid: Callable[[int], bool]) -> None:
+    def _verdicts(self) -> None:
+        self.judged = self._counter(
+            "detector_runs_judged",
+            "Runs, loads, profiles and windows that were judged, or of which more was heard; how they ended, and the"
+            " worst that was found.",
+            "kind",
+            "state",
+            "severity",
+        )
         self.anomalies = self._counter(
             "detector_anomalies", "Anomalies that began, by check and severity.", "check", "severity"
         )
         self.ended = self._counter("detector_anomalies_ended", "Anomalies that are over, by check.", "check")
+        self.verdict_delay = self._histogram(
+            "detector_verdict_delay_seconds",
+            "From the time that an event was in the log until what was found in it was committed.",
+            _VERDICT,
+        )
         self.transitions = self._counter("detector_breaker_transitions", "Moves of breakers.", "from", "to", "mode")
         self.shadow_opens = self._counter(
             "detector_breaker_shadow_opens", "Breakers in mode shadow that would have opened."
@@ -250,20 +219,23 @@ class Metrics:
             "phase",
             "severity",
         )
-        self.commands = self._counter(
-            "detector_commands", "Commands of people; `outcome` is done or refused.", "command", "outcome"
-        )
-        self.feedback = self._counter("detector_feedback", "Verdicts of people on anomalies.", "verdict")
         self.deadlines = self._counter(
             "detector_deadlines", "Declared deadlines that have passed; `outcome` is met or missed.", "outcome"
         )
         self.unevaluated = self._counter(
             "detector_checks_unevaluated", "Declared checks that were said to lack what they need.", "check"
         )
-        self.breakers = Breakers(valid)
-        self.registry.register(self.breakers)
-        self.rows.append(Row(Breakers.NAME, "gauge", Breakers.LABELS, Breakers.ABOUT))
-        self.rows.append(Row(Breakers.COUNT, "gauge", Breakers.COUNT_LABELS, Breakers.COUNT_ABOUT))
+
+    def _people(self) -> None:
+        self.commands = self._counter(
+            "detector_commands", "Commands of people; `outcome` is done or refused.", "command", "outcome"
+        )
+        self.feedback = self._counter(
+            "detector_feedback",
+            "Verdicts of people on anomalies, by check; `incident` where it was one on all of an incident.",
+            "check",
+            "verdict",
+        )
 
     def _view(self) -> None:
         self.view_records = self._counter(
@@ -282,6 +254,41 @@ class Metrics:
         about = "Which release this is, and on what it runs."
         self.build = Info("detector_build", about, registry=self.registry)
         self.rows.append(Row("detector_build_info", "info", ("version", "python", "librdkafka"), about))
+
+    def _alerts(self) -> None:
+        self.alerts_sent = self._counter(
+            "detector_alerts_sent", "Messages that a receiver of alerts took (`detector alert`).", "sink", "action"
+        )
+        self.alerts_failed = self._counter(
+            "detector_alerts_failed", "Times that a receiver of alerts did not answer, or not now.", "sink"
+        )
+        self.alerts_refused = self._counter(
+            "detector_alerts_refused", "Messages that a receiver of alerts does not take, now or later.", "sink"
+        )
+        self.alerts_skipped = self._counter(
+            "detector_alerts_skipped", "Incidents that were over before the receiver could be told of them.", "sink"
+        )
+        self.alerts_waiting = self._gauge(
+            "detector_alerts_waiting", "Incidents of which a receiver of alerts has not been told all.", "sink"
+        )
+        self.alert_at = self._gauge(
+            "detector_alert_success_timestamp_seconds", "When a receiver of alerts last took something.", "sink"
+        )
+
+    def _begin(self) -> None:
+        """Series that alerts watch are there from the start: `increase` does not see how one begins."""
+        begun = {
+            self.waits: ("ingest", "worker", "ticks", "view", "history", "metrics"),
+            self.aborts: ("ingest", "worker"),
+            self.mismatches: ("false", "true"),
+            self.refused: ("LogMoved", "SnapshotTooNew", "StateAheadOfLog"),
+            self.deadlines: ("met", "missed"),
+        }
+        for counter, words in begun.items():
+            for word in words:
+                counter.labels(word)
+        for verdict in get_args(Verdict):
+            self.feedback.labels(INCIDENT, verdict)
 
     def _http(self) -> None:
         self.requests = self._counter(

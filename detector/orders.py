@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from detector.core.commands import AnyCommand, Feedback
 from detector.core.emissions import CommandDone
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import EVER_RAN, Reach, absent
 from detector.tail import Shown, Tail, Wanted
 
 ANSWER = 10.0
@@ -72,8 +72,9 @@ class Orders:
             known = reach.ask(producer, lambda within: producer.list_topics(topic, timeout=within), ANSWER)
         except KafkaException as error:
             raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None
-        if known.topics[topic].error is not None:
-            raise Unreachable(f"Kafka at {where} has no topic {topic}: did `detector run` ever run here?")
+        found = known.topics[topic]
+        if found.error is not None:
+            raise Unreachable(f"Kafka at {where} {absent(topic, found.error, EVER_RAN)}")
 
 
 def _collect(topic: Tail, answers: Answers, patience: float, more: float) -> None:

@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from detector.broker import ANSWER, CONSUMER, FATAL_TO_READ, LIBRDKAFKA, Settings, record_of
 from detector.core.events import Record
 from detector.errors import ExecutorBusy, Unreachable
+from detector.reach import EVER_RAN, absent
 
 Place = tuple[str, int]
 AT_ONCE = 500
@@ -29,7 +30,7 @@ class PlanReader:
         except KafkaException as error:
             raise Unreachable(f"Kafka at {where} does not answer: {error.args[0].str()}") from None
         if known.error is not None:
-            raise Unreachable(f"Kafka at {where} has no topic {topic}: did `detector run` ever run here?")
+            raise Unreachable(f"Kafka at {where} {absent(topic, known.error, EVER_RAN)}")
 
     def _on_assign(self, _: Consumer, found: list[TopicPartition]) -> None:
         """What comes back is read anew from its committed position."""

@@ -12,8 +12,16 @@ from typing import Any, Final, Protocol, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 
 SOON: Final = 1.5
+EVER_RAN: Final = ": did `detector run` ever run here?"
 _DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 T = TypeVar("T")
+
+
+def absent(topic: str, error: KafkaError, advice: str = "") -> str:
+    """What Kafka says of a topic that it does not show, as the end of a sentence: it is not there, or not for all."""
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return f"does not let this user see topic {topic}: deploy/kafka/acls.sh gives it the rights of its part"
+    return f"has no topic {topic}{advice}"
 
 
 class Client(Protocol):
@@ -40,6 +48,11 @@ class Reach:
             self._down = True
         else:
             self._why = error.str()
+
+    @property
+    def why(self) -> str:
+        """What librdkafka said last of why it reaches nobody; nothing if it said nothing."""
+        return self._why
 
     def ask(self, client: Client, question: Callable[[float], T], within: float) -> T:
         """The answer to `question`, which is given the seconds that it may take. Raises `KafkaException`."""

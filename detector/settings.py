@@ -18,6 +18,7 @@ from detector.config import (
     Config,
     Deadline,
     Rule,
+    Secret,
     Zones,
     declared,
     fingerprint,
@@ -31,13 +32,15 @@ from detector.errors import ConfigError
 if TYPE_CHECKING:
     import redis
 
+    from detector.alerting import Receiver
     from detector.codecs import SchemaRegistry
+    from detector.config import AlertSink
     from detector.core.declared import Check as LoadCheck
     from detector.core.rules import Promise, Rules, Settings
     from detector.executors import Executor
+    from detector.sinks import Sink
 
 SEVERITIES = ("info", "warning", "critical")  # as the core numbers them
-REDIS_CONNECTS, REDIS_ANSWERS = 5.0, 10.0  # seconds
 
 
 # ---------------------------------------------------------------- the core
@@ -197,6 +200,7 @@ def kafka_settings(config: Config) -> dict[str, str | int | float | bool]:
         "ssl.ca.location": kafka.ssl_ca_location,
         "ssl.certificate.location": kafka.ssl_certificate_location,
         "ssl.key.location": kafka.ssl_key_location,
+        "ssl.key.password": kafka.ssl_key_password.reveal() if kafka.ssl_key_password else None,
     }
     return {
         "client.id": "detector",
@@ -206,21 +210,14 @@ def kafka_settings(config: Config) -> dict[str, str | int | float | bool]:
     }
 
 
-def redis_client(config: Config) -> "redis.Redis":
-    """A client that gives up after a few seconds: whoever uses it has something better to do than to wait.
+def redis_client(config: Config, within: float | None = None) -> "redis.Redis":
+    """A client of Redis, whether it is one server, watched by Sentinels, or a cluster.
 
-    It connects when it is first used, and again after a lost connection. It does not decode what it reads.
+    Who is in a hurry has an answer, or none, `within` so many seconds.
     """
-    import redis
+    from detector.redis_access import connect
 
-    return redis.Redis.from_url(
-        config.redis.url,
-        username=config.redis.username,
-        password=config.redis.password.reveal() if config.redis.password else None,
-        socket_timeout=REDIS_ANSWERS,
-        socket_connect_timeout=REDIS_CONNECTS,
-        health_check_interval=30,
-    )
+    return connect(config.redis, within)
 
 
 def registry_of(config: Config) -> "SchemaRegistry | None":
@@ -257,3 +254,42 @@ def executor_of(config: Config) -> "Executor":
         timeout=executor.timeout,
     )
     return EXECUTORS[executor.kind](access)
+
+
+def receivers_of(config: Config) -> "list[Receiver]":
+    """Who is told of incidents; `close` their sinks. Raises `ConfigError` where there is nobody to tell."""
+    from detector.alerting import Receiver
+    from detector.alerts import Links, Match
+
+    if not config.alerts:
+        raise ConfigError("alerts: names nobody to tell; docs/alerts.md has examples")
+    return [
+        Receiver(
+            name=wanted.name or wanted.kind,
+            sink=_sink(wanted),
+            match=Match(wanted.match.severity, wanted.match.entities, wanted.match.owner, wanted.match.tags),
+            links=Links(config.http.status_url, wanted.runbook_url),
+        )
+        for wanted in config.alerts
+    ]
+
+
+def _sink(wanted: "AlertSink") -> "Sink":
+    from detector.sinks import Access, Alertmanager, PagerDuty, Webhook
+
+    access = Access(
+        username=wanted.username or "",
+        password=_word(wanted.password),
+        token=_word(wanted.token),
+        ca_location=wanted.ca_location,
+        timeout=wanted.timeout,
+    )
+    if wanted.kind == "alertmanager":
+        return Alertmanager(wanted.urls, access, wanted.labels, wanted.resend)
+    if wanted.kind == "pagerduty":
+        return PagerDuty(_word(wanted.routing_key), access, _word(wanted.url) or None)
+    return Webhook(_word(wanted.url), _word(wanted.secret), access, mode=wanted.mode)
+
+
+def _word(secret: Secret | None) -> str:
+    return "" if secret is None else secret.reveal()

@@ -17,6 +17,7 @@ import msgspec
 import redis
 
 from detector.errors import ConfigError, SnapshotMoved, SnapshotTooNew, Unreachable
+from detector.redis_access import infos
 from detector.seams import Head
 
 FORMAT = 1
@@ -74,9 +75,8 @@ class RedisStore:
 
     def check(self) -> None:
         """Refuse a Redis that may throw snapshots away. Raises `ConfigError` and `Unreachable`."""
-        memory = ask(lambda: self._redis.info("memory"))
-        found = memory.get("maxmemory_policy", "noeviction")
-        if found != "noeviction":
+        policies = {str(one.get("maxmemory_policy", "noeviction")) for one in ask(lambda: infos(self._redis, "memory"))}
+        for found in sorted(policies - {"noeviction"}):
             raise ConfigError(
                 f"redis: maxmemory-policy is {found}, under which Redis silently drops states;"
                 " set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf)"

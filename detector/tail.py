@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from detector.core.events import Headers, Record
 from detector.errors import Unreachable
-from detector.reach import Reach
+from detector.reach import EVER_RAN, Reach, absent
 from detector.sinks import cloudevents
 
 ANSWER = 10.0
@@ -126,7 +126,7 @@ class Tail:
         known = self._reach.ask(consumer, lambda within: consumer.list_topics(self._topic, timeout=within), ANSWER)
         topic = known.topics[self._topic]
         if topic.error is not None:
-            raise Unreachable(f"Kafka at {self._where} has no topic {self._topic}: did `detector run` ever run here?")
+            raise Unreachable(f"Kafka at {self._where} {absent(self._topic, topic.error, EVER_RAN)}")
         return sorted(topic.partitions)
 
     def _read(self, starts: Mapping[int, int]) -> list[Shown]:

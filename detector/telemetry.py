@@ -10,7 +10,9 @@ logged once in thirty seconds. No value of a record is in a log line, and no loc
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import confluent_kafka
@@ -26,6 +28,7 @@ from detector.core.emissions import (
     Emission,
     Heartbeat,
     HoldChange,
+    JudgedRun,
     Quarantined,
     Seeded,
     Sla,
@@ -37,8 +40,9 @@ from detector.core.recovery import RecoveryPlan
 from detector.executors.seam import Requested, Status
 from detector.health import GAP, Health
 from detector.logs import Repeats, silent
-from detector.metrics import Metrics, Words
+from detector.metrics import INCIDENT, Metrics, Words
 from detector.plans import Ask
+from detector.sinks import Alert
 
 FRESH: Final = 60.0
 
@@ -54,8 +58,11 @@ class Telemetry:
         gap: float = GAP,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        watched: Collection[str] = (),
     ) -> None:
-        """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds."""
+        """Without a `log` nothing is written. `gap` is `time.gap`; `clock` and `wall` give seconds; `watched` are
+        globs, `metrics.entities`.
+        """
         self._log, self._clock, self._wall = log or silent(), clock, wall
         self._repeats, self._beats = Repeats(), dict[int, float]()
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -64,7 +71,7 @@ class Telemetry:
         self._checks, self._kinds, self._reasons = Words(), Words(), Words()
         self.health = Health(gap, clock)
         self.registry = registry or CollectorRegistry()
-        self.metrics = Metrics(self.registry, self._answers_for)
+        self.metrics = Metrics(self.registry, self._answers_for, lambda key: any(fnmatchcase(key, g) for g in watched))
         if registry is None:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)
@@ -73,10 +80,10 @@ class Telemetry:
         self._tells: dict[type, Callable[[Any], None]] = {
             Anomaly: self._anomaly,
             BreakerChange: self._breaker_changed,
-            BreakerValue: self.breaker_is,
             CommandDone: self._command_done,
             Heartbeat: self._beat,
             HoldChange: self._held,
+            JudgedRun: self._judged,
             Quarantined: self._quarantined,
             RecoveryPlan: self._plan,
             Seeded: self._seeded,
@@ -122,10 +129,8 @@ class Telemetry:
             self._incident(emission.type, data)
         elif type(data) in self._tells:
             self._tells[type(data)](data)
-
-    def breaker_is(self, value: BreakerValue) -> None:
-        """This is the value of a breaker, whoever said it: for one that was published before this process began."""
-        self.metrics.breakers.put(value)
+        if isinstance(data, Anomaly | BreakerChange):
+            self.metrics.verdict_delay.observe(max(self._wall() - emission.time, 0.0))
 
     def _beat(self, beat: Heartbeat) -> None:
         self._beats[beat.partition] = self._clock()
@@ -142,6 +147,10 @@ class Telemetry:
             self._log.info("anomaly_ended", **told, summary=anomaly.summary)
         else:
             self._log.debug("anomaly_updated", **told, count=anomaly.count, summary=anomaly.summary)
+
+    def _judged(self, run: JudgedRun) -> None:
+        self.metrics.judged.labels(run.kind, run.state, run.severity).inc()
+        self.metrics.standing.ran(run)
 
     def _held(self, change: HoldChange) -> None:
         self.metrics.holds.labels("held" if change.held else "released", change.mode).inc()
@@ -165,7 +174,7 @@ class Telemetry:
     def _command_done(self, done: CommandDone) -> None:
         self.metrics.commands.labels(done.command, "done" if done.done else "refused").inc()
         if done.verdict is not None:
-            self.metrics.feedback.labels(done.verdict).inc()
+            self.metrics.feedback.labels(self._checks.bound(done.check or INCIDENT), done.verdict).inc()
         self._log.info("command", command=done.command, by=done.by, done=done.done, effect=done.effect)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
@@ -195,7 +204,6 @@ class Telemetry:
 
     def _expired(self, entity: str) -> None:
         self.metrics.expired.inc()
-        self.metrics.breakers.drop(entity)
         self._log.info("entity_expired", entity=entity)
 
     # ------------------------------------------------------------ the checkpoint
@@ -265,7 +273,7 @@ class Telemetry:
         """`step` raised on an entity at a record, for the n-th time."""
         self.metrics.failures.inc()
         place = {"partition": partition, "offset": offset}
-        self._log.error("step_failed", entity=key, **place, times=times, exc_info=error)
+        self._log.error("step_failed", entity=key, **place, times=times, error=type(error).__name__, at=_lines(error))
 
     def log_dead_lettered(self, reason: str) -> None:
         """A record of the log itself was set aside."""
@@ -436,6 +444,24 @@ class Telemetry:
         """A reader of the events was too slow, and was cut off."""
         self.metrics.streams_dropped.inc()
 
+    # ------------------------------------------------------------ what stands
+
+    def breaker_stands(self, entity: str, value: BreakerValue | None) -> None:
+        """This is the breaker of an entity now; None: it is forgotten."""
+        if value is None:
+            self.metrics.standing.drop(entity)
+        else:
+            self.metrics.standing.put(value)
+
+    def incident_stands(self, id_: str, partition: int, incident: Incident | None) -> None:
+        """This is an incident now; None: it is forgotten."""
+        self.metrics.standing.incident(id_, partition, incident)
+
+    def metrics_wait(self, why: str) -> None:
+        """What stands cannot be read: Kafka is away. The metrics tell what was."""
+        self.metrics.waits.labels("metrics").inc()
+        self._warn("metrics_wait", "", why=why)
+
     # ------------------------------------------------------------ the executor
 
     def executing(self, kind: str, group: str) -> None:
@@ -467,6 +493,64 @@ class Telemetry:
     def executor_waits(self, why: str) -> None:
         """The executor, or Kafka, does not answer, or not now; it is asked again."""
         self._warn("executor_waits", "", why=why)
+
+    # ------------------------------------------------------------ the receivers of alerts
+
+    def alerting(self, sinks: Mapping[str, str], address: str) -> None:
+        """`detector alert` begins: the receivers with their kinds, and where it serves its health and its metrics."""
+        self.health.stages = tuple(f"alert {name}" for name in sinks)
+        for name in sinks:
+            self.metrics.alerts_failed.labels(name)
+            self.metrics.alerts_refused.labels(name)
+            self.metrics.alerts_skipped.labels(name)
+        self._log.info("alerting", version=__version__, sinks=dict(sinks), address=address)
+
+    def alert_sent(self, sink: str, alert: Alert) -> None:
+        """A receiver has taken a message; only that an alert changed is told in debug."""
+        self.metrics.alerts_sent.labels(sink, alert.action).inc()
+        self.metrics.alert_at.labels(sink).set(self._wall())
+        write = self._log.debug if alert.action == "update" else self._log.info
+        write("alert_sent", sink=sink, action=alert.action, incident=alert.incident, entity=alert.entity)
+
+    def alert_told_again(self, sink: str) -> None:
+        """A receiver has taken again what goes on."""
+        self.metrics.alert_at.labels(sink).set(self._wall())
+
+    def alert_refused(self, sink: str, incident: str, why: str) -> None:
+        """A receiver does not take a message, now or later: nobody was called by it, and somebody must look."""
+        self.metrics.alerts_refused.labels(sink).inc()
+        self._log.error("alert_refused", sink=sink, incident=incident, why=why)
+
+    def alert_skipped(self, sink: str, incident: Incident) -> None:
+        """An incident was over before the receiver could be told that it began: it hears of neither."""
+        self.metrics.alerts_skipped.labels(sink).inc()
+        self._log.warning("alert_skipped", sink=sink, incident=incident.id, summary=incident.summary)
+
+    def alert_unreadable(self, partition: int, offset: int, why: str) -> None:
+        """A record of the topic of incidents, or of alerts, is none; it is left out."""
+        self._warn("alert_unreadable", str(partition), partition=partition, offset=offset, why=why)
+
+    def alert_waits(self, sink: str, why: str) -> None:
+        """A receiver of alerts, or Kafka, does not answer, or not now; it is told again."""
+        self.metrics.alerts_failed.labels(sink).inc()
+        self._warn("alert_waits", sink, sink=sink, why=why)
+
+    def alerts_turned(self, sink: str, waiting: int, trouble: str | None) -> None:
+        """One round of a receiver's loop: how many incidents wait to be told, and what is wrong with the receiver."""
+        stage = f"alert {sink}"
+        self.health.alive(stage)
+        if trouble is None:
+            self.health.goes_on(stage)
+        else:
+            self.health.waits(stage, trouble)
+        self._turned(stage)
+        self.metrics.alerts_waiting.labels(sink).set(waiting)
+
+
+def _lines(error: BaseException) -> list[str]:
+    """Where it was raised, the innermost last; not what the error says: it may name a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _asked(ask: Ask) -> dict[str, object]:

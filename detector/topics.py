@@ -32,6 +32,7 @@ VISIBLE: Final = 15.0  # seconds until every broker has heard of a new topic
 SAFE_REPLICAS: Final = 3
 INPUT_PARTITIONS: Final = 6
 EVERYTHING: Final = 2**63 - 1
+FORBIDDEN: Final = "Kafka does not let this user see it. Give it the rights of its part: deploy/kafka/acls.sh"
 
 
 class Rule(Protocol):
@@ -147,6 +148,7 @@ def specs(config: Config) -> tuple[Spec, ...]:
         ours("control", events, _EVENTS),
         ours("breakers", {**latest, "max.compaction.lag.ms": str(10 * MINUTE)}, _LATEST, as_log=True),
         ours("incidents", {**latest, "max.compaction.lag.ms": str(HOUR)}, _LATEST, as_log=True),
+        ours("alerts", {**latest, "max.compaction.lag.ms": str(HOUR)}, _LATEST, as_log=True),
         ours("runs", {**events, "retention.ms": str(7 * DAY)}, _EVENTS),
         # For ever: the mutes and windows that are in force are a fold of it.
         ours("commands", {**events, "retention.ms": "-1"}, _EVENTS),
@@ -169,7 +171,10 @@ def ensure(admin: AdminClient, wanted: Sequence[Spec], create: bool) -> list[str
     present = [spec for spec in wanted if spec.name in known.topics]
     counts = {spec.name: len(known.topics[spec.name].partitions) for spec in present}
     count = next((counts[spec.name] for spec in wanted if spec.key == "topics.log" and spec.name in counts), None)
-    problems = [*mismatches(present, counts, count, _settings(admin, present))]
+    hidden = forbidden(admin, [spec.name for spec in missing])
+    problems = [f"{name}: {FORBIDDEN}" for name in hidden]
+    missing = [spec for spec in missing if spec.name not in hidden]
+    problems += mismatches(present, counts, count, _settings(admin, present))
     new = {spec.name: _new_topic(spec, count, len(known.brokers)) for spec in missing}
     if not create:
         problems += [
@@ -184,6 +189,16 @@ def ensure(admin: AdminClient, wanted: Sequence[Spec], create: bool) -> list[str
         # Somebody else made one of them in between, with settings of their own, which may not fit the others.
         return created + ensure(admin, wanted, create)
     return created
+
+
+def forbidden(admin: AdminClient, missing: Iterable[str]) -> list[str]:
+    """Those of the topics that Kafka does not list because this user may not see them. Raises `Unreachable`."""
+    return [name for name in missing if _refused(_metadata(admin, name), name)]
+
+
+def _refused(known: ClusterMetadata, name: str) -> bool:
+    error = known.topics[name].error
+    return error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 def mismatches(
@@ -225,9 +240,9 @@ def _tool(name: str) -> str:
 # ---------------------------------------------------------------- asking the cluster
 
 
-def _metadata(admin: AdminClient) -> ClusterMetadata:
+def _metadata(admin: AdminClient, topic: str | None = None) -> ClusterMetadata:
     try:
-        return admin.list_topics(timeout=ANSWER)
+        return admin.list_topics(topic, timeout=ANSWER)
     except KafkaException as error:
         raise Unreachable(f"Kafka does not tell its topics within {ANSWER:.0f} s: {error.args[0].str()}") from None
 

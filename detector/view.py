@@ -1,10 +1,12 @@
 """What a pipeline reads before it goes on: the breakers in Redis, and what they mean now.
 
-    <prefix>:breaker:<entity>        the breaker, as JSON: `Stored`
-    <prefix>:heartbeat:<partition>   {"partition", "clock", "offset", "topic_id"}: while it is fresh, the breakers of
-                                     that partition of the log are valid
-    <prefix>:view                    a hash: "topic_id", and for each partition of the topic the offset up to which
-                                     the keys above are its fold
+    <prefix>:{view}:breaker:<entity>        the breaker, as JSON: `Stored`
+    <prefix>:{view}:heartbeat:<partition>   {"partition", "clock", "offset", "topic_id"}: while it is fresh, the
+                                            breakers of that partition of the log are valid
+    <prefix>:{view}                         a hash: "topic_id", and for each partition of the topic the offset up to
+                                            which the keys above are its fold
+
+The braces make all of it live in one slot of a Redis Cluster: one script changes breakers together with the offset.
 
 `detector.follower` writes them from the topic of breakers. Reading needs neither Kafka nor numpy, so that a pipeline
 has its answer in milliseconds. `decide` is the rule, without any I/O; `read` fetches what it needs.
@@ -80,7 +82,12 @@ def lasting(value: BreakerValue, now: float) -> str:
 
 def key_of(prefix: str, key: str) -> str:
     """The Redis key for a key of the topic of breakers, an entity or `heartbeat:<partition>`."""
-    return f"{prefix}:{key}" if key.startswith(HEARTBEAT) else f"{prefix}:breaker:{key}"
+    return f"{hash_of(prefix)}:{key}" if key.startswith(HEARTBEAT) else f"{hash_of(prefix)}:breaker:{key}"
+
+
+def hash_of(prefix: str) -> str:
+    """The Redis key of the view's own hash, with which all others begin."""
+    return f"{prefix}:{{view}}"
 
 
 def read(
@@ -96,7 +103,8 @@ def read(
         return _bytes(client.get(key_of(prefix, key)))
 
     try:
-        return _judge(entity, get(entity), lambda partition: get(f"{HEARTBEAT}{partition}"), now, max_age, asked)
+        value = get(entity)
+        return judge(Stored, entity, value, lambda partition: get(f"{HEARTBEAT}{partition}"), now, max_age, asked)
     except RedisError as error:
         return unknown(entity, "unreachable", f"Redis does not answer: {error}")
 
@@ -124,11 +132,12 @@ def read_some(
         some = entities[first : first + AT_ONCE]
         for entity, value in zip(some, client.mget([key_of(prefix, one) for one in some]), strict=True):
             if value is not None:
-                answers[entity] = _judge(entity, _bytes(value), beat, now, max_age, ANYBODY)
+                answers[entity] = judge(Stored, entity, _bytes(value), beat, now, max_age, ANYBODY)
     return answers
 
 
-def _judge(
+def judge(
+    kind: type[BreakerValue],
     entity: str,
     value: bytes | None,
     beat: Callable[[int], bytes | None],
@@ -136,13 +145,13 @@ def _judge(
     max_age: float,
     asked: Asked,
 ) -> Answer:
-    """The answer, from the bytes that Redis has of an entity and of the heartbeat of a partition."""
+    """The answer, from the bytes that are kept of an entity, of this kind, and of the heartbeat of a partition."""
     try:
-        stored = None if value is None else msgspec.json.decode(value, type=Stored)
+        stored = None if value is None else msgspec.json.decode(value, type=kind)
         last = None if stored is None else beat(stored.partition)
         clock = None if last is None else msgspec.json.decode(last, type=Heartbeat).clock
     except msgspec.DecodeError as error:
-        return unknown(entity, "unreadable", f"what Redis has is not readable by this release: {error}")
+        return unknown(entity, "unreadable", f"what is kept of it is not readable by this release: {error}")
     return decide(entity, stored, clock, now, max_age, asked)
 
 

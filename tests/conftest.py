@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 import redis as redis_py
+from hypothesis import settings
 
 from detector.embedded import EmbeddedBroker, EmbeddedRedis
 from tests.services.kafka import Kafka, KafkaCluster, RunningKafka
 from tests.services.redis import RedisServer
 from tests.services.registry import SchemaRegistry
 from tests.services.requirements import IN_CI, require
+
+# How long an example takes says how busy the machine is, and no more.
+settings.register_profile("detector", deadline=None)
+settings.load_profile("detector")
 
 
 @pytest.fixture(scope="session")

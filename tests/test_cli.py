@@ -29,8 +29,20 @@ from detector.plans import TYPE
 from detector.sinks import cloudevents
 
 COMMANDS = [
-    *("run", "backtest", "demo", "check", "breaker list", "breaker show", "breaker report", "tail", "emit", "seed"),
-    *("sla", "import odcs", "import dbt", "execute"),
+    *(
+        "run",
+        "backtest",
+        "demo",
+        "check",
+        "gate",
+        "breaker list",
+        "breaker show",
+        "breaker report",
+        "tail",
+        "emit",
+        "seed",
+    ),
+    *("sla", "import odcs", "import dbt", "execute", "alert"),
     *("config check", "config show", "config schema", "doctor", "reset"),
     *("incidents list", "incidents show", "incidents ack", "lineage", "rules", "feedback"),
     *("breaker override", "breaker probe", "mute", "unmute", "mutes"),
@@ -116,9 +128,9 @@ class Site:
         now = time.time()
         value = msgspec.structs.replace(closed(entity, now), **change)
         stored = {**msgspec.to_builtins(value), "offset": 4, "topic_id": "t"}
-        self.redis.set(f"detector:breaker:{entity}", msgspec.json.encode(stored))
+        self.redis.set(f"detector:{{view}}:breaker:{entity}", msgspec.json.encode(stored))
         if beat is not None:
-            self.redis.set("detector:heartbeat:0", json.dumps({"partition": 0, "clock": now - beat}))
+            self.redis.set("detector:{view}:heartbeat:0", json.dumps({"partition": 0, "clock": now - beat}))
 
     def say(self, *said: tuple[str, str, Data]) -> None:
         """Let the control topic have events: (entity, type, data)."""

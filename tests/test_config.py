@@ -210,6 +210,35 @@ def test_what_is_wrong_is_said_with_its_path(text: str, said: str) -> None:
         pytest.param("redis: {url: 'redis:///0'}", "redis.url: names no host", id="no host"),
         pytest.param("redis: {url: 'redis://h:99999'}", "redis.url: is no address", id="no port"),
         pytest.param("registry: {url: here}", "registry.url: must begin with http://", id="no registry"),
+        pytest.param(
+            "http: {tokens: [{token: 0123456789abcdef}]}", "http.tokens[0].name: is missing", id="whose token"
+        ),
+        pytest.param("http: {tokens: [{name: a}]}", "http.tokens[0].token: is missing; give it", id="no token"),
+        pytest.param(
+            "http: {tokens: [{name: a, token: short}]}",
+            "http.tokens[0].token: must have at least 16",
+            id="a short token",
+        ),
+        pytest.param(
+            "http: {tokens: [{name: a, token: 'with blanks in it 0123'}]}",
+            "http.tokens[0].token: must be of letters",
+            id="a token that no header can have",
+        ),
+        pytest.param(
+            "http: {tokens: [{name: a, role: admin, token: 0123456789abcdefx}]}",
+            "http.tokens[0].role: unknown value 'admin'",
+            id="no such role",
+        ),
+        pytest.param(
+            f"http: {{tokens: [{{name: a, token: {WORD}0123456789}}, {{name: a, token: {WORD}9876543210}}]}}",
+            "http.tokens[1].name: a is http.tokens[0] already",
+            id="two of one name",
+        ),
+        pytest.param(
+            f"http: {{tokens: [{{name: a, token: {WORD}0123456789}}, {{name: b, token: {WORD}0123456789}}]}}",
+            "http.tokens[1].token: is that of http.tokens[0], too",
+            id="one token for two",
+        ),
         pytest.param("executor: {kind: dagster}", "executor.kind: unknown value 'dagster'", id="no executor"),
         pytest.param("executor: {kind: airflow}", "executor.url: is needed with kind airflow", id="where it is"),
         pytest.param(f"executor: {{{AIRFLOW}, url: 'a:8080'}}", "executor.url: must begin with http://", id="its url"),
@@ -341,8 +370,8 @@ def test_a_parameter_is_a_single_value() -> None:
             "KAFKA__OPTIONS__FETCH_WAIT_MAX_MS", "5", "kafka.options", {"fetch.wait.max.ms": "5"}, id="with dots"
         ),
         pytest.param(
-            *("KAFKA__SECRET_OPTIONS__SSL_KEY_PASSWORD", WORD, "kafka.secret_options"),
-            {"ssl.key.password": Secret(WORD)},
+            *("KAFKA__SECRET_OPTIONS__SASL_OAUTHBEARER_CLIENT_SECRET", WORD, "kafka.secret_options"),
+            {"sasl.oauthbearer.client.secret": Secret(WORD)},
             id="a secret with dots",
         ),
     ],
@@ -415,6 +444,15 @@ def test_a_secret_reaches_the_client_and_nobody_else(text: str, env: dict[str, s
     assert WORD not in f"{config} {config!r} {show(config)} {config.redis.password} {config.redis.url}"
 
 
+def test_a_token_may_be_in_a_file_and_is_shown_to_nobody() -> None:
+    config = load("http: {tokens: [{name: a, token_file: word}]}", {}, {"word": f"{WORD}-0123456789\n"}.__getitem__)
+
+    (token,) = config.http.tokens
+    assert token.token is not None
+    assert token.token.reveal() == f"{WORD}-0123456789"
+    assert WORD not in f"{config!r} {show(config)}"
+
+
 @pytest.mark.parametrize(
     ("url", "kept"),
     [
@@ -451,12 +489,12 @@ def test_the_login_of_an_executor_is_secret_however_it_is_given(key: str, text: 
 
 
 def test_secrets_of_librdkafka_are_secrets_too() -> None:
-    text = "kafka: {secret_options: {ssl.key.password: hunter2, ssl.keystore.password_file: word}}"
+    text = "kafka: {secret_options: {sasl.oauthbearer.client.secret: hunter2, ssl.keystore.password_file: word}}"
 
     config = load(text, {}, {"word": WORD}.__getitem__)
 
     assert {name: secret.reveal() for name, secret in config.kafka.secret_options.items()} == {
-        "ssl.key.password": WORD,
+        "sasl.oauthbearer.client.secret": WORD,
         "ssl.keystore.password": WORD,
     }
     assert WORD not in f"{config!r} {show(config)}"
@@ -472,7 +510,7 @@ def test_secrets_of_librdkafka_are_secrets_too() -> None:
         pytest.param(f"redis: {{url: 'redis://me:12/{WORD}@h'}}", id="a port and a slash in an address"),
         pytest.param(f"redis: {{url: 'redis://h?password={WORD}'}}", id="behind a question mark"),
         pytest.param(f"registry: {{url: 'http://me:{WORD}@a,http://b'}}", id="two addresses"),
-        pytest.param(f"kafka: {{options: {{ssl.key.password: {WORD}}}}}", id="an option that is shown"),
+        pytest.param(f"kafka: {{options: {{sasl.oauthbearer.client.secret: {WORD}}}}}", id="an option that is shown"),
         pytest.param(f"kafka: {{options: {{sasl.password: {WORD}}}}}", id="an option with a key of its own"),
         pytest.param(f"kafka: {{sasl_password: {{a: {WORD}}}}}", id="a table"),
         pytest.param(f"kafka: {{secret_options: {{a.password: [{WORD}]}}}}", id="a list of secrets"),
@@ -482,7 +520,9 @@ def test_an_error_shows_no_secret(text: str) -> None:
     assert WORD not in refused(text)
 
 
-@pytest.mark.parametrize("text", ["redis: {password: 0123}", "kafka: {secret_options: {ssl.key.password: 0123}}"])
+@pytest.mark.parametrize(
+    "text", ["redis: {password: 0123}", "kafka: {secret_options: {sasl.oauthbearer.client.secret: 0123}}"]
+)
 def test_a_password_of_digits_must_be_quoted_since_its_zeros_are_lost_otherwise(text: str) -> None:
     said = refused(text)
 

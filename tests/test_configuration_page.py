@@ -23,6 +23,8 @@ REFERENCE = reference()
 DEFAULTS = parse(REFERENCE)
 KEYS = re.compile(r"(?<=<!-- keys -->\n).*(?=<!-- end -->)", re.DOTALL)
 
+LISTS = ("rules", "http.tokens")
+
 WRONG = re.findall(r"```yaml\n([^`]*)```\n```text\n([^`]*)\n```", PAGE)
 RIGHT = [text for text in re.findall(r"```yaml\n([^`]*)```\n(?!```text)", PAGE) if text not in dict(WRONG)]
 VARIABLES = re.findall(r"```sh\n((?:DETECTOR_[^`]*)+)```", PAGE)
@@ -117,13 +119,17 @@ def sections(table: inspection.StructType, path: str) -> Iterator[tuple[str, str
     for field in table.fields:
         inner, name = struct_of(field.type), f"{path}.{field.name}".lstrip(".")
         if inner is not None and not issubclass(inner.cls, Plugin):
-            below.append((f"{name}[]" if name == "rules" else name, inner))
+            below.append((f"{name}[]" if is_list(field.type) else name, inner))
         if inner is None or path:
             rows.append(f"| `{field.name}` | {default(name)} | {described(field.type)} |\n")
     if path:
         yield path, " ".join((table.cls.__doc__ or "").split()), rows
     for name, inner in below:
         yield from sections(inner, name)
+
+
+def is_list(kind: inspection.Type) -> bool:
+    return is_list(kind.type) if isinstance(kind, inspection.Metadata) else isinstance(kind, inspection.VarTupleType)
 
 
 def struct_of(kind: inspection.Type) -> inspection.StructType | None:
@@ -143,8 +149,8 @@ def described(kind: inspection.Type) -> str:
 
 
 def default(path: str) -> str:
-    """As the reference file writes it; a rule has none."""
-    if path.startswith("rules[]"):
+    """As the reference file writes it; what is in a list has none."""
+    if "[]" in path:
         return ""
     value: Any = DEFAULTS
     for key in path.split("."):

@@ -17,12 +17,14 @@ from detector import backtest
 from detector.__main__ import app
 from detector.config import Config, load
 from detector.telemetry import Telemetry
+from tests.contracts.sinks import SECRET
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
 COMMANDS = typer.main.get_command(app)
+FILES = {"hook-url": "https://hooks.example.com/in", "hook-secret": SECRET}
 UsageError = typer.BadParameter.__base__  # typer brings a click of its own
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ENDS_A_COMMAND = {"|", "||", "&&", ";", "&", ">", ">>", "<", "2>", "2>&1", "#"}
@@ -155,7 +157,7 @@ def test_settings_that_a_page_shows_are_right(page: Path) -> None:
     for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         found = yaml.safe_load(block)
         if isinstance(found, dict) and found.keys() <= set(Config.__struct_fields__):
-            load(block, read=lambda _: "a secret")
+            load(block, read=lambda path: FILES.get(Path(path).name, f"what-stands-in-{path}"))
 
 
 def test_the_load_of_the_quickstart_is_found(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_redis_that_will_not_do(client: redis_py.Redis, make: object, status: 
 def test_the_view_is_as_its_heartbeats(client: redis_py.Redis, ages: list[float], status: str, said: str) -> None:
     for partition, age in enumerate(ages):
         beat = {"partition": partition, "clock": time.time() - age}
-        client.set(f"detector:heartbeat:{partition}", json.dumps(beat))
+        client.set(f"detector:{{view}}:heartbeat:{partition}", json.dumps(beat))
 
     ((found, message),) = of("view", redis.examine(config_of(client)))
 

@@ -61,7 +61,7 @@ class World:
         assert self._producer.flush(30) == 0
 
     def read(self, key: str) -> dict[str, object] | None:
-        value = self.client.get(f"d:{key}")
+        value = self.client.get(f"d:{{view}}:{key}")
         return None if value is None else json.loads(value)
 
     def identify(self) -> tuple[str, int]:
@@ -176,9 +176,9 @@ def test_a_partition_that_lost_its_position_begins_anew_without_what_it_had(worl
     with world.following():
         world.expect("breaker:job:a/b", state="open")
         world.expect("breaker:job:a/c", state="open")
-    world.client.set("d:breaker:job:a/gone", '{"partition": 0, "topic_id": "first"}')
-    world.client.set("d:breaker:job:a/other", '{"partition": 1, "topic_id": "first"}')
-    world.client.hdel("d:view", "0")
+    world.client.set("d:{view}:breaker:job:a/gone", '{"partition": 0, "topic_id": "first"}')
+    world.client.set("d:{view}:breaker:job:a/other", '{"partition": 1, "topic_id": "first"}')
+    world.client.hdel("d:{view}", "0")
 
     with world.following():
         world.expect_none("breaker:job:a/gone")
@@ -191,16 +191,16 @@ def test_a_topic_that_was_created_again_leaves_nothing_of_the_old_one(world: Wor
     world.say("job:a/b", {"state": "open"})
     with world.following():
         world.expect("breaker:job:a/b", state="open", topic_id="first")
-    world.client.set("d:breaker:job:a/gone", '{"partition": 0, "topic_id": "first"}')
-    world.client.set("d:heartbeat:7", '{"partition": 7, "clock": 1, "topic_id": "first"}')
-    world.client.set("d:breaker:job:a/broken", "no json")
+    world.client.set("d:{view}:breaker:job:a/gone", '{"partition": 0, "topic_id": "first"}')
+    world.client.set("d:{view}:heartbeat:7", '{"partition": 7, "clock": 1, "topic_id": "first"}')
+    world.client.set("d:{view}:breaker:job:a/broken", "no json")
     world.topic_id = "second"
 
     with world.following():
         world.expect("breaker:job:a/b", state="open", topic_id="second")
         world.expect_none("breaker:job:a/gone")
         world.expect_none("heartbeat:7")
-    assert world.client.get("d:breaker:job:a/broken") is None
+    assert world.client.get("d:{view}:breaker:job:a/broken") is None
 
 
 def test_two_followers_are_as_good_as_one(world: World) -> None:
@@ -294,11 +294,11 @@ def test_who_sweeps_late_removes_nothing_of_what_another_began(world: World, gua
 
 def test_a_prefix_with_signs_of_globs_sweeps_its_own_keys_only(world: World) -> None:
     strange = RedisView(world.client, "d[*]?")
-    world.client.set("d[*]?:breaker:job:a", "{}")
-    world.client.set("d1:breaker:job:a", "{}")
+    world.client.set("d[*]?:{view}:breaker:job:a", "{}")
+    world.client.set("d1:{view}:breaker:job:a", "{}")
     strange.claim("t")
 
     strange.begin("t", [0])
 
-    assert world.client.exists("d[*]?:breaker:job:a") == 0
-    assert world.client.exists("d1:breaker:job:a") == 1
+    assert world.client.exists("d[*]?:{view}:breaker:job:a") == 0
+    assert world.client.exists("d1:{view}:breaker:job:a") == 1

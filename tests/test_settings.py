@@ -224,7 +224,7 @@ def test_librdkafka_is_told_how_to_reach_the_cluster() -> None:
               sasl_password: "007"
               ssl_ca_location: /etc/ca.pem
               options: {socket.keepalive.enable: true}
-              secret_options: {ssl.key.password: hush}
+              secret_options: {sasl.oauthbearer.client.secret: hush}
         """)
     )
 
@@ -237,7 +237,7 @@ def test_librdkafka_is_told_how_to_reach_the_cluster() -> None:
         "sasl.password": "007",
         "ssl.ca.location": "/etc/ca.pem",
         "socket.keepalive.enable": True,
-        "ssl.key.password": "hush",
+        "sasl.oauthbearer.client.secret": "hush",
     }
 
 

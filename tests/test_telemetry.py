@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -25,6 +27,9 @@ from detector.core.emissions import (
     Emission,
     Heartbeat,
     HoldChange,
+    JudgedRun,
+    LastGood,
+    OpenEpisode,
     Quarantined,
     Seeded,
     Sla,
@@ -36,10 +41,13 @@ from detector.core.messages import Redo
 from detector.core.recovery import PlanStep, RecoveryPlan
 from detector.errors import StateAheadOfLog
 from detector.executors import Requested
+from detector.gauges import MOST_ENTITIES
 from detector.logs import MOST_REPEATS, QUIET, Repeats
-from detector.metrics import MOST_ENTITIES, MOST_WORDS, Metrics, Words
+from detector.metrics import MOST_WORDS, Words
 from detector.plans import Ask
 from detector.telemetry import FRESH, Telemetry
+from tests.contracts.sinks import alert
+from tests.fakes.alerting import incident as skipped
 
 ORDERS = "dataset:snowflake://acme-prod/DWH.PUBLIC.ORDERS"
 NOW = 1_787_371_391.5
@@ -160,6 +168,12 @@ def held(held: bool) -> Emission:
         summary="held",
     )
     return emission(data, "job:a/report")
+
+
+def judged() -> JudgedRun:
+    numbers = {"metrics": ["duration", "rows_out"], "values": pack("<2d", 60, 412), "bands": pack("<6d", *range(1, 7))}
+    how = {"kind": "run", "state": "COMPLETE", "severity": "critical", "reason": "412 rows", "run_id": "r", "due": NOW}
+    return JudgedRun(entity=ORDERS, ended=NOW, **how, **numbers)  # type: ignore[arg-type]
 
 
 def incident(phase: str, pages: bool) -> Emission:
@@ -300,6 +314,10 @@ CASES: dict[str, Case] = {
         ("warning", "check_not_evaluated"),
         {"entity": ORDERS, "check": "declared:unique(id)", "reason": "no distinct"},
     ),
+    "said: a run was judged": Case(
+        lambda told: told.said(emission(judged())),
+        {'detector_runs_judged_total{kind="run",severity="critical",state="COMPLETE"}': 1},
+    ),
     "said: an entity is held": Case(
         said(held(True)),
         {'detector_breaker_holds_total{change="held",mode="enforce"}': 1},
@@ -328,7 +346,7 @@ CASES: dict[str, Case] = {
         said(answered(True)),
         {
             'detector_commands_total{command="feedback",outcome="done"}': 1,
-            'detector_feedback_total{verdict="confirmed"}': 1,
+            'detector_feedback_total{check="incident",verdict="confirmed"}': 1,
         },
         ("info", "command"),
         {"command": "feedback", "by": "alice", "done": True, "effect": "noted"},
@@ -581,7 +599,86 @@ CASES: dict[str, Case] = {
     "executor_waits": Case(
         lambda told: told.executor_waits("no answer"), {}, ("warning", "executor_waits"), {"why": "no answer"}
     ),
-    "breaker_is": Case(lambda told: told.breaker_is(value()), {}),
+    "breaker_stands": Case(lambda told: told.breaker_stands(ORDERS, value()), {}),
+    "incident_stands": Case(lambda told: told.incident_stands("5f0c", 3, None), {}),
+    "metrics_wait": Case(
+        lambda told: told.metrics_wait("Kafka is away"),
+        {'detector_waits_total{stage="metrics"}': 1},
+        ("warning", "metrics_wait"),
+        {"why": "Kafka is away"},
+    ),
+    "alerting": Case(
+        lambda told: told.alerting({"oncall": "pagerduty"}, "http://127.0.0.1:8081"),
+        {'detector_alerts_refused_total{sink="oncall"}': 0.0},
+        ("info", "alerting"),
+        {"sinks": {"oncall": "pagerduty"}, "address": "http://127.0.0.1:8081"},
+    ),
+    "alert_sent": Case(
+        lambda told: told.alert_sent("oncall", alert()),
+        {
+            'detector_alerts_sent_total{action="trigger",sink="oncall"}': 1.0,
+            'detector_alert_success_timestamp_seconds{sink="oncall"}': NOW,
+        },
+        ("info", "alert_sent"),
+        {"sink": "oncall", "action": "trigger", "incident": "i1", "entity": "job:shop/load"},
+    ),
+    "alert_sent: a change": Case(
+        lambda told: told.alert_sent("oncall", alert("update")),
+        {'detector_alerts_sent_total{action="update",sink="oncall"}': 1.0},
+        ("debug", "alert_sent"),
+    ),
+    "alert_told_again": Case(
+        lambda told: told.alert_told_again("oncall"), {'detector_alert_success_timestamp_seconds{sink="oncall"}': NOW}
+    ),
+    "alert_refused": Case(
+        lambda told: told.alert_refused("oncall", "i1", "invalid event"),
+        {'detector_alerts_refused_total{sink="oncall"}': 1.0},
+        ("error", "alert_refused"),
+        {"sink": "oncall", "incident": "i1", "why": "invalid event"},
+    ),
+    "alert_skipped": Case(
+        lambda told: told.alert_skipped("oncall", skipped("i1")),
+        {'detector_alerts_skipped_total{sink="oncall"}': 1.0},
+        ("warning", "alert_skipped"),
+        {"sink": "oncall", "incident": "i1"},
+    ),
+    "alert_unreadable": Case(
+        lambda told: told.alert_unreadable(0, 7, "no incident"),
+        {},
+        ("warning", "alert_unreadable"),
+        {"partition": 0, "offset": 7, "why": "no incident"},
+    ),
+    "alert_waits": Case(
+        lambda told: told.alert_waits("oncall", "no answer"),
+        {'detector_alerts_failed_total{sink="oncall"}': 1.0},
+        ("warning", "alert_waits"),
+        {"sink": "oncall", "why": "no answer"},
+    ),
+    "alerts_turned": Case(
+        lambda told: told.alerts_turned("oncall", 2, "no answer"),
+        {'detector_alerts_waiting{sink="oncall"}': 2.0},
+    ),
+    "api_alive": Case(lambda told: told.api_alive(True, None), {"detector_api_trouble": 0}),
+    "api_alive: nothing new": Case(
+        lambda told: told.api_alive(True, "no answer"),
+        {"detector_api_trouble": 1},
+        ("warning", "api_waits"),
+        {"why": "no answer"},
+    ),
+    "http_answered": Case(
+        lambda told: told.http_answered("/v1/plans", 404, 0.25),
+        {
+            'detector_http_requests_total{route="/v1/plans",status="4xx"}': 1,
+            'detector_http_request_seconds_sum{route="/v1/plans"}': 0.25,
+        },
+    ),
+    "http_failed": Case(
+        lambda told: told.http_failed("/v1/plans", ValueError("x")),
+        {},
+        ("error", "http_failed"),
+        {"route": "/v1/plans"},
+    ),
+    "stream_dropped": Case(lambda told: told.stream_dropped(), {"detector_http_streams_dropped_total": 1}),
 }
 
 
@@ -727,9 +824,10 @@ def test_thousands_of_entities_make_no_series_but_of_breakers_that_are_not_close
     for number in range(3_000):
         entity = f"job:a/{number}"
         seen.telemetry.said(anomaly(entity=entity))
-        seen.telemetry.said(emission(value(entity, State.CLOSED), entity))
+        seen.telemetry.breaker_stands(entity, value(entity, State.CLOSED))
         seen.telemetry.state_corrupt(entity, "x")
         seen.telemetry.said(forgotten(entity))
+        seen.telemetry.breaker_stands(entity, None)
     after = sum(len(metric.samples) for metric in seen.registry.collect())
 
     assert after - before < 10
@@ -745,9 +843,9 @@ def test_a_breaker_has_a_series_while_it_is_not_closed(seen: Seen) -> None:
     told.said(emission(Heartbeat(partition=3, clock=NOW)))
     moves = []
     for state in (State.OPEN, State.HALF_OPEN, State.CLOSED, State.UNKNOWN):
-        told.said(emission(value(state=state)))
+        told.breaker_stands(ORDERS, value(state=state))
         moves.append(open_breakers(seen))
-    told.said(forgotten())
+    told.breaker_stands(ORDERS, None)
 
     assert moves == [{ORDERS: "open"}, {ORDERS: "half_open"}, {}, {ORDERS: "unknown"}]
     assert open_breakers(seen) == {}
@@ -755,7 +853,7 @@ def test_a_breaker_has_a_series_while_it_is_not_closed(seen: Seen) -> None:
 
 def test_breakers_of_a_partition_that_has_moved_away_are_not_told(seen: Seen) -> None:
     told = seen.telemetry
-    told.breaker_is(value())
+    told.breaker_stands(ORDERS, value())
     untold = open_breakers(seen)
     told.said(emission(Heartbeat(partition=3, clock=NOW)))
     fresh = open_breakers(seen)
@@ -767,17 +865,17 @@ def test_breakers_of_a_partition_that_has_moved_away_are_not_told(seen: Seen) ->
 def test_there_is_a_bound_to_the_breakers_that_are_told_and_none_to_their_count(seen: Seen) -> None:
     seen.telemetry.said(emission(Heartbeat(partition=3, clock=NOW)))
     for number in range(MOST_ENTITIES + 500):
-        seen.telemetry.breaker_is(value(f"job:a/{number:05}"))
+        seen.telemetry.breaker_stands(f"job:a/{number:05}", value(f"job:a/{number:05}"))
 
     assert len(open_breakers(seen)) == MOST_ENTITIES
-    assert seen.value('detector_breakers_not_closed{state="open",mode="enforce"}') == MOST_ENTITIES + 500
+    assert seen.value('detector_breakers_not_closed{state="open",mode="enforce",why="own"}') == MOST_ENTITIES + 500
 
 
 # ---------------------------------------------------------------- names
 
 
 def test_names_follow_prometheus() -> None:
-    rows = Metrics(CollectorRegistry(), lambda _: True).rows
+    rows = Telemetry(registry=CollectorRegistry()).metrics.rows
 
     assert [row.name for row in rows if not re.fullmatch(r"detector_[a-z_]+", row.name)] == []
     assert {row.name.endswith("_total") for row in rows if row.kind == "counter"} == {True}
@@ -786,7 +884,7 @@ def test_names_follow_prometheus() -> None:
 
 
 def test_the_names_that_dashboards_and_rules_use_are_there() -> None:
-    names = {row.name for row in Metrics(CollectorRegistry(), lambda _: True).rows}
+    names = {row.name for row in Telemetry(registry=CollectorRegistry()).metrics.rows}
 
     assert names >= {
         "detector_events_consumed_total",
@@ -802,11 +900,28 @@ def test_the_names_that_dashboards_and_rules_use_are_there() -> None:
     }
 
 
+def test_readiness_says_which_receiver_is_away_until_it_is_not(seen: Seen) -> None:
+    seen.telemetry.alerting({"oncall": "pagerduty", "chat": "webhook"}, "")
+    seen.telemetry.alerts_turned("chat", 0, None)
+    seen.telemetry.alerts_turned("oncall", 1, "https://events.pagerduty.com does not answer")
+    away = seen.telemetry.health.verdict().troubles
+    seen.telemetry.alerts_turned("oncall", 0, None)
+
+    assert away == ("alert oncall waits: https://events.pagerduty.com does not answer",)
+    assert seen.telemetry.health.verdict().ready
+
+
 def test_every_metric_is_moved_by_an_event(seen: Seen) -> None:
     for case in CASES.values():
         case.call(seen.telemetry)
     seen.telemetry.said(emission(Heartbeat(partition=3, clock=NOW)))
-    seen.telemetry.breaker_is(value())
+    episode = OpenEpisode(id="e", since=NOW, severity=1, count=1, run_id=None)
+    good = LastGood(run_id="r", at=NOW)
+    unhealthy = msgspec.structs.replace(value(), episodes={"rows": episode}, last_good=good)
+    seen.telemetry.breaker_stands(ORDERS, unhealthy)
+    seen.telemetry.said(emission(judged()))
+    open_incident: Any = incident("opened", False).data
+    seen.telemetry.incident_stands("5f0c", 3, open_incident)
 
     moved = {s.name for m in seen.registry.collect() for s in m.samples if s.value}
     counted = {name.removesuffix("_count").removesuffix("_sum") for name in moved}

@@ -5,7 +5,7 @@ import pytest
 from detector.config import Config, load
 from detector.topics import Spec, mismatches, specs
 
-LOG, CONTROL, BREAKERS, INCIDENTS, RUNS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
+LOG, CONTROL, BREAKERS, INCIDENTS, ALERTS, RUNS, COMMANDS, SNAPSHOTS, LETTERS, *INPUTS = specs(Config())
 
 
 def as_created(*wanted: Spec) -> dict[str, dict[str, str | None]]:
@@ -24,17 +24,21 @@ def test_what_is_created_keeps_its_own_rules() -> None:
     assert list(mismatches(wanted, {spec.name: 12 for spec in wanted}, 12, as_created(*wanted))) == []
 
 
-def test_breakers_incidents_and_snapshots_have_as_many_partitions_as_the_log() -> None:
+def test_what_is_compacted_has_as_many_partitions_as_the_log() -> None:
     by_key = {spec.key: spec for spec in specs(load("topics: {partitions: 5}"))}
 
-    assert [by_key[f"topics.{key}"].partitions for key in ("log", "breakers", "incidents", "snapshots")] == [5] * 4
+    assert [by_key[f"topics.{key}"].partitions for key in ("log", "breakers", "incidents", "alerts", "snapshots")] == [
+        5
+    ] * 5
 
 
 def test_every_topic_of_the_configuration_has_a_spec() -> None:
-    ours = "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i, runs: j"
+    ours = (
+        "log: c, control: d, breakers: e, snapshots: f, dead_letters: g, incidents: h, commands: i, runs: j, alerts: k"
+    )
     config = load(f"topics: {{inputs: [a, b], {ours}}}")
 
-    assert set("abcdefghij") == {spec.name for spec in specs(config)}
+    assert set("abcdefghijk") == {spec.name for spec in specs(config)}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,7 @@ def test_every_topic_of_the_configuration_has_a_spec() -> None:
             id="tombstones that slow readers miss",
         ),
         pytest.param(INCIDENTS, {"cleanup_policy": "delete"}, "cleanup.policy=compact", id="incidents that age"),
+        pytest.param(ALERTS, {"cleanup_policy": "delete"}, "cleanup.policy=compact", id="what was told that ages"),
         pytest.param(
             COMMANDS, {"cleanup_policy": "compact"}, "cleanup.policy=delete", id="commands of which the last is kept"
         ),

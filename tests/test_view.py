@@ -243,9 +243,9 @@ def stored(breaker: BreakerValue) -> bytes:
 
 
 def test_reading_takes_the_breaker_and_the_heartbeat_of_its_partition(client: redis.Redis) -> None:
-    client.set("d:breaker:job:airflow/orders", stored(value(**OPEN)))
-    client.set("d:heartbeat:3", b'{"partition":3,"clock":%d,"offset":4,"topic_id":"t"}' % (NOW - 7))
-    client.set("d:heartbeat:2", b'{"partition":2,"clock":0,"offset":4,"topic_id":"t"}')
+    client.set("d:{view}:breaker:job:airflow/orders", stored(value(**OPEN)))
+    client.set("d:{view}:heartbeat:3", b'{"partition":3,"clock":%d,"offset":4,"topic_id":"t"}' % (NOW - 7))
+    client.set("d:{view}:heartbeat:2", b'{"partition":2,"clock":0,"offset":4,"topic_id":"t"}')
 
     answer = read(client, "d", JOB, NOW)
 
@@ -255,8 +255,8 @@ def test_reading_takes_the_breaker_and_the_heartbeat_of_its_partition(client: re
 
 
 def test_a_client_that_decodes_reads_the_same(server: EmbeddedRedis, client: redis.Redis) -> None:
-    client.set("d:breaker:job:airflow/orders", stored(value()))
-    client.set("d:heartbeat:3", b'{"partition":3,"clock":%d}' % NOW)
+    client.set("d:{view}:breaker:job:airflow/orders", stored(value()))
+    client.set("d:{view}:heartbeat:3", b'{"partition":3,"clock":%d}' % NOW)
     decoding = redis.Redis.from_url(server.url, decode_responses=True)
 
     assert read(decoding, "d", JOB, NOW) == read(client, "d", JOB, NOW)
@@ -269,7 +269,7 @@ def test_an_empty_redis_knows_nothing(client: redis.Redis) -> None:
 
 @pytest.mark.parametrize("broken", [b"{", b'{"state":"molten"}'])
 def test_what_a_newer_release_wrote_is_unknown_and_no_crash(client: redis.Redis, broken: bytes) -> None:
-    client.set("d:breaker:job:airflow/orders", broken)
+    client.set("d:{view}:breaker:job:airflow/orders", broken)
 
     assert read(client, "d", JOB, NOW).reason == "unreadable"
 
@@ -287,11 +287,11 @@ def test_every_verdict_has_its_exit_code() -> None:
 
 
 def test_the_list_has_every_breaker_and_those_that_block_first(client: redis.Redis) -> None:
-    client.set("d:heartbeat:3", b'{"partition":3,"clock":%d}' % NOW)
+    client.set("d:{view}:heartbeat:3", b'{"partition":3,"clock":%d}' % NOW)
     for name, breaker in (("a", value()), ("b", value(**OPEN)), ("c", value(partition=4))):
-        client.set(f"d:breaker:job:airflow/{name}", stored(breaker))
-    client.set("d:breaker:job:airflow/d", b"{")
-    client.set("d2:breaker:job:airflow/e", stored(value()))
+        client.set(f"d:{{view}}:breaker:job:airflow/{name}", stored(breaker))
+    client.set("d:{view}:breaker:job:airflow/d", b"{")
+    client.set("d2:{view}:breaker:job:airflow/e", stored(value()))
 
     answers = view.read_all(client, "d", NOW)
 

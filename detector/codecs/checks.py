@@ -11,10 +11,10 @@ from functools import reduce
 from typing import Final, Literal
 
 from detector.core.events import Assertion, Columns, Dataset, DeadLetter, Profile, Record, RunEvent, RunState
+from detector.redaction import first_line
 
 LONGEST_NAME: Final = 1000
 LONGEST_RUN_ID: Final = 1024
-LONGEST_ERROR: Final = 200
 MOST_ALIASES: Final = 16
 MOST_OWNERS: Final = 16
 MOST_TAGS: Final = 32
@@ -171,43 +171,6 @@ def maybe_time(text: str | None) -> float | None:
         return parse_time(text, "")
     except Refused:
         return None
-
-
-_EXCEPTION = re.compile(
-    r"[A-Za-z_$][\w$.]*(?:Error|Exception|Failure|Fault|Interrupt|Warning|Exit|Timeout)(?=[:\s(]|$)"
-)
-_DATA = (
-    (re.compile(r"(?<=://)[^/\s@]*@"), ""),  # who logs in where
-    (re.compile(r"(?<!\w)'.*?(?:'(?!\w)|$)"), "'?'"),
-    (re.compile(r'"[^"]*(?:"|$)'), '"?"'),
-    (re.compile(r"`[^`]*(?:`|$)"), "`?`"),
-    (re.compile(r"[“«„][^”»“]*(?:[”»“]|$)"), '"?"'),
-    (re.compile(r"=\s*(?:\([^)]*(?:\)|$)|\S+)"), "=?"),  # Key (email)=(...), password=...
-    (re.compile(r"(?<!\S)\S*@\S*"), "?"),
-    (re.compile(r"\b\w*?\d\w*"), "#"),
-    (re.compile(r"#(?:[-+.,:/]+#)+"), "#"),  # a date, a version, a UUID: one thing
-)
-
-
-def first_line(error: str | None) -> str | None:
-    """The first line of an error without the data in it, at most 200 characters; None for an empty one.
-
-    The class of the exception stays. What is quoted, what stands after `=`, e-mail addresses and every word with a
-    digit in it go: rows, keys and passwords end up there. So two failures for one cause read the same, too. An unquoted
-    name in prose cannot be told from other words, and stays.
-
-    >>> first_line("psycopg.errors.UniqueViolationError: Key (email)=(a@b.c) of 'orders' exists 17 times\\nDETAIL")
-    "psycopg.errors.UniqueViolationError: Key (email)=? of '?' exists # times"
-    """
-    if error is None or not (text := error[:4000].strip()):
-        return None
-    text = " ".join(_UNPRINTABLE.sub(" ", text.splitlines()[0]).split())[:2000]
-    exception = _EXCEPTION.match(text)
-    start = exception.end() if exception else 0
-    head, text = text[:start], text[start:]
-    for pattern, instead in _DATA:
-        text = pattern.sub(instead, text)
-    return (head + text)[:LONGEST_ERROR] or None
 
 
 def short(text: str | None) -> str | None:

@@ -25,6 +25,7 @@ from detector.core.events import (
     Statistics,
     job_key,
 )
+from detector.redaction import first_line
 
 _document = msgspec.json.Decoder(facets.Document).decode
 _CONTINUOUS: Final = frozenset({"STREAMING", "SERVICE"})
@@ -127,7 +128,7 @@ def _add_run_facets(event: RunEvent, found: facets.RunFacets) -> None:
     if (parent := found.parent) is not None and not parent.deleted and parent.job is not None:
         event.parent = checks.entity(job_key(parent.job.namespace, parent.job.name))
     if found.error_message is not None and not found.error_message.deleted:
-        event.error = checks.first_line(found.error_message.message)
+        event.error = first_line(found.error_message.message)
     if found.extraction_error is not None:
         event.incomplete = not found.extraction_error.deleted
 

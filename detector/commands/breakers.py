@@ -1,5 +1,6 @@
 """`check` and `breaker`: the questions to the Redis view."""
 
+import os
 import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +26,8 @@ from detector.errors import DetectorError, Unreachable
 from detector.view import EXIT_CODES, MAX_AGE, Answer, Asked
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
     from rich.text import Text
 
@@ -46,8 +49,25 @@ UNKNOWN = EXIT_CODES["unknown"]
 class Source(StrEnum):
     """Where breakers are read from."""
 
+    HTTP = "http"
     REDIS = "redis"
     KAFKA = "kafka"
+
+
+From = Annotated[
+    Source | None,
+    typer.Option("--from", show_default="what is configured, else redis", help="Where to look: Kafka is slower."),
+]
+Probe = Annotated[
+    str, typer.Option("--probe", metavar="NAME", help="Of a half-open breaker: go if NAME is the one run that may.")
+]
+Partitions = Annotated[
+    list[str] | None,
+    typer.Option("--partition", metavar="NAME", help="What is read of a dataset; may be repeated."),
+]
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", metavar="NAME", help="The same by column; may be repeated.")
+]
 
 
 breaker = typer.Typer(no_args_is_help=True, help="Look at circuit breakers, and overrule them.")
@@ -58,17 +78,10 @@ def check(
     config: ConfigPath = None,
     as_json: AsJson = False,
     max_age: MaxAge = MAX_AGE,
-    source: Annotated[Source, typer.Option("--from", help="Where to look: Kafka is slower.")] = Source.REDIS,
-    probe: Annotated[
-        str, typer.Option("--probe", metavar="NAME", help="Of a half-open breaker: go if NAME is the one run that may.")
-    ] = "",
-    partitions: Annotated[
-        list[str] | None,
-        typer.Option("--partition", metavar="NAME", help="What is read of a dataset; may be repeated."),
-    ] = None,
-    columns: Annotated[
-        list[str] | None, typer.Option("--column", metavar="NAME", help="The same by column; may be repeated.")
-    ] = None,
+    source: From = None,
+    probe: Probe = "",
+    partitions: Partitions = None,
+    columns: Columns = None,
 ) -> None:
     """May this pipeline go on? Exit code 0: yes. 1: no. 2: unknown.
 
@@ -98,7 +111,7 @@ def check(
     """
     asked = Asked(probe=probe or None, partitions=tuple(partitions or ()), columns=tuple(columns or ()))
     try:
-        answer = _ask(entity, configuration(config), max_age, source, asked)
+        answer = ask(entity, config, max_age, source, asked)
     except DetectorError as error:
         explain(error)
         raise typer.Exit(UNKNOWN) from None
@@ -113,20 +126,29 @@ def check(
     raise typer.Exit(EXIT_CODES[answer.verdict])
 
 
-def _ask(entity: str, config: "Config", max_age: float, source: Source, asked: Asked) -> Answer:
+def ask(entity: str, config: "Path | None", max_age: float, source: Source | None, asked: Asked) -> Answer:
+    """The answer for one entity; who names a probe asks to be it, if nobody is. Raises `DetectorError`."""
     answer = _read(entity, config, max_age, source, asked)
     free = answer.reason == "probe" and answer.breaker is not None and answer.breaker.probe is None
-    return _claimed(answer, config, asked.probe) if asked.probe and free else answer
+    return _claimed(answer, configuration(config), asked.probe) if asked.probe and free else answer
 
 
-def _read(entity: str, config: "Config", max_age: float, source: Source, asked: Asked) -> Answer:
-    if source is Source.KAFKA:
+def _read(entity: str, path: "Path | None", max_age: float, source: Source | None, asked: Asked) -> Answer:
+    from detector.client.choosing import TIMEOUT, Where, http_source, kind_of
+
+    where = Where(source=source.value if source else None, config=path)
+    kind = kind_of(where, os.environ)
+    if kind == "http":
+        return http_source(where, os.environ, TIMEOUT).read(entity, asked, max_age)
+    config = configuration(path)
+    if kind == "kafka":
         from detector.latest import read as read_topic
 
         return read_topic(kafka_of(config), config.topics.breakers, entity, time.time(), max_age, asked)
+    from detector.settings import redis_client
     from detector.view import read
 
-    return read(redis_of(config), config.redis.prefix, entity, time.time(), max_age, asked)
+    return read(redis_client(config, TIMEOUT), config.redis.prefix, entity, time.time(), max_age, asked)
 
 
 def _claimed(answer: Answer, config: "Config", name: str) -> Answer:

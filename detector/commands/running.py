@@ -67,7 +67,8 @@ def run(
     settings, stop = configuration(config), Stop()
     log = logs.logger(settings.log)
     logs.capture(log)
-    app.run(settings, stages.split(","), stop.event, telemetry=Telemetry(log, gap=settings.time.gap))
+    telemetry = Telemetry(log, gap=settings.time.gap, watched=settings.metrics.entities)
+    app.run(settings, stages.split(","), stop.event, telemetry=telemetry)
     raise typer.Exit(INTERRUPTED if stop.interrupted else 0)
 
 
@@ -175,6 +176,9 @@ def demo(
         float, typer.Option("--speed", min=1, max=3_600, help="Simulated seconds for each real one.")
     ] = 600,
     as_json: AsJson = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Where /metrics is served; 0: any port that is free.")
+    ] = 0,
 ) -> None:
     """A made-up company, its pipelines and their faults, and what Detector says. Needs nothing else.
 
@@ -185,10 +189,14 @@ def demo(
     detector demo --speed 60      slowly, to look around on the page
 
     detector demo --for 45s --seed 7 --json
+
+    With a Prometheus that scrapes it:
+
+    detector demo --port 8080
     """
     from detector import demo as company
 
-    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True), speed))
+    raise typer.Exit(company.main(duration(seconds), seed, as_json, console(markup=True), speed, port))
 
 
 def duration(text: str) -> float | None:

@@ -16,6 +16,8 @@ from detector.config.checks import check, without_credentials
 from detector.config.cron import Times, parse_cron
 from detector.config.reading import QUOTES, Read, override, parse, shape, shape_table, unknown_choice, unknown_key
 from detector.config.schema import (
+    AlertMatch,
+    AlertSink,
     Breaker,
     BreakerRule,
     Calendar,
@@ -29,9 +31,11 @@ from detector.config.schema import (
     Kafka,
     Late,
     Log,
+    Metrics,
     Model,
     Plugin,
     Policy,
+    Profile,
     Redis,
     Registry,
     Rule,
@@ -47,6 +51,8 @@ from detector.config.zones import Zones, zone
 from detector.errors import ConfigError
 
 __all__ = [
+    "AlertMatch",
+    "AlertSink",
     "Breaker",
     "BreakerRule",
     "Calendar",
@@ -60,9 +66,11 @@ __all__ = [
     "Kafka",
     "Late",
     "Log",
+    "Metrics",
     "Model",
     "Plugin",
     "Policy",
+    "Profile",
     "Redis",
     "Registry",
     "Rule",

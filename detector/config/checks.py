@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from detector.config import alerts
 from detector.config.cron import parse_cron
 from detector.config.schema import (
     DAYS,
@@ -51,10 +52,12 @@ _REFUSED: Final = {
     "ssl.ca.location": "use kafka.ssl_ca_location",
     "ssl.certificate.location": "use kafka.ssl_certificate_location",
     "ssl.key.location": "use kafka.ssl_key_location",
+    "ssl.key.password": "use kafka.ssl_key_password",
     "transaction.timeout.ms": "use worker.transaction_timeout",
     "transactional.id": "use worker.slot",
 }
 SHORTEST_TOKEN: Final = 16
+TOKEN: Final = re.compile(r"[!-~]+")
 _SECRET_OPTION: Final = re.compile(r"password|secret|\.pem$|jaas")
 
 
@@ -81,6 +84,10 @@ def without_credentials(config: Config) -> Config:
 
 
 def _apart(url: str, table: Redis | Registry | Executor, path: str) -> dict[str, object]:
+    if "," in url:
+        if "@" in url or "password" in url:
+            raise ConfigError(f"{path}.url: with more than one address, put the password into {path}.password")
+        return {}
     try:
         parts = urlsplit(url)
         name, word, _ = parts.username, parts.password, parts.port
@@ -89,8 +96,6 @@ def _apart(url: str, table: Redis | Registry | Executor, path: str) -> dict[str,
         raise ConfigError(f"{path}.url: is no address; a password goes into {path}.password") from None
     if "password" in parts.query:
         raise ConfigError(f"{path}.url: put the password into {path}.password, not behind a question mark")
-    if "," in url and "@" in url:
-        raise ConfigError(f"{path}.url: with more than one address, put the password into {path}.password")
     if "@" in parts.path + parts.query + parts.fragment:
         raise ConfigError(f"{path}.url: put the password into {path}.password: it has a character that ends an address")
     # Not put together of its parts again: that takes the two slashes out of unix:///path.
@@ -115,6 +120,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield from _rule(rule, f"rules[{at}]")
     yield from _waits(config)
     yield from _executor(config.executor)
+    yield from alerts.problems(config)
     yield from _http(config.http)
 
 
@@ -123,10 +129,11 @@ def _kafka(kafka: Kafka) -> Iterator[str]:
         yield f"kafka.sasl_mechanism: is needed with security_protocol {kafka.security_protocol}"
     if kafka.sasl_mechanism is not None and not kafka.security_protocol.startswith("SASL"):
         yield "kafka.sasl_mechanism: has no effect unless security_protocol is SASL_SSL or SASL_PLAINTEXT"
-    if kafka.sasl_mechanism not in (None, "OAUTHBEARER", "GSSAPI") and not (
-        kafka.sasl_username and kafka.sasl_password
-    ):
+    if kafka.sasl_mechanism == "OAUTHBEARER":
+        yield from _oauthbearer(kafka)
+    elif kafka.sasl_mechanism is not None and not (kafka.sasl_username and kafka.sasl_password):
         yield f"kafka.sasl_username and kafka.sasl_password: are needed with sasl_mechanism {kafka.sasl_mechanism}"
+    yield from _kafka_tls(kafka)
     for name, value in kafka.options.items():
         if name == "group.protocol" and value != "consumer":
             yield f"kafka.options.{name}: only consumer is supported (Kafka 4.0 or later), not {value}"
@@ -138,11 +145,30 @@ def _kafka(kafka: Kafka) -> Iterator[str]:
                 yield f"kafka.{table}.{name}: cannot be set: {_REFUSED[name]}"
 
 
+def _kafka_tls(kafka: Kafka) -> Iterator[str]:
+    if (kafka.ssl_certificate_location is None) != (kafka.ssl_key_location is None):
+        yield "kafka.ssl_certificate_location and kafka.ssl_key_location: one is of no use without the other"
+    if kafka.ssl_ca_location is not None and not kafka.security_protocol.endswith("SSL"):
+        yield "kafka.ssl_ca_location: has no effect unless security_protocol is SSL or SASL_SSL"
+
+
+def _oauthbearer(kafka: Kafka) -> Iterator[str]:
+    """The client fetches tokens by itself only when told where; else it waits for ever for somebody to bring one."""
+    named = {*kafka.options, *kafka.secret_options}
+    if "enable.sasl.oauthbearer.unsecure.jwt" in named:
+        return
+    if kafka.options.get("sasl.oauthbearer.method") != "oidc":
+        yield "kafka.options: needs sasl.oauthbearer.method: oidc with sasl_mechanism OAUTHBEARER"
+    for name in ("sasl.oauthbearer.client.id", "sasl.oauthbearer.token.endpoint.url"):
+        if name not in named:
+            yield f"kafka.options: needs {name} with sasl_mechanism OAUTHBEARER"
+
+
 def _topics(topics: Topics) -> Iterator[str]:
     if not topics.inputs:
         yield "topics.inputs: name at least one topic"
     seen: dict[str, str] = {}
-    names = ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
+    names = ("log", "control", "breakers", "incidents", "alerts", "runs", "commands", "snapshots", "dead_letters")
     ours = {key: getattr(topics, key) for key in names}
     for key, name in [*ours.items(), *((f"inputs[{at}]", name) for at, name in enumerate(topics.inputs))]:
         if name in seen:
@@ -151,14 +177,59 @@ def _topics(topics: Topics) -> Iterator[str]:
 
 
 def _addresses(config: Config) -> Iterator[str]:
-    redis, registry = urlsplit(config.redis.url), config.registry.url
-    if redis.scheme not in ("redis", "rediss", "unix"):
-        yield "redis.url: must begin with redis://, rediss:// or unix://"
-    elif not (redis.path if redis.scheme == "unix" else redis.hostname):
-        yield "redis.url: names no host" if redis.scheme != "unix" else "redis.url: names no socket"
+    registry = config.registry.url
+    yield from _redis(config.redis)
     # The client itself knows mock://, a registry in memory.
     if registry is not None and not registry.startswith(("http://", "https://", "mock://")):
         yield "registry.url: must begin with http:// or https://"
+
+
+def _redis(redis: Redis) -> Iterator[str]:
+    url = urlsplit(redis.url)
+    several = redis.cluster or redis.sentinel is not None
+    if url.scheme not in ("redis", "rediss", "unix"):
+        yield "redis.url: must begin with redis://, rediss:// or unix://"
+    elif url.scheme == "unix":
+        if not url.path:
+            yield "redis.url: names no socket"
+        if several:
+            yield "redis.url: nodes of a cluster and Sentinels are reached by redis:// or rediss://"
+    else:
+        yield from _hosts(url.netloc, several)
+    if several and url.query:
+        yield "redis.url: nothing may stand behind a question mark with redis.cluster or redis.sentinel"
+    if redis.cluster and redis.sentinel is not None:
+        yield "redis.sentinel: a cluster has no Sentinels; only one of them can be"
+    if redis.cluster and url.path.strip("/") not in ("", "0"):
+        yield "redis.url: a cluster has only database 0"
+    if redis.sentinel is not None and not (url.path.strip("/") or "0").isdigit():
+        yield "redis.url: ends with the number of the database; the name of the primary goes into redis.sentinel"
+    if redis.sentinel is None and (redis.sentinel_username or redis.sentinel_password):
+        yield "redis.sentinel_username and redis.sentinel_password: have no effect without redis.sentinel"
+    yield from _redis_tls(redis)
+
+
+def _hosts(netloc: str, several: bool) -> Iterator[str]:
+    nodes = netloc.split(",")
+    if len(nodes) > 1 and not several:
+        yield "redis.url: names several servers: set redis.cluster: true, or redis.sentinel if they are Sentinels"
+    for node in nodes:
+        try:
+            parts = urlsplit(f"//{node}")
+            if not parts.hostname:
+                yield "redis.url: names no host"
+            _ = parts.port
+        except ValueError:
+            yield f"redis.url: {node} is no address"
+
+
+def _redis_tls(redis: Redis) -> Iterator[str]:
+    keys = ("ca_location", "certificate_location", "key_location", "key_password")
+    for key in keys:
+        if getattr(redis, key) is not None and not redis.url.startswith("rediss://"):
+            yield f"redis.{key}: has no effect unless redis.url begins with rediss://"
+    if (redis.certificate_location is None) != (redis.key_location is None):
+        yield "redis.certificate_location and redis.key_location: one is of no use without the other"
 
 
 def _worker(worker: Worker) -> Iterator[str]:
@@ -240,10 +311,8 @@ def _http(http: Http) -> Iterator[str]:
         if token.token is None:
             yield f"{path}.token: is missing; give it, or better a token_file"
         elif len(token.token.reveal()) < SHORTEST_TOKEN:
-            yield f"{path}.token: must have at least {SHORTEST_TOKEN} characters (`openssl rand -hex 32` makes a good one)"
-        elif (
-            not token.token.reveal().isascii() or not token.token.reveal().isprintable() or " " in token.token.reveal()
-        ):
+            yield f"{path}.token: must have at least {SHORTEST_TOKEN} characters (`openssl rand -hex 32` makes one)"
+        elif not TOKEN.fullmatch(token.token.reveal()):
             yield f"{path}.token: must be of letters, digits and signs of ASCII, without blanks"
         if token.name in seen:
             yield f"{path}.name: {token.name} is http.tokens[{seen[token.name]}] already"

@@ -91,8 +91,12 @@ class Kafka(Table, frozen=True, kw_only=True):
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], about("How brokers are spoken to.")
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[
-        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"] | None,
-        about("How to log in, where security_protocol is one of SASL's.", "SCRAM-SHA-512"),
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None,
+        about(
+            "How to log in, where security_protocol is one of SASL's. OAUTHBEARER is set up in options and"
+            " secret_options (sasl.oauthbearer.*).",
+            "SCRAM-SHA-512",
+        ),
     ] = None
     sasl_username: Annotated[str | None, about("Who logs in.", "detector")] = None
     sasl_password: Annotated[Secret | None, about("The password. Better by file: sasl_password_file.")] = None
@@ -103,13 +107,16 @@ class Kafka(Table, frozen=True, kw_only=True):
         None
     )
     ssl_key_location: Annotated[str | None, about("File with the key of that certificate.")] = None
+    ssl_key_password: Annotated[
+        Secret | None, about("What that key is encrypted with. Better by file: ssl_key_password_file.")
+    ] = None
     options: Annotated[
         dict[str, str | int | float | bool],
         about("More settings of librdkafka for all clients. Those that exactly-once rests on are refused."),
     ] = {}
     secret_options: Annotated[
         dict[str, Secret],
-        about("Settings of librdkafka that nobody may see (ssl.key.password); each also by file: <name>_file."),
+        about("Settings of librdkafka that nobody may see, as client secrets; each also by file: <name>_file."),
     ] = {}
 
 
@@ -127,6 +134,9 @@ class Topics(Table, frozen=True, kw_only=True):
     incidents: Annotated[TopicName, about("The whole value of every incident of late, compacted.")] = (
         "detector.incidents"
     )
+    alerts: Annotated[
+        TopicName, about("What each receiver of alerts was told of the incidents that are open there, compacted.")
+    ] = "detector.alerts"
     runs: Annotated[
         TopicName, about("How every run and every load was judged: its numbers, and what was expected.")
     ] = "detector.runs"
@@ -172,11 +182,31 @@ class Registry(Table, frozen=True, kw_only=True):
 class Redis(Table, frozen=True, kw_only=True):
     """Where snapshots of states and the view of the breakers are kept. Its maxmemory-policy must be noeviction."""
 
-    url: Annotated[str, about("redis://, rediss:// (TLS) or unix://, with the number of the database.")] = (
-        "redis://127.0.0.1:6379/0"
-    )
+    url: Annotated[
+        str,
+        about(
+            "redis://, rediss:// (TLS) or unix://, with the number of the database. With cluster or sentinel: one or"
+            " more of their nodes, redis://a:6379,b:6379."
+        ),
+    ] = "redis://127.0.0.1:6379/0"
+    cluster: Annotated[bool, about("Whether url names nodes of a Redis Cluster: one that answers is enough.")] = False
+    sentinel: Annotated[
+        str | None, about("The name of the primary that the Sentinels at url watch; null: there are none.", "mymaster")
+    ] = None
     username: Annotated[str | None, about("Who logs in, where Redis has users.")] = None
     password: Annotated[Secret | None, about("The password. Better by file: password_file.")] = None
+    sentinel_username: Annotated[str | None, about("Who logs in to the Sentinels, where they have users.")] = None
+    sentinel_password: Annotated[
+        Secret | None, about("The Sentinels' own password. Better by file: sentinel_password_file.")
+    ] = None
+    ca_location: Annotated[
+        str | None, about("File with the authorities that signed its certificate (rediss://); null: the system's.")
+    ] = None
+    certificate_location: Annotated[str | None, about("File with the client's own certificate (mutual TLS).")] = None
+    key_location: Annotated[str | None, about("File with the key of that certificate.")] = None
+    key_password: Annotated[
+        Secret | None, about("What that key is encrypted with. Better by file: key_password_file.")
+    ] = None
     prefix: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")],
         about("What all keys begin with: installations that share a Redis differ in it."),
@@ -403,6 +433,105 @@ class Executor(Table, frozen=True, kw_only=True):
     parallel: Annotated[Positive, about("How many runs that were asked for may go on at a time.")] = 4
 
 
+class AlertMatch(Table, frozen=True, kw_only=True):
+    """Which incidents a receiver is told of: all conditions must hold."""
+
+    severity: Annotated[Severity, about("The least severity that people were called at.", "critical")] = "info"
+    entities: Annotated[
+        tuple[str, ...],
+        about("Patterns over the keys of the entities with findings, of which one must match; none: all.", ["*/shop*"]),
+    ] = ()
+    owner: Annotated[str | None, about("Pattern over the owner; null: any, or none.", "team-orders")] = None
+    tags: Annotated[tuple[str, ...], about("Words of which the incident must have one; none: all.", ["finance"])] = ()
+
+
+class AlertSink(Table, frozen=True, kw_only=True):
+    """A receiver of alerts, for `detector alert`: it is told when people are called, and when it is over."""
+
+    kind: Annotated[
+        Literal["alertmanager", "pagerduty", "webhook"],
+        about(
+            "alertmanager: API v2; pagerduty: Events API v2; webhook: a signed CloudEvent by POST.",
+            "alertmanager",
+        ),
+    ]
+    name: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")] | None,
+        about("What it is called in the log, in metrics, and in what is kept of it; null: its kind.", "oncall"),
+    ] = None
+    match: Annotated[AlertMatch, about("Which incidents it is told of.")] = AlertMatch()
+    urls: Annotated[
+        tuple[str, ...],
+        about(
+            "alertmanager: the addresses, without /api/v2. Of a cluster name every member; each is told.",
+            ["http://alertmanager-0:9093", "http://alertmanager-1:9093"],
+        ),
+    ] = ()
+    labels: Annotated[
+        dict[str, str], about("alertmanager: labels that every alert has, to route by.", {"environment": "prod"})
+    ] = {}
+    resend: Annotated[SomeSeconds, about("alertmanager: time between two tellings of what goes on.", "1m")] = 60.0
+    url: Annotated[
+        Secret | None,
+        about(
+            "webhook: where to, by url_file if a token is in it; pagerduty: another address (EU).",
+            "https://hooks.example.com/detector",
+        ),
+    ] = None
+    routing_key: Annotated[
+        Secret | None,
+        about("pagerduty: the integration key of Events API v2. Better by file: routing_key_file.", "0123abcd"),
+    ] = None
+    secret: Annotated[
+        Secret | None,
+        about("webhook: what it is signed with, whsec_ and base64. Better by file: secret_file.", "whsec_c2VjcmV0..."),
+    ] = None
+    mode: Annotated[
+        Literal["structured", "binary"],
+        about("webhook: all of the CloudEvent in the body, or its attributes in headers.", "structured"),
+    ] = "structured"
+    runbook_url: Annotated[
+        str | None,
+        about(
+            "A link for whoever is called; {entity}, {check} and {owner} are filled in.",
+            "https://wiki.example.com/runbooks?of={check}",
+        ),
+    ] = None
+    username: Annotated[str | None, about("alertmanager, webhook: who logs in, by HTTP's basic way.", "detector")] = (
+        None
+    )
+    password: Annotated[Secret | None, about("The password. Better by file: password_file.", "...")] = None
+    token: Annotated[Secret | None, about("In their place: a bearer token. Better by file: token_file.", "...")] = None
+    ca_location: Annotated[
+        str | None, about("File with the authorities that signed its certificate.", "/etc/ssl/ours.pem")
+    ] = None
+    timeout: Annotated[SomeSeconds, about("How long it has for an answer.", "10s")] = 10.0
+
+
+class Profile(Table, frozen=True, kw_only=True):
+    """What `detector profile` counts, and how it hides values. The daemon does not read it."""
+
+    key: Annotated[
+        Secret | None,
+        about("Hashes the most frequent values, which are left out without it: 16 bytes or more. Better: key_file."),
+    ] = None
+    patterns: Annotated[
+        dict[str, str],
+        about(
+            "Regular expressions by name, for the checks `matches`: the whole value has to match.",
+            {"sku": "[A-Z]{3}-[0-9]+"},
+        ),
+    ] = {}
+    references: Annotated[
+        dict[str, str],
+        about(
+            "Where the datasets of the checks `referential` are: a file, or the address of a database, or the variable"
+            " that has it (env:NAME); behind # the table, where there are several.",
+            {"customers": "/data/customers.parquet"},
+        ),
+    ] = {}
+
+
 class Token(Table, frozen=True, kw_only=True):
     """Who may ask the HTTP API."""
 
@@ -413,7 +542,7 @@ class Token(Table, frozen=True, kw_only=True):
     role: Annotated[Literal["reader", "operator"], about("reader asks; operator also gives commands.", "operator")] = (
         "reader"
     )
-    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.")] = None
+    token: Annotated[Secret | None, about("At least 16 characters. Better by file: token_file.", "***")] = None
 
 
 class Http(Table, frozen=True, kw_only=True):
@@ -424,6 +553,10 @@ class Http(Table, frozen=True, kw_only=True):
         about("Address to listen on. Without tokens the API answers on a loopback address only, and takes no command."),
     ] = "127.0.0.1"
     port: Annotated[Annotated[int, Meta(ge=0, le=65_535)], about("Port to listen on; 0: any that is free.")] = 8080
+    status_url: Annotated[
+        str | None,
+        about("Where people reach the status page, for the links in alerts.", "https://detector.example.com"),
+    ] = None
     tokens: Annotated[
         tuple[Token, ...],
         about(
@@ -438,6 +571,18 @@ class Http(Table, frozen=True, kw_only=True):
     max_age: Annotated[
         SomeSeconds, about("A breaker whose partition has had no heartbeat for longer is told as unknown.")
     ] = 60.0
+
+
+class Metrics(Table, frozen=True, kw_only=True):
+    """What /metrics tells of single entities. Those that are unhealthy are told of anyway."""
+
+    entities: Annotated[
+        tuple[str, ...],
+        about(
+            "Patterns over keys: entities that have series of their own while healthy, too; 1,000 in all at most.",
+            ["job:airflow/orders_*", "dataset:snowflake://*"],
+        ),
+    ] = ()
 
 
 class Log(Table, frozen=True, kw_only=True):
@@ -467,5 +612,11 @@ class Config(Table, frozen=True, kw_only=True):
         about("What differs for some entities: a list, of which each entry names entities and what differs."),
     ] = ()
     executor: Executor = Executor()
+    alerts: Annotated[
+        tuple[AlertSink, ...],
+        about("Who is told of incidents by `detector alert`: a list of receivers. Each has its own progress."),
+    ] = ()
+    profile: Profile = Profile()
     http: Http = Http()
+    metrics: Metrics = Metrics()
     log: Log = Log()

@@ -11,9 +11,11 @@ import msgspec.inspect as inspection
 import yaml
 
 from detector.config import units
-from detector.config.schema import DURATION, SIZE, Config, Model, Plugin, Policy, Rule, Secret, Table
+from detector.config.schema import DURATION, SIZE, AlertSink, Config, Model, Plugin, Policy, Rule, Secret, Table
 
 WIDTH: Final = 100
+SECRETS: Final = ("password", "token", "key", "secret")
+LISTS: Final[Mapping[str, type[msgspec.Struct]]] = {"rules": Rule, "alerts": AlertSink}
 _HEAD: Final = """\
 # The configuration of Detector: every key with its default. A file needs only what differs; none at all will do.
 # Durations are written 250ms, 5s, 10m, 2h or 1d, sizes 512KiB, 16MiB or 2GiB. Unknown keys are errors.
@@ -32,7 +34,7 @@ def schema() -> dict[str, Any]:
             # In the file the parameters stand beside the kind.
             table["additionalProperties"] = table["properties"].pop("parameters")["additionalProperties"]
         else:
-            _with_files(table["properties"])
+            _with_files(table["properties"], ("url",) if name == "AlertSink" else ())
     return made
 
 
@@ -56,8 +58,8 @@ def _as_written(node: Any) -> None:
             node["default"] = write(node["default"])
 
 
-def _with_files(properties: dict[str, Any]) -> None:
-    for key in [key for key in properties if key.endswith(("password", "token"))]:
+def _with_files(properties: dict[str, Any], more: tuple[str, ...]) -> None:
+    for key in [key for key in properties if key.endswith(SECRETS) or key in more]:
         properties[f"{key}_file"] = {"type": "string", "description": f"File that holds {key}."}
 
 
@@ -66,9 +68,9 @@ def reference() -> str:
     lines = [*_HEAD.splitlines()]
     for field in inspection.type_info(Config).fields:  # type: ignore[attr-defined]
         lines.append("")
-        if field.name == "rules":
+        if field.name in LISTS:
             lines += _comment(_description(field), "")
-            lines += ["rules: []", *_example_rule()]
+            lines += [f"{field.name}: []", *_example_of(LISTS[field.name])]
         else:
             table = _table(field)
             assert table is not None
@@ -91,6 +93,9 @@ def _keys(table: inspection.StructType, values: Any, indent: str) -> Iterator[st
             yield from _keys(inner, value, indent + "  ")
         else:
             yield f"{indent}{field.name}: {inline(_plain(value, field.type))}"
+        item = _item(field)
+        if item is not None:
+            yield from _example_of(item, indent)
 
 
 def _registry(kind: type[Plugin]) -> Mapping[str, type]:
@@ -111,12 +116,13 @@ def _kinds(registry: Mapping[str, type]) -> Iterator[str]:
         yield f"{kind}: {', '.join(named + more)}."
 
 
-def _example_rule() -> Iterator[str]:
-    """One rule with every key that a rule can have, commented out."""
-    lines = [*_example(Rule, "    ")]
-    lines[1 if lines[0].lstrip().startswith("#") else 0] = lines[1].replace("    ", "  - ", 1)
+def _example_of(kind: type[msgspec.Struct], indent: str = "") -> Iterator[str]:
+    """One entry of a list with every key that it can have, commented out."""
+    lines = [*_example(kind, "    ")]
+    first = next(at for at, line in enumerate(lines) if not line.lstrip().startswith("#"))
+    lines[first] = lines[first].replace("    ", "  - ", 1)
     for line in lines:
-        yield f"#{line}"
+        yield f"#{indent}{line}"
 
 
 def _example(kind: type[msgspec.Struct], indent: str) -> Iterator[str]:
@@ -199,6 +205,15 @@ def _table(field: inspection.Field) -> inspection.StructType | None:
     while isinstance(kind, (inspection.Metadata, inspection.UnionType)):
         kind = kind.type if isinstance(kind, inspection.Metadata) else kind.types[0]
     return kind if isinstance(kind, inspection.StructType) else None
+
+
+def _item(field: inspection.Field) -> type[msgspec.Struct] | None:
+    """What a list of tables consists of."""
+    kind = field.type
+    while isinstance(kind, inspection.Metadata):
+        kind = kind.type
+    item = kind.item_type if isinstance(kind, inspection.VarTupleType) else None
+    return item.cls if isinstance(item, inspection.StructType) and issubclass(item.cls, Table) else None
 
 
 def _meta(field: inspection.Field) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from detector.core.commands import AbandonPlan, Acknowledge, AnyCommand, Command
 from detector.core.incidents import (
     KEEP_AFFECTED,
     LEVELS,
+    REST,
     Around,
     Board,
     Incident,
@@ -55,7 +56,6 @@ from detector.core.windows import active, next_change
 NEVER = float("inf")
 HOUR, DAY = 3_600.0, 86_400.0
 REOPEN = DAY
-REST = HOUR  # what comes and goes calls once in this time
 AT_ONCE = 1e-3  # seconds: at the next tick
 LONGEST_RULE = 200  # characters of the name of a rule
 BEGINNING = 150  # characters of the id of a verdict on an incident, in those of the verdicts that it becomes

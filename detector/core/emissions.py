@@ -338,7 +338,8 @@ class JudgedRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `values` and `bands` are little-endian float64: one for each metric, and a row of (lower, expected, upper) for each,
     in the unit of the metric, not finite where nothing is known yet. `unusual` are the places of the
     metrics that were told as unusual. Times are seconds since 1970. A run of which more is heard later is told again,
-    with what is new: the numbers of one `run_id` add up. `grain` is what a profile is of.
+    with what is new: the numbers of one `run_id` add up. `grain` is what a profile is of. `due` is when the next run is
+    expected to begin, by what was learned of the schedule; none while too little is known.
     """
 
     entity: str
@@ -357,6 +358,7 @@ class JudgedRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     values: bytes = b""
     bands: bytes = b""
     unusual: list[int] = []
+    due: float | None = None
 
 
 Data = (

@@ -17,6 +17,7 @@ Severity = Literal["info", "warning", "critical"]
 LEVELS: tuple[Severity, ...] = ("info", "warning", "critical")
 DAY, HOUR = 86_400.0, 3_600.0
 TOGETHER = DAY  # how long after its last news an incident takes what is found beside it
+REST = HOUR  # what comes and goes calls once in this time
 ENDED = HOUR  # how long after it ended a finding explains what is found downstream
 MANY = 10  # entities that are hit, from which on a warning is critical
 GRAVE = frozenset({"critical", "tier1", "tier-1", "tier_1", "p1"})
@@ -283,6 +284,19 @@ def past_of(incident: Incident) -> Past:
         verdict=incident.verdict,
         by=incident.verdict_by,
     )
+
+
+def call_of(incident: Incident) -> float | None:
+    """When people were called for what goes on, or went on at last, of an incident; None if nobody was.
+
+    One that came back soon after a call rests, and nobody is called for it yet; what joined it has called for both.
+    """
+    if incident.called is None:
+        return None
+    if incident.called_at is None:
+        return incident.opened
+    rests = incident.rests_until is not None and incident.rests_until >= incident.called_at + REST
+    return None if rests else incident.called_at
 
 
 def is_over(incident: Incident, stops: Iterable[str]) -> bool:

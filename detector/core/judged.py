@@ -32,5 +32,6 @@ def write_down(turn: Turn, run: Run, kind: Kind, reason: str, *, run_id: str | N
         values=b"".join([one.values.astype("<f8", copy=False).tobytes() for one in readings]),
         bands=b"".join([one.bands.astype("<f8", copy=False).tobytes() for one in readings]),
         unusual=[place for place, metric in enumerate(metrics) if metric in unusual] if unusual else [],
+        due=turn.entity.runs.schedule.expected,
     )
     turn.emissions.append(Emission(turn.next_id(), "runs", turn.entity.key, RUN_JUDGED, turn.at, data))

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 
@@ -94,6 +94,18 @@ def value_hash(value: str) -> str:
     if HASH.fullmatch(value):
         return value
     return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def value_hashes(values: Iterable[bool | int | float | str]) -> frozenset[str]:
+    """What may stand for these values: numbers and truth values are written in more than one way."""
+    found: set[str] = set()
+    for value in values:
+        found.add(value_hash(value if isinstance(value, str) else str(value)))
+        if isinstance(value, bool):
+            found |= {value_hash(str(value).lower()), value_hash(str(int(value)))}
+        elif isinstance(value, int | float) and float(value).is_integer():
+            found |= {value_hash(f"{value:.0f}"), value_hash(f"{value:.1f}")}
+    return frozenset(found)
 
 
 def jobs_and_datasets(keys: Sequence[str]) -> str:

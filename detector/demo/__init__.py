@@ -3,13 +3,13 @@
 import json
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from secrets import token_urlsafe
 
 from rich.console import Console
 
-from detector.config import Config, Http, Kafka, Log, Redis, Secret, Time, Token, Topics, Worker
+from detector.config import Config, Http, Kafka, Log, Metrics, Redis, Secret, Time, Token, Topics, Worker
 from detector.demo import wire
 from detector.demo.link import FRESH, Breakers, Clock, Listener, Outlet
 from detector.demo.live import SPEED, TICK, Demo
@@ -27,15 +27,15 @@ Next:
   detector check job:airflow/load    may this pipeline go on? exit code 0 yes, 1 no, 2 unknown"""
 
 
-def main(seconds: float | None, seed: int, as_json: bool, console: Console, speed: float = SPEED) -> int:
+def main(seconds: float | None, seed: int, as_json: bool, console: Console, speed: float = SPEED, port: int = 0) -> int:
     """Run the demo for `seconds` after its warm-up (None: until Ctrl-C). Returns the exit code.
 
-    With `as_json` the only thing on standard output is one JSON object; what happens goes to standard error. Raises
-    `DetectorError`.
+    `port` is where its health and metrics are served, 0: any that is free. With `as_json` the only thing on standard
+    output is one JSON object; what happens goes to standard error. Raises `DetectorError`.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it wants the servers stopped, too
     told = Console(stderr=True, highlight=False) if as_json else console
-    with opened(told) as screen, prepared(seed, seconds, screen, speed) as demo:
+    with opened(told) as screen, prepared(seed, seconds, screen, speed, port) as demo:
         demo.run()
     for line in summary(demo.story, demo.status, NEXT_STEPS):
         told.print(line, markup=False, soft_wrap=not told.is_terminal)
@@ -45,12 +45,12 @@ def main(seconds: float | None, seed: int, as_json: bool, console: Console, spee
 
 
 @contextmanager
-def prepared(seed: int, seconds: float | None, screen: Screen, speed: float = SPEED) -> Iterator[Demo]:
+def prepared(seed: int, seconds: float | None, screen: Screen, speed: float = SPEED, port: int = 0) -> Iterator[Demo]:
     """The servers, and a demo on them that is ready to `run`. Raises `EmbeddedUnavailable`."""
     token = token_urlsafe(18)  # whoever sees the demo's screen is its operator
-    telemetry = Watched(token)
     with EmbeddedBroker() as broker, EmbeddedRedis() as server:
-        config = configuration(broker.bootstrap, server.url, token)
+        config = configuration(broker.bootstrap, server.url, token, port)
+        telemetry = Watched(token, watched=config.metrics.entities)
         names = config.topics
         for name in (*names.outside, *names.ours):
             broker.create_topic(name, PARTITIONS)
@@ -75,9 +75,9 @@ class Watched(Telemetry):
 
     status: Status | None = None
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, watched: Collection[str] = ()) -> None:
         """`token` is an operator's."""
-        super().__init__()
+        super().__init__(watched=watched)
         self._token = token
 
     def started(self, stages: Sequence[str], slot: str, address: str) -> None:
@@ -87,7 +87,7 @@ class Watched(Telemetry):
             self.status.address, self.status.page = address, f"{address}/#token={self._token}"
 
 
-def configuration(bootstrap: str, redis_url: str, token: str) -> Config:
+def configuration(bootstrap: str, redis_url: str, token: str, port: int = 0) -> Config:
     """How Detector runs here. Times are simulated: a tick every half a minute of them is some twenty a second.
 
     `token` is what the operator of the page has.
@@ -98,6 +98,7 @@ def configuration(bootstrap: str, redis_url: str, token: str) -> Config:
         redis=Redis(url=redis_url),
         worker=Worker(slot="demo"),
         time=Time(tick=TICK, gap=6 * 3_600.0),
-        http=Http(port=0, max_age=FRESH, tokens=(Token(name="demo", role="operator", token=Secret(token)),)),
+        http=Http(port=port, max_age=FRESH, tokens=(Token(name="demo", role="operator", token=Secret(token)),)),
+        metrics=Metrics(entities=("*",)),
         log=Log(level="error"),
     )

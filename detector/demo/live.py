@@ -1,8 +1,9 @@
 """One run of the demo: the company and its clock on one side, the real ingest and worker on the other.
 
-Time is simulated. The company's clock runs `SPEED` times as fast as the real one, if nothing else is said, and only as far as its events are in
-the broker, which is what a tick claims. It waits while Detector is more than `MAX_LEAD` behind, so that the story does
-not hang on how fast the machine is. It lies in the past, since ticks from the future are ignored.
+Time is simulated. The company's clock runs `SPEED` times as fast as the real one, if nothing else is said, and only as
+far as its events are in the broker, which is what a tick claims. It waits while Detector is more than `MAX_LEAD`
+behind, so that the story does not hang on how fast the machine is. It lies in the past, since ticks from the future are
+ignored.
 """
 
 import threading

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
 
 from detector import topics
+from detector.broker import LIBRDKAFKA
 from detector.config import Config
 from detector.core.events import Tick, decode
 from detector.core.text import duration
@@ -56,13 +57,11 @@ def _brokers(cluster: ClusterMetadata) -> str:
 
 
 def _transactions(settings: Settings, log: str) -> Finding:
-    producer = Producer({**settings, "transactional.id": DOCTOR})
+    producer = Producer({**settings, "transactional.id": DOCTOR}, logger=LIBRDKAFKA)  # nobody polls for what it logs
     try:
         producer.init_transactions(ANSWER)
     except KafkaException as error:
-        advice = (
-            f"Allow Write and Describe on transactional ids that begin with {log}., on {DOCTOR}, and IdempotentWrite."
-        )
+        advice = f"Allow Write on transactional ids that begin with {log}. and on {DOCTOR}: deploy/kafka/acls.sh."
         return Finding("kafka", "fail", f"gives no transactions: {error.args[0].str()}", advice)
     return Finding("kafka", "ok", "gives transactions")
 
@@ -103,6 +102,7 @@ def _topics(config: Config, admin: AdminClient, cluster: ClusterMetadata) -> Ite
     wanted = topics.specs(config)
     present = [spec for spec in wanted if spec.name in cluster.topics]
     problems = _problems(admin, present if config.topics.create else wanted)
+    hidden = topics.forbidden(admin, [spec.name for spec in wanted if spec not in present])
     for spec in wanted:
         mine = [text for text in problems if text.startswith((f"{spec.name} ", f"{spec.name}:"))]
         if mine:
@@ -110,6 +110,8 @@ def _topics(config: Config, admin: AdminClient, cluster: ClusterMetadata) -> Ite
         elif spec in present:
             count = len(cluster.topics[spec.name].partitions)
             yield Finding("topic", "ok", f"{spec.name}, {count} partition{'s' * (count > 1)}")
+        elif spec.name in hidden:
+            yield Finding("topic", "fail", *_with_advice(f"{spec.name}: {topics.FORBIDDEN}"))
         else:
             yield Finding("topic", "warn", f"{spec.name} is not there", "`detector run` will create it.")
     named = tuple(spec.name for spec in wanted)
@@ -127,7 +129,7 @@ def _problems(admin: AdminClient, wanted: Sequence[topics.Spec]) -> list[str]:
 
 
 def _with_advice(text: str) -> tuple[str, str]:
-    for opening in (". Mend it: ", ". Create it: ", ". Stop "):
+    for opening in (". Mend it: ", ". Create it: ", ". Stop ", ". Give it "):
         message, found, advice = text.partition(opening)
         if found:
             return message, opening.removeprefix(". ") + advice

@@ -11,6 +11,7 @@ from detector.config import Config
 from detector.core.emissions import Heartbeat
 from detector.core.text import duration
 from detector.doctor.finding import Finding, clocks
+from detector.redis_access import infos
 from detector.settings import redis_client
 from detector.view import HEARTBEAT, MAX_AGE, escaped, key_of
 
@@ -22,8 +23,8 @@ def examine(config: Config) -> Iterator[Finding]:
     """Look at Redis."""
     client = redis_client(config)
     try:
-        info = client.info()
-        yield from _server(config, info)
+        for info in infos(client):
+            yield from _server(config, info)
         seconds, micros = client.time()
         ahead = abs(seconds + micros / 1e6 - time.time())
         yield clocks("Redis and this machine", ahead, config.time.ahead)
@@ -51,9 +52,10 @@ def _server(config: Config, info: Mapping[str, Any]) -> Iterator[Finding]:
         advice = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf."
         yield Finding("redis", "fail", f"maxmemory-policy is {policy}: it silently drops states", advice)
     if info.get("role") not in (None, "master"):
-        yield Finding("redis", "fail", "is a replica, which cannot be written", "Name the primary in redis.url.")
-    if info.get("cluster_enabled"):
-        yield Finding("redis", "fail", "is a cluster", "Use one server, with a replica or a file of its own (AOF).")
+        advice = "Name the primary in redis.url, or the Sentinels that know it (redis.sentinel)."
+        yield Finding("redis", "fail", "is a replica, which cannot be written", advice)
+    if info.get("cluster_enabled") and not config.redis.cluster:
+        yield Finding("redis", "fail", "is a node of a cluster", "Set redis.cluster: true.")
     most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
     if most and used > NEARLY_FULL * most:
         yield Finding("redis", "warn", f"{used / most:.0%} of maxmemory is used", "Raise maxmemory before it is full.")

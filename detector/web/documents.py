@@ -1,6 +1,7 @@
-"""/v1/openapi.json, and /v1/docs, the same for people: one page of plain HTML, without a script, loaded from nowhere else."""
+"""/v1/openapi.json, and /v1/docs, the same for people: a page of plain HTML, without a script, all from here."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from html import escape
 from typing import Any, Final
 
@@ -16,23 +17,24 @@ KEPT: Final = {"cache-control": "public, max-age=300"}
 STYLE: Final = """\
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --accent: #2563eb; }
 @media (prefers-color-scheme: dark) { :root { --accent: #7aa2f7; } }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { overflow-wrap: anywhere; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 details { border: 1px solid var(--line); border-radius: .4rem; margin: .6rem 0; padding: 0 .8rem; }
 details[open] { padding-bottom: .6rem; }
 summary { cursor: pointer; padding: .5rem 0; }
-code, pre { font: .9em/1.45 ui-monospace, monospace; background: var(--soft); border-radius: .25rem; padding: .1em .3em; }
+code, pre { font: .9em/1.45 ui-monospace, monospace; background: var(--soft); padding: .1em .3em; }
 pre { padding: .7rem; overflow-x: auto; }
 .method { font-weight: 700; color: var(--accent); display: inline-block; min-width: 3.2rem; }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; }
 td { border-top: 1px solid var(--line); } a { color: var(--accent); }
 """
 
 
 def routes() -> list[HTTPRouteHandler]:
-    """The routes of the documents; these are made once."""
-    made = document([operation for operation, _ in ROUTES])
-    as_json, as_page = msgspec.json.encode(made), page(made).encode()
+    """The routes of the documents."""
+    as_json, as_page = rendered()
 
     @route("/v1/openapi.json", http_method=["GET", "HEAD"])
     async def openapi() -> Response[bytes]:
@@ -40,13 +42,20 @@ def routes() -> list[HTTPRouteHandler]:
 
     @route("/v1/docs", http_method=["GET", "HEAD"])
     async def docs() -> Response[bytes]:
-        return Response(as_page, media_type="text/html; charset=utf-8", headers=KEPT)
+        return Response(as_page, media_type="text/html", headers=KEPT)
 
     @route("/v1/docs.css", http_method=["GET", "HEAD"])
     async def style() -> Response[bytes]:
-        return Response(STYLE.encode(), media_type="text/css; charset=utf-8", headers=KEPT)
+        return Response(STYLE.encode(), media_type="text/css", headers=KEPT)
 
     return [openapi, docs, style]
+
+
+@cache
+def rendered() -> tuple[bytes, bytes]:
+    """The document as JSON and as a page: made once."""
+    made = document([operation for operation, _ in ROUTES])
+    return msgspec.json.encode(made), page(made).encode()
 
 
 def page(made: dict[str, Any]) -> str:
@@ -56,8 +65,8 @@ def page(made: dict[str, Any]) -> str:
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Detector: HTTP API</title>',
             '<link rel="stylesheet" href="/v1/docs.css"></head><body>',
-            f"<h1>Detector: HTTP API</h1><p>{escape(made['info']['version'])}, OpenAPI:"
-            ' <a href="/v1/openapi.json">/v1/openapi.json</a></p>',
+            f"<h1>Detector: HTTP API</h1><p>{escape(made['info']['version'])}</p>",
+            '<p><a href="/v1/openapi.json">The same as OpenAPI 3.1</a></p>',
             _prose(made["info"]["description"]),
             *_sections(made),
             "<h2>Schemas</h2>",
@@ -77,9 +86,9 @@ def _sections(made: dict[str, Any]) -> Iterator[str]:
 
 
 def _operation(path: str, method: str, one: dict[str, Any]) -> str:
+    what = f'<span class="method">{method.upper()}</span> <code>{escape(path)}</code> {escape(one["summary"])}'
     parts = [
-        f'<details id="{escape(one["operationId"])}"><summary><span class="method">{method.upper()}</span>'
-        f" <code>{escape(path)}</code> {escape(one['summary'])}</summary>",
+        f'<details id="{escape(one["operationId"])}"><summary>{what}</summary>',
         _prose(one["description"]),
     ]
     if one["parameters"]:

@@ -220,3 +220,7 @@ class Facts:
         """How old the last heartbeat of each partition is, in seconds."""
         now = self.clock()
         return ((partition, now - clock) for partition, clock in sorted(self.clocks.copy().items()))
+
+    def stale(self) -> list[int]:
+        """The partitions whose breakers cannot be relied on now: their last heartbeat is too old, or of the future."""
+        return [partition for partition, age in self.ages() if abs(age) > self._max_age]

@@ -4,14 +4,13 @@ The question for a breaker, and the stream of events, are answered here; all els
 """
 
 import time
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from detector.web import breakers, stream
-from detector.web.access import Access, Who
+from detector.web.access import Access
 from detector.web.operations import canonical
 from detector.web.problems import CONTENT_TYPE, Problem
 from detector.web.sources import Sources
@@ -19,15 +18,16 @@ from detector.web.stream import Streams
 
 Header = tuple[bytes, bytes]
 NO_SNIFFING: Final[Header] = (b"x-content-type-options", b"nosniff")
+POLICY: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    b" font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+    b" require-trusted-types-for 'script'"
+)
 SECURE: Final[list[Header]] = [
     NO_SNIFFING,
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-        b" font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
-    ),
+    (b"content-security-policy", POLICY),
 ]
 FRESH: Final[Header] = (b"cache-control", b"no-store")
 # What a browser must have before anybody can give it a token: nothing of it tells of a pipeline.

@@ -30,6 +30,7 @@ WHY: Final = {
 TAGS: Final = {
     "overview": "Everything at a glance.",
     "entities": "Jobs and datasets, their breakers, who waits for whom.",
+    "history": "How it was: judged runs, and series with what was expected.",
     "incidents": "What is wrong, one for each cause.",
     "recovery": "What must be redone.",
     "windows": "When nobody is called, and when what is wrong is expected.",
@@ -46,7 +47,8 @@ ABOUT: Final = (
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The whole document."""
     every = [*operations, BREAKER]
-    types = [Details, *(one.answer for one in every), *(one.body for one in every if one.body is not None)]
+    given = [kind for one in every for kind in (one.answer, one.or_answer, one.body) if kind is not None]
+    types = [Details, *given]
     queries = {one.query for one in every} - {NoQuery}
     schemas, components = msgspec.json.schema_components([*types, *queries], ref_template=REF)
     of = dict(zip(map(repr, [*types, *queries]), schemas, strict=True))
@@ -73,7 +75,10 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _operation(one: Operation, of: dict[str, Any], parameters: list[dict[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {JSON: {"schema": of[repr(one.answer)]}}
+    schema = of[repr(one.answer)]
+    if one.or_answer is not None:
+        schema = {"anyOf": [schema, of[repr(one.or_answer)]]}
+    content: dict[str, Any] = {JSON: {"schema": schema}}
     if one.example is not None:
         content[JSON]["example"] = one.example
     content |= {kind: {"schema": {"type": "string"}} for kind in one.others}

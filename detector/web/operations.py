@@ -1,4 +1,4 @@
-"""How a route is made: its parameters are checked by a struct, its answer is one, and both are in the OpenAPI document."""
+"""How a route is made: structs are what it takes and what it answers, and both are in the OpenAPI document."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +20,10 @@ Q = TypeVar("Q", bound=Query)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What the OpenAPI document says of a route. `answer` is the type of the body; `problems` are the statuses of errors beside
-    those that every route has.
+    """What the OpenAPI document says of a route.
+
+    `answer` is the type of the body, `or_answer` the other one that it may be; `problems` are the statuses of errors
+    beside those that every route has.
     """
 
     path: str
@@ -29,6 +31,7 @@ class Operation:
     summary: str
     about: str
     answer: Any
+    or_answer: Any = None
     method: Literal["GET", "POST"] = "GET"
     query: type[Query] = NoQuery
     body: Any = None
@@ -42,7 +45,7 @@ class Operation:
 def made(operation: Operation, handler: Handler) -> HTTPRouteHandler:
     """The route of Litestar. What can be read can be asked for without its body."""
     methods: Any = ["GET", "HEAD"] if operation.method == "GET" else ["POST"]
-    path = operation.path.replace("{entity}", "{key:str}").replace("{id}", "{key:str}")
+    path = operation.path.replace("}", ":str}")
 
     async def handle(request: Asking) -> Response[bytes]:
         return await handler(request)
@@ -57,16 +60,17 @@ def json(value: object, status: int = 200) -> Response[bytes]:
 
 def text(lines: str) -> Response[bytes]:
     """An answer for people."""
-    return Response(lines.encode(), media_type="text/plain; charset=utf-8")
+    return Response(lines.encode(), media_type="text/plain")
 
 
 def key(request: Asking) -> str:
     """The entity, or the id, that the path names."""
-    return unquote(request.path_params["key"])
+    (found,) = request.path_params.values()
+    return unquote(found)
 
 
 def canonical(raw_path: bytes, prefix: str) -> str:
-    """The path with all after the prefix as one segment: a key has slashes, which must not be taken for more segments."""
+    """The path with all after the prefix as one segment: a key has slashes, which make no more of them."""
     return prefix + quote(unquote(raw_path.decode("latin-1")[len(prefix) :]), safe="")
 
 

@@ -10,9 +10,9 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 
 KINDS: Final = {
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
+    "html": "text/html",
+    "js": "text/javascript",
+    "css": "text/css",
     "svg": "image/svg+xml",
 }
 
@@ -34,10 +34,11 @@ def routes() -> list[HTTPRouteHandler]:
         return _answer(request, found["index.html"])
 
     @route("/static/{name:path}", http_method=["GET", "HEAD"])
-    async def static(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
-        if name.lstrip("/") not in found:
+    async def static(request: Request[Any, Any, Any]) -> Response[bytes]:
+        name = str(request.path_params["name"]).lstrip("/")
+        if name not in found:
             raise NotFoundException
-        return _answer(request, found[name.lstrip("/")])
+        return _answer(request, found[name])
 
     return [page, static]
 

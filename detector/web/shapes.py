@@ -1,4 +1,4 @@
-"""What the API takes as parameters and what it answers. The OpenAPI document is made of these, and so is the checking."""
+"""What the API takes as parameters and what it answers. The OpenAPI document is made of these."""
 
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -9,6 +9,7 @@ from detector.core.breaker import Mode
 from detector.core.emissions import Anomaly, CommandDone, Severity
 from detector.core.incidents import Incident
 from detector.graph import Standing
+from detector.history import Judgement, Point
 from detector.view import Answer, Verdict
 
 T = TypeVar("T")
@@ -66,6 +67,22 @@ class LineageQuery(Query, frozen=True, kw_only=True):
 
     depth: Annotated[int, Meta(ge=1, le=50, description="So many hops.")] = 4
     direction: Annotated[Literal["up", "down", "both"], Meta(description="To which side.")] = "both"
+
+
+class RunsQuery(Query, frozen=True, kw_only=True):
+    """Which runs."""
+
+    limit: Annotated[int, Meta(ge=1, le=499, description="How many at most.")] = 100
+    before: Annotated[
+        float | None, Meta(description="Only those that ended before this, in seconds since 1970: `next` of a page.")
+    ] = None
+
+
+class SeriesQuery(Query, frozen=True, kw_only=True):
+    """Which series."""
+
+    metric: Annotated[str, Meta(max_length=4_200, description="Which one; none lists them.")] = ""
+    limit: Limit = MOST
 
 
 class PlansQuery(Query, frozen=True, kw_only=True):
@@ -163,7 +180,49 @@ class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
 class IncidentWhole(Incident, frozen=True, kw_only=True, omit_defaults=True):
     """An incident, and as `evidence` the last that was said of each of its findings, by `episode`."""
 
-    evidence: dict[str, Anomaly] = {}
+    evidence: dict[str, Anomaly] = msgspec.field(default_factory=dict)
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, a load or a profile as it was judged: each number by its metric, and what was expected of it.
+
+    `grain` is what a profile is of; times are in seconds since 1970.
+    """
+
+    entity: str
+    run_id: str | None
+    kind: Literal["run", "load", "profile", "window"]
+    state: Literal["COMPLETE", "FAIL", "ABORT"]
+    severity: Severity
+    reason: str
+    began: float | None
+    ended: float
+    nominal_time: float | None
+    grain: str
+    version: str | None
+    code_version: str | None
+    judgements: dict[str, Judgement]
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the series of an entity."""
+
+    metric: str
+    unit: str | None
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The series that an entity has."""
+
+    metrics: list[Metric]
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One series, the oldest value first."""
+
+    metric: str
+    unit: str | None
+    points: list[Point]
 
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,7 +239,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How Detector itself is.
 
     `heartbeats` has the age of the last one of each partition of the log in seconds, and `oldest` the greatest of them:
-    how far what is told here is behind. `trouble` is why nothing new comes, if so.
+    how far what is told here is behind; `stale` are the partitions that are too far behind to be relied on.
+    `trouble` is why nothing new comes, if so.
     """
 
     version: str
@@ -190,6 +250,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str | None
     oldest: float | None
     heartbeats: dict[str, float]
+    stale: list[int]
 
 
 class You(msgspec.Struct, frozen=True, kw_only=True):

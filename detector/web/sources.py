@@ -6,6 +6,7 @@ from typing import Protocol
 from detector.core.commands import AnyCommand
 from detector.core.emissions import CommandDone
 from detector.health import Verdict
+from detector.history import Past
 from detector.web.facts import Facts
 
 
@@ -28,14 +29,11 @@ class Desk(Protocol):
         """Send it, and what came of it within so many seconds. Raises `Unreachable`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """All of them."""
+class History(Protocol):
+    """The judged runs of late."""
 
-    facts: Facts
-    feed: Feed
-    desk: Desk
-    health: "Healthy"
+    def runs(self, entity: str, limit: int, before: float) -> list[Past]:
+        """The last runs of an entity that ended before then, the newest first. Raises `Unreachable`."""
 
 
 class Healthy(Protocol):
@@ -43,3 +41,14 @@ class Healthy(Protocol):
 
     def verdict(self) -> Verdict:
         """What is wrong now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All of them."""
+
+    facts: Facts
+    feed: Feed
+    desk: Desk
+    history: History
+    health: Healthy

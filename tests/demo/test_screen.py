@@ -101,3 +101,16 @@ def test_the_json_holds_the_real_delay_and_the_false_alarm(story: Story) -> None
     assert told["faults"][0]["wall_delay_s"] == 0.2
     assert told["faults"][0]["symptoms"] == 1
     assert [alarm["entity"] for alarm in told["unexplained"]] == [entity_of("stock_wall")]
+
+
+def test_the_address_of_the_page_is_told_once_and_as_it_is(story: Story) -> None:
+    address = "http://127.0.0.1:43191/#token=a-token-that-is-rather-long-for-one-line"
+    status = Status("live", AT, 600.0, page=address)
+    console = Console(width=60, file=io.StringIO(), force_terminal=False)
+    lines = Lines(console)
+
+    with console.capture() as captured:
+        lines.show(story, status)
+        lines.show(story, status)
+
+    assert captured.get().count(address) == 1

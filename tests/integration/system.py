@@ -38,7 +38,7 @@ from tests.services.waiting import eventually
 
 MINUTE = 60.0
 MESSAGES = get_args(Told)
-OURS = ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
+OURS = ("log", "control", "breakers", "incidents", "alerts", "runs", "commands", "snapshots", "dead_letters")
 Message = tuple[int, int, bytes | None, bytes | None, dict[str, bytes]]
 
 

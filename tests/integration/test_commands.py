@@ -35,7 +35,7 @@ class Site:
     """A directory with a configuration whose topics no other test has."""
 
     def __init__(self, directory: Path, kafka: Kafka, url: str, prefix: str) -> None:
-        ours = ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
+        ours = ("log", "control", "breakers", "incidents", "alerts", "runs", "commands", "snapshots", "dead_letters")
         names = {key: f"{prefix}{key}" for key in ours} | {"inputs": [f"{prefix}events"], "partitions": 2}
         settings = {"kafka": {"bootstrap_servers": kafka.bootstrap}, "redis": {"url": url}, "topics": names}
         self.file = directory / "detector.yaml"
@@ -137,7 +137,7 @@ def test_everything_right_is_told_line_by_line(site: Site, redis: redis_py.Redis
     site.create()
     now = time.time()
     site.tick(now)
-    redis.set("detector:heartbeat:0", json.dumps({"partition": 0, "clock": now}))
+    redis.set("detector:{view}:heartbeat:0", json.dumps({"partition": 0, "clock": now}))
 
     code, out, _ = site.run("doctor")
 

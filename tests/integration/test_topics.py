@@ -29,7 +29,17 @@ def admin(kafka: Kafka) -> AdminClient:
 def config(topic_prefix: str) -> Config:
     names = ", ".join(
         f"{key}: {topic_prefix}{key}"
-        for key in ("log", "control", "breakers", "incidents", "runs", "commands", "snapshots", "dead_letters")
+        for key in (
+            "log",
+            "control",
+            "breakers",
+            "incidents",
+            "alerts",
+            "runs",
+            "commands",
+            "snapshots",
+            "dead_letters",
+        )
     )
     return load(f"topics: {{inputs: [{topic_prefix}in], partitions: 3, {names}}}")
 

@@ -50,14 +50,14 @@ class Site:
         producer.commit_transaction(30) if commit else producer.abort_transaction(30)
 
     def read(self, key: str) -> dict[str, object] | None:
-        value = self.client.get(f"d:breaker:{key}")
+        value = self.client.get(f"d:{{view}}:breaker:{key}")
         return None if value is None else json.loads(value)
 
     def expect(self, key: str, **fields: object) -> None:
         eventually(lambda: fields.items() <= (self.read(key) or {}).items(), f"{key} to be {fields}", 40)
 
     def keys(self) -> set[str]:
-        return {key.decode().removeprefix("d:breaker:") for key in self.client.scan_iter("d:breaker:*")}
+        return {key.decode().removeprefix("d:{view}:breaker:") for key in self.client.scan_iter("d:{view}:breaker:*")}
 
     def expect_keys(self, *keys: str) -> None:
         eventually(lambda: self.keys() == set(keys), f"{keys} and no other", 40)

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any, Final, Self
 import httpx
 
 from detector.embedded import Child, free_port
-from tests.services.cache import cached
+from tests.services.environments import python_with
 from tests.services.waiting import eventually
 
 RELEASE: Final = "apache-airflow==3.3.2"
@@ -121,14 +119,5 @@ class AirflowServer:
 
 
 def installed() -> Path:
-    """The Python that has Airflow, after the first time at once. Raises `RuntimeError` with pip's words."""
-    return cached("airflow", f"{RELEASE} {sys.version_info[:2]}", _install) / "venv" / "bin" / "python"
-
-
-def _install(directory: Path) -> None:
-    """Not beside Detector: Airflow asks for releases of its own of what both use."""
-    subprocess.run([sys.executable, "-m", "venv", str(directory / "venv")], check=True)
-    command = [str(directory / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input", RELEASE]
-    done = subprocess.run([*command, "--disable-pip-version-check"], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{RELEASE} cannot be installed:\n{done.stderr[-2000:]}")
+    """The Python that has Airflow, which asks for releases of its own of what Detector uses, too."""
+    return python_with("airflow", RELEASE)

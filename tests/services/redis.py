@@ -15,11 +15,18 @@ from tests.services.waiting import eventually
 class RedisServer:
     """A Redis at `url`, with what it keeps in `directory`. It keeps its port when it is started again.
 
+    `settings` are more of its own, with underscores for dashes.
     `restart(snapshot)` rolls it back to what an earlier `snapshot()` held, as a failover to a late replica does.
     """
 
     def __init__(
-        self, directory: Path, *, maxmemory_policy: str = "noeviction", maxmemory: str = "0", appendonly: bool = False
+        self,
+        directory: Path,
+        *,
+        maxmemory_policy: str = "noeviction",
+        maxmemory: str = "0",
+        appendonly: bool = False,
+        **settings: object,
     ) -> None:
         self.directory = directory
         self.port = free_port()
@@ -33,17 +40,21 @@ class RedisServer:
             "maxmemory-policy": maxmemory_policy,
             "maxmemory": maxmemory,
             "appendonly": "yes" if appendonly else "no",
+            **{name.replace("_", "-"): value for name, value in settings.items()},
         }
         self._process: Child | None = None
 
     def start(self) -> Self:
         """Start it and wait until it answers. Raises `RuntimeError` with the end of its log when it ends instead."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        binary = shutil.which("redis-server") or str(valkey_binary())
         options = [part for name, value in self._settings.items() for part in (f"--{name}", str(value))]
-        self._process = Child([binary, *options], cwd=self.directory, log=self.log)
+        self._process = Child([binary(), *options], cwd=self.directory, log=self.log)
         eventually(self._answers, f"Redis at {self.url}")
         return self
+
+    def setting(self, name: str) -> str:
+        """What it was started with."""
+        return str(self._settings[name])
 
     def stop(self) -> None:
         """End it in order. Does nothing when it does not run."""
@@ -86,3 +97,8 @@ class RedisServer:
                 return bool(client.ping())
         except redis.ConnectionError:  # not there yet, or still loading its data
             return False
+
+
+def binary() -> str:
+    """The server: Debian's, or Valkey, which takes the same options."""
+    return shutil.which("redis-server") or str(valkey_binary())

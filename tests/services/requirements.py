@@ -10,6 +10,12 @@ IN_CI: Final = os.environ.get("CI") == "true"
 
 _HOW_TO_GET: Final = {
     "java": "Java 17 or newer: apt install openjdk-17-jre-headless",
+    "chromium": "Chromium: apt install chromium",
+    "prometheus-alertmanager": "Alertmanager: apt install prometheus-alertmanager",
+    "amtool": "amtool, which comes with Alertmanager: apt install prometheus-alertmanager",
+    "prometheus": "Prometheus: apt install prometheus",
+    "promtool": "promtool, of the package prometheus: apt install prometheus",
+    "systemd-analyze": "systemd's own checks: apt install systemd",
     "mvn": "Maven, which downloads Kafka once: apt install maven",
 }
 

@@ -7,20 +7,29 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from detector.config import Topics
+from detector.config import Topics, Zones
 from detector.core.breaker import State
 from detector.core.commands import AddWindow, AnyCommand
-from detector.core.emissions import Anomaly, BreakerValue, CommandDone, Emission, Heartbeat, HeldBy, OpenEpisode
+from detector.core.emissions import (
+    Anomaly,
+    BreakerValue,
+    CommandDone,
+    Emission,
+    Heartbeat,
+    HeldBy,
+    JudgedRun,
+    OpenEpisode,
+)
 from detector.core.events import Record
 from detector.core.incidents import Entry, Incident, IncidentFinding
 from detector.core.messages import Redo
 from detector.core.recovery import PlanStep, RecoveryPlan
 from detector.core.windows import Window
 from detector.errors import Unreachable
+from detector.history import Judgement, Past
 from detector.sinks import cloudevents
 from detector.telemetry import Telemetry
 from detector.web import Facts, Sources
-from detector.config import Zones
 
 NOW = 1_790_000_000.0
 TOPICS = Topics()
@@ -68,6 +77,25 @@ class Desk:
         return self.answers(command) if patience else []
 
 
+class History:
+    """The runs of one entity, unless it is away."""
+
+    def __init__(self) -> None:
+        self.past: list[Past] = []
+        self.away = False
+
+    def add(self, run_id: str, ended: float, rows: float, unusual: bool = False) -> None:
+        run = JudgedRun(
+            entity=ROOT, kind="load", state="COMPLETE", severity="info", reason="", ended=ended, run_id=run_id
+        )
+        self.past.insert(0, Past(run=run, judgements={"rows": Judgement(rows, 900.0, 1_000.0, 1_100.0, unusual)}))
+
+    def runs(self, entity: str, limit: int, before: float) -> list[Past]:
+        if self.away:
+            raise Unreachable("Redis does not answer: refused")
+        return [one for one in self.past if one.run.entity == entity and one.run.ended < before][:limit]
+
+
 def done(command: AnyCommand) -> list[CommandDone]:
     """It was done."""
     kind = type(command).__struct_config__.tag
@@ -81,6 +109,7 @@ class Known:
     telemetry: Telemetry = field(default_factory=Telemetry)
     feed: Feed = field(default_factory=Feed)
     desk: Desk = field(default_factory=lambda: Desk(done))
+    history: History = field(default_factory=History)
     now: float = NOW
     offsets: list[int] = field(default_factory=lambda: [0] * PARTITIONS)
 
@@ -96,7 +125,7 @@ class Known:
 
     @property
     def sources(self) -> Sources:
-        return Sources(self.facts, self.feed, self.desk, self.telemetry.health)
+        return Sources(self.facts, self.feed, self.desk, self.history, self.telemetry.health)
 
     def beat(self, partition: int, clock: float) -> None:
         beat = msgspec.json.encode(Heartbeat(partition=partition, clock=clock))
@@ -171,6 +200,8 @@ def company() -> Known:
     known.say(Emission("p1", "control", PLAN, "io.detector.recovery.plan.v1", NOW, plan), 2)
     window = Window(id="w1", match="job:*", start=NOW - 60, end=NOW + 60, kind="mute", reason="known", owner="alice")
     known.order(AddWindow(id="c1", by="alice", window=window))
+    for number in range(3):
+        known.history.add(f"r{number}", NOW - 900 + 100 * number, 3 if number == 2 else 1_000 + number, number == 2)
     return known
 
 

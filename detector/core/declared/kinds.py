@@ -1,6 +1,5 @@
 """The kinds of declared checks. Each is a few typed fields and a pure function of what was measured of a load."""
 
-from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -22,7 +21,7 @@ from detector.core.declared.check import (
     within,
 )
 from detector.core.profiles import means_of, values_in
-from detector.core.text import duration, moment, value_hash
+from detector.core.text import duration, moment, value_hashes
 
 ROUNDING = 1e-9  # sums of floats depend on their order
 
@@ -147,7 +146,7 @@ class InSet(OfColumn, frozen=True, kw_only=True):
         counts = facts.top_values.get(self.column)
         if not counts:
             return unknown(facts, self.column, "top_values")
-        known = hashes(self.values)
+        known = value_hashes(self.values)
         others = [count for value, count in counts.items() if value not in known]
         strange, seen = sum(others), sum(counts.values())
         declared = f"the {len(self.values)} that are declared"
@@ -271,18 +270,6 @@ class FreshWithin(Base, frozen=True, kw_only=True):
         )
         what = seen if last else never
         return judged(age < self.within, f"{what}; declared within {duration(self.within)}", age, upper=self.within)
-
-
-def hashes(values: Iterable[bool | int | float | str]) -> frozenset[str]:
-    """What may stand for these values: numbers and truth values are written in more than one way."""
-    found: set[str] = set()
-    for value in values:
-        found.add(value_hash(value if isinstance(value, str) else str(value)))
-        if isinstance(value, bool):
-            found |= {value_hash(str(value).lower()), value_hash(str(int(value)))}
-        elif isinstance(value, int | float) and float(value).is_integer():
-            found |= {value_hash(f"{value:.0f}"), value_hash(f"{value:.1f}")}
-    return frozenset(found)
 
 
 def values_of(facts: Facts, column: str) -> float | None:

@@ -22,9 +22,9 @@ GIVE = Operation(
     summary="Give a command",
     about=(
         "As on the topic of commands: `feedback`, `override`, `probe`, `acknowledge`, `window`, `end_window`,"
-        " `abandon_plan`. Who gives it is the name of the token. Give an `id` of your own to send it again without fear: a"
-        " command that comes twice is done once. Answered with what came of it, or with 202 when nobody said that in"
-        " time; needs a token whose role is operator."
+        " `abandon_plan`. Who gives it is the name of the token. With an `id` of your own it can be sent again without"
+        " fear: a command that comes twice is done once. Answered with what came of it, or with 202 when nobody said"
+        " that in time; needs a token whose role is operator."
     ),
     query=CommandQuery,
     body=AnyCommand,
@@ -79,7 +79,7 @@ async def _body(request: Asking) -> dict[str, Any]:
 
 
 def _command(body: dict[str, Any], by: str) -> AnyCommand:
-    """As the topic has it, checked as a worker would: what it set aside would be waited for in vain. Raises a `Problem`."""
+    """As the topic has it, checked as a worker would: what it set aside would be waited for in vain."""
     said = {"id": str(uuid4()), **body, "by": by, "at": round(time.time(), 3)}
     try:
         command: AnyCommand = msgspec.convert(said, AnyCommand)

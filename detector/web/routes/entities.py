@@ -1,7 +1,7 @@
 """Jobs and datasets: many of them in rows, one whole, and who waits for whom."""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -49,8 +49,8 @@ BREAKER = Operation(
     tag="entities",
     summary="May it go on?",
     about=(
-        "The question before each run. `verdict` is allow, block or unknown; `on_unknown` says what to do about the last."
-        " It is answered from memory, for any key, whatever is away, and is not limited in its rate. " + KEY
+        "The question before each run. `verdict` is allow, block or unknown; `on_unknown` says what to do about the"
+        " last. It is answered from memory, for any key, whatever is away, and is not limited in its rate. " + KEY
     ),
     query=BreakerQuery,
     answer=Answer,
@@ -85,7 +85,7 @@ async def listed(sources: Sources, request: Asking) -> Response[bytes]:
 
 def _place(cursor: str) -> str:
     try:
-        return urlsafe_b64decode(cursor.encode()).decode()
+        return b64decode(cursor.encode(), b"-_", validate=True).decode()
     except ValueError:
         why = "is none that a page had as next"
         raise Problem(

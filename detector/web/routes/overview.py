@@ -79,6 +79,7 @@ def _health(sources: Sources) -> Health:
         trouble=sources.feed.trouble,
         oldest=round(max(ages.values()), 3) if ages else None,
         heartbeats={str(partition): round(age, 3) for partition, age in ages.items()},
+        stale=sources.facts.stale(),
     )
 
 

@@ -3,7 +3,7 @@
 import { h, fresh, nodes, replace } from "./dom.js";
 import { Problem, get, me, note, token } from "./api.js";
 
-export function account(place, main, { refused, restart }) {
+export function account(place, main, { refused, back, restart }) {
   const id = fresh("token"), keep = fresh("keep"), said = h("div", { role: "status" });
   const input = h("input", { id, name: "token", type: "password", required: true, autocomplete: "off", spellcheck: "false" });
   const remember = h("input", { id: keep, type: "checkbox", checked: token.remembered() });
@@ -12,8 +12,9 @@ export function account(place, main, { refused, restart }) {
       event.preventDefault();
       token.set(input.value.trim(), remember.checked);
       input.value = "";
-      await look(said);
+      const known = await look(said);
       restart();
+      if (known && back) location.hash = back;
     },
   }, h("div.field", {}, h("label", { for: id }, "Token"), input),
     h("div.choice", {}, remember, h("label", { for: keep }, "Remember it on this computer (else: until this tab is closed)")),
@@ -24,14 +25,16 @@ export function account(place, main, { refused, restart }) {
   look(said);
 }
 
-/** Ask who we are, and say so. */
+/** Ask who we are, and say so; whether anybody knows. */
 async function look(said) {
   try {
     note(await get("overview"));
     const role = me.role === "operator" ? "an operator: you may do all that is here" : "a reader: you may look, and change nothing";
     replace(said, h("p", {}, me.name ? `✓ You are ${me.name}, ${role}.` : "You have given no token: you may look, and change nothing."));
+    return true;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     replace(said, h("p.problem", {}, h("strong", {}, error.title), `: ${error.message}`));
+    return false;
   }
 }

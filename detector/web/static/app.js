@@ -5,7 +5,7 @@ import { Problem, get, me, note, token } from "./api.js";
 import { follow } from "./live.js";
 import { Place } from "./parts.js";
 import { help, listen } from "./keys.js";
-import { recount } from "./text.js";
+import { recount, when } from "./text.js";
 import { clock } from "./clock.js";
 import { heartbeat, openIncidents, overview, troubles } from "./overview.js";
 import { incident, incidents } from "./incidents.js";
@@ -22,8 +22,8 @@ const PAGES = [
 ];
 const PATIENCE = 500; // ms
 const OVERVIEW = 30_000; // ms: how often the frame itself asks how things are, at least
-const main = document.querySelector("main"), loud = document.getElementById("loud"), state = document.getElementById("live");
-let place = new Place(), refused = null, stream = null, again = null, arrived = false;
+const main = document.querySelector("main"), sick = document.getElementById("sick"), away = document.getElementById("away"), state = document.getElementById("live");
+let place = new Place(), refused = null, back = null, stream = null, again = null, arrived = false;
 
 // ---------------------------------------------------------------- where we are
 
@@ -36,10 +36,9 @@ function go() {
   main.replaceChildren();
   document.title = `${title} – Detector`;
   const query = new URLSearchParams(search);
-  page(place, main, { id: id && decodeURIComponent(id), query, remember: (given) => remember(address, given), refused, restart });
-  refused = null;
+  page(place, main, { id: id && decodeURIComponent(id), query, remember: (given) => remember(address, given), refused, back, restart });
+  if (page !== account) refused = back = null;
   mark(address);
-  loud.hidden = address === "";
   if (query.has("search")) document.querySelector("[data-search]")?.focus();
   else if (arrived) main.focus({ preventScroll: true });
   arrived = true;
@@ -69,6 +68,7 @@ function nowhere(_, into) {
 
 function changed(now) {
   clearInterval(again);
+  if (now === "live") replace(away);
   state.className = now === "live" ? "live" : "off";
   if (now === "live") replace(state, h("span", { "aria-hidden": "true" }, "● "), "live");
   else if (now === "connecting") replace(state, "○ connecting…");
@@ -78,6 +78,7 @@ function changed(now) {
 
 /** It says that it is not live, and when it is tried again. */
 function count(left) {
+  if (!away.hasChildNodes()) replace(away, h("div.loud", {}, h("h2", {}, "! This page is not live"), h("p", {}, "What it shows is of ", when(clock.now()), ". Detector's API does not answer, or refuses; it is tried again.")));
   const say = () => replace(state, h("b", {}, "✗ not live"), `, again in ${Math.max(Math.round(left), 0)} s `, h("button.small", { type: "button", click: () => stream.now() }, "now"));
   say();
   again = setInterval(() => { left -= 1; say(); }, 1_000);
@@ -105,7 +106,9 @@ function frame(said) {
   const badge = document.getElementById("open");
   badge.textContent = open ? ` ${open}` : "";
   document.title = `${open ? `(${open}) ` : ""}${document.title.replace(/^\(\d+\) /, "")}`;
-  replace(loud, troubles(said));
+  const troubled = JSON.stringify([said.detector.problems, said.detector.trouble, said.detector.caught_up, said.detector.stale]);
+  if (troubled !== sick.dataset.said) replace(sick, troubles(said)); // else it would be read aloud again and again
+  sick.dataset.said = troubled;
   replace(document.getElementById("version"), `Detector ${said.detector.version}; ${heartbeat(said)}`);
   const who = document.getElementById("who");
   who.textContent = me.role === "operator" ? me.name : me.name ? `${me.name}, read only` : "read only";
@@ -126,6 +129,7 @@ async function look() {
 function refuse(problem) {
   if (location.hash === "#/token") return;
   refused = problem.message;
+  back = location.hash || "#/";
   location.hash = "#/token";
 }
 
@@ -153,6 +157,10 @@ function themes() {
 token.fromAddress();
 themes();
 listen();
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // else it would be another address
+  main.focus();
+});
 document.getElementById("help").addEventListener("click", help);
 document.addEventListener("overview", (event) => frame(event.detail));
 document.addEventListener("refused", (event) => refuse(event.detail));

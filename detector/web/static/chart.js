@@ -4,7 +4,7 @@ import uPlot from "./vendor/uPlot.esm.js";
 import { h, replace } from "./dom.js";
 import { band, known, moment, number } from "./text.js";
 
-const HIGH = 260, UNUSUAL = 5; // pixels; the column of the data that has them
+const HIGH = 260, UNUSUAL = 5, MOST = 0.8; // pixels; the column of the data that has them; how much of the band is shown
 
 /** Draws into a box, as wide as that is; again when that changes, or the colours do. */
 export function draw(box, said) {
@@ -51,8 +51,8 @@ function options(frame, { points, unit }, moved) {
   const few = points.length <= 80;
   return {
     width: wide(frame), height: HIGH, legend: { show: false }, cursor: { y: false, points: { size: 8 }, drag: { x: true, y: false } },
-    scales: { y: { range: (_, least, most) => roomy(least, most) } },
-    axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 74, values: (_, splits) => splits.map((value) => number(value, unit === "seconds" || unit === "bytes" ? unit : null)) }],
+    scales: { y: { range: () => roomy(points) } },
+    axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 74, values: (_, splits) => splits.map((value) => (unit === "seconds" || unit === "bytes" ? number(value, unit) : short.format(value))) }],
     bands: [{ series: [1, 2], fill: usual }],
     series: [
       {},
@@ -80,12 +80,21 @@ function diamonds(plot, fill) {
   ctx.restore();
 }
 
-function roomy(least, most) {
-  if (!known(least) || !known(most)) return [0, 1];
+/** All values, and most of the band: while little was known it may have been so wide that nothing else could be seen. */
+function roomy(points) {
+  const values = points.map((point) => point.value).filter(known);
+  const lower = sorted(points.map((point) => point.lower)), upper = sorted(points.map((point) => point.upper));
+  const least = Math.min(...values, ...lower.slice(Math.floor(lower.length * (1 - MOST)))), most = Math.max(...values, ...upper.slice(0, Math.ceil(upper.length * MOST)));
+  if (!Number.isFinite(least) || !Number.isFinite(most)) return [0, 1];
   const room = (most - least || Math.abs(most) || 1) * 0.08;
   return [least >= 0 && least - room < (most - least) * 0.3 ? Math.min(0, least) : least - room, most + room];
 }
 
+function sorted(numbers) {
+  return numbers.filter(known).sort((a, b) => a - b);
+}
+
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const clockTime = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 

@@ -70,7 +70,7 @@ export function addWindow(match = "") {
     title: match ? `Mute ${named(match).name}` : "Add a mute or maintenance", submit: "Add",
     fields: [choice("kind", "What", kinds, "mute"), text("match", "For entities that match (* is anything)", match, true), span("lasts", "From now, for", 7200), comment("Why", true)],
     make: (given) => {
-      const start = clock.now(), id = `page-${Math.round(start)}-${Math.floor(Math.random() * 1e6)}`;
+      const start = Math.floor(clock.now()) - 60, id = `page-${Math.round(start)}-${Math.floor(Math.random() * 1e6)}`;
       const window = { id, kind: given.kind, match: given.match, start, end: start + Number(given.lasts), reason: given.comment, owner: me.name };
       return { command: "window", window, comment: given.comment };
     },

@@ -3,13 +3,14 @@
 import { h, fresh } from "./dom.js";
 import { get, path } from "./api.js";
 import { LEVELS, RUN_STATES, badge, severity, shown } from "./states.js";
-import { band, count, duration, known, lasting, named, number, when } from "./text.js";
+import { band, count, duration, known, lasting, named, number, unitOf, when } from "./text.js";
 import { copied, entity as link, sentence, to, way } from "./links.js";
 import { addWindow, button, feedback, override, probe } from "./dialogs.js";
 import { brief } from "./overview.js";
 
 const OFTEN = 30_000; // ms: what no event tells
-const RUNS = 20, POINTS = 300, NEIGHBOURS = 30;
+const FIRST = ["rows", "rows_out"]; // of several, what people ask for
+const MOST = 499, NUMBERS = 2, RUNS = 20, POINTS = 300, NEIGHBOURS = 30;
 
 export function entity(place, main, { id: key, query, remember }) {
   const about = (data) => !data?.entity || data.entity === key;
@@ -17,7 +18,7 @@ export function entity(place, main, { id: key, query, remember }) {
   main.append(
     place.part({ load: (signal) => get(`entities/${path(key)}`, {}, signal), on: ["breaker", "finding", "command", "incident"], about, every: OFTEN, draw: (said) => top(key, said), label: "Breaker" }),
     series(place, key, about, query, remember),
-    place.part({ load: runs(key), on: ["finding", "breaker"], about, every: OFTEN, draw: (said) => section("Runs", table(said)), label: "Runs", wait: "" }),
+    runs(place, key, about),
   );
 }
 
@@ -95,9 +96,9 @@ function neighbours(kind, value) {
 function series(place, key, about, query, remember) {
   const chosen = { metric: query.get("metric") ?? "" };
   const load = async (signal) => {
-    const { metrics } = await get(`series/${path(key)}`, {}, signal);
+    const metrics = (await get(`series/${path(key)}`, {}, signal)).metrics.map((one) => one.metric);
     if (!metrics.length) return { metrics };
-    const metric = metrics.includes(chosen.metric) ? chosen.metric : metrics[0];
+    const metric = [chosen.metric, ...FIRST].find((one) => metrics.includes(one)) ?? metrics[0];
     return { metrics, ...(await get(`series/${path(key)}`, { metric, limit: POINTS }, signal)) };
   };
   const part = place.part({
@@ -136,25 +137,40 @@ function numbers({ points, unit }) {
 
 // ---------------------------------------------------------------- its runs
 
-function runs(key) {
-  return async (signal) => get(`runs/${path(key)}`, { limit: RUNS }, signal);
+function runs(place, key, about) {
+  let many = RUNS;
+  const more = () => {
+    many += 5 * RUNS;
+    mine.again();
+  };
+  const part = place.part({
+    load: (signal) => get(`runs/${path(key)}`, { limit: Math.min(many, MOST) }, signal),
+    on: ["finding", "breaker"], about, every: OFTEN, label: "Runs", wait: "",
+    draw: ({ items, next }) => section("Runs", [table(items), next && many < MOST ? h("p.more", {}, h("button", { type: "button", "data-key": "more", click: more }, "Show more")) : null]),
+  });
+  const mine = place.parts.at(-1);
+  return part;
 }
 
-function table({ items }) {
+function table(items) {
   if (!items.length) return h("p.quiet", {}, "No run of it was judged yet.");
-  return h("div.scroll", {}, h("table.runs", {}, h("thead", {}, h("tr", {}, ["Ended", "Run", "State", "Took", "Judged"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, items.map(run))));
+  return h("table.runs", {}, h("thead", {}, h("tr", {}, ["Ended", "Run", "State", "Took", "Judged"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, items.map(run)));
 }
 
 function run(one) {
   const [sign, word] = RUN_STATES[one.state] ?? ["", one.state];
-  const took = known(one.began) && known(one.ended) ? duration(one.ended - one.began) : "";
-  const unusual = (one.unusual ?? []).map((index) => one.metrics[index]);
+  const judged = Object.entries(one.judgements), unusual = judged.filter(([, said]) => said.unusual);
   return h("tr", {},
-    h("td", {}, when(one.ended ?? one.at)),
-    h("td.run", {}, h("code", { title: one.run_id }, short(one.run_id)), one.version ? h("span.quiet", {}, ` ${one.version}`) : null),
+    h("td", {}, when(one.ended)),
+    h("td.run", {}, one.run_id ? h("code", { title: one.run_id }, short(one.run_id)) : one.kind, one.grain ? h("span.quiet", {}, ` ${one.grain}`) : null, one.version ? h("span.quiet", {}, ` ${one.version}`) : null),
     h("td", {}, `${sign} ${word}`),
-    h("td.right", {}, took),
-    h("td.judged", {}, one.severity === "info" && !unusual.length ? h("span.quiet", {}, "✓ good") : [severity(one.severity), " ", brief(one.reason)], unusual.map((metric) => [" ", h("code", {}, metric)])));
+    h("td", {}, known(one.began) ? duration(one.ended - one.began) : ""),
+    h("td.judged", {}, one.severity === "info" && !unusual.length ? h("span.quiet", {}, "✓ good: ") : [severity(one.severity), ` ${brief(one.reason)}: `], (unusual.length ? unusual : judged.slice(0, NUMBERS)).map(judgement)));
+}
+
+function judgement([metric, said], at) {
+  const usual = said.unusual ? band(said.lower, said.upper, unitOf(metric)) : "";
+  return h(`span${said.unusual ? "" : ".quiet"}`, {}, at ? "; " : "", said.unusual ? "◆ " : "", `${metric.replaceAll("_", " ")} ${number(said.value, unitOf(metric))}`, usual ? ` (expected ${usual})` : "");
 }
 
 function short(id) {

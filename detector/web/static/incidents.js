@@ -46,9 +46,14 @@ export function incidents(place, main, { query, remember }) {
 function card(one) {
   const age = one.state === "open" ? ["open ", lasting(one.opened)] : one.state === "merged" ? ["part of another"] : ["over since ", when(one.resolved)];
   return h("li.card", {},
-    h("div", {}, one.state === "open" ? severity(one.severity) : h("span.badge", {}, `✓ was ${SEVERITIES[one.severity]?.[1] ?? one.severity}`), " ", h("span.quiet", {}, age, one.acknowledged_by ? `, ${one.acknowledged_by} looks after it` : one.state === "open" ? ", nobody has said that they look after it" : "")),
+    h("div", {}, level(one), " ", h("span.quiet", {}, age, one.acknowledged_by ? `, ${one.acknowledged_by} looks after it` : one.state === "open" ? ", nobody has said that they look after it" : "")),
     h("a.title", { href: to.incident(one.id), "data-key": one.id }, brief(one.title || one.summary)),
     h("div.quiet", {}, entity(one.root, { key: `root-${one.id}` }), hit(one)));
+}
+
+/** How grave it is; what is over does not cry any more. */
+function level(one) {
+  return one.state === "open" ? severity(one.severity) : h("span.badge", {}, `✓ was ${SEVERITIES[one.severity]?.[1] ?? one.severity}`);
 }
 
 function hit(one) {
@@ -91,7 +96,7 @@ function head(one) {
     ? [one.acknowledged_by ? null : button("Acknowledge", () => acknowledge(one)), button("Feedback", () => feedback({ incident: one.id }))]
     : one.state === "resolved" ? button("Feedback", () => feedback({ incident: one.id })) : null;
   return h("header.head", {},
-    h("p.over", {}, severity(one.severity), " ", h("b", {}, state)),
+    h("p.over", {}, level(one), " ", h("b", {}, state)),
     h("h1", {}, brief(one.title)),
     h("p", {}, entity(one.root, { key: "root" })),
     h("div.buttons", {}, buttons));
@@ -143,7 +148,7 @@ function contributors(said) {
 function who(one) {
   const affected = one.affected ?? [];
   const others = (one.downstream ?? 0) - affected.length;
-  const rest = others > 0 ? h("p.quiet", {}, `${count(others, "more is", "more are")} downstream of what is wrong, and ${others === 1 ? "is" : "are"} not held.`) : null;
+  const rest = others > 0 ? h("p.quiet", {}, `${affected.length ? count(others, "more is", "more are") : count(others, "entity is", "entities are")} downstream of what is wrong, and ${others === 1 ? "is" : "are"} not held.`) : null;
   if (!affected.length) return [h("p", {}, one.state === "open" ? "Nobody is held because of it." : "Nobody is held any more."), rest];
   const named = affected.slice(0, NAMED).map((key) => h("li", {}, entity(key, { key: `hit-${key}` })));
   const more = affected.length > NAMED ? h("p.quiet", {}, `and ${affected.length - NAMED} more`) : null;

@@ -91,18 +91,29 @@ function box(graph, key, [x, y]) {
   return svg("a", { href: to.entity(key), "aria-label": about, "data-key": key },
     svg("title", {}, `${key}\n${about}`),
     svg(`rect.node.state-${STATES[node.state] ? node.state : "unknown"}${root ? ".root" : ""}${kind === "job" ? ".job" : ""}`, { x, y, width: WIDE, height: HIGH, rx: kind === "job" ? 10 : 2 }),
-    svg("text.name", { x: x + 10, y: y + 18 }, cut(name, "600 13px")),
+    svg("text.name", { x: x + 10, y: y + 18 }, tail(name, "600 13px")),
     svg("text.about", { x: x + 10, y: y + 35 }, cut(`${sign} ${word} · ${kind}${where ? ` in ${where}` : ""}`, "11.5px")));
 }
 
 const measure = document.createElement("canvas").getContext("2d");
 
+function fits(text, font) {
+  measure.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
+  return measure.measureText(text).width <= WIDE - 18;
+}
+
 /** What of a text has room in a box. */
 function cut(text, font) {
-  measure.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
   let left = text;
-  while (left.length > 1 && measure.measureText(left === text ? text : `${left}…`).width > WIDE - 18) left = left.slice(0, -1);
+  while (left.length > 1 && !fits(left === text ? text : `${left}…`, font)) left = left.slice(0, -1);
   return left === text ? text : `${left}…`;
+}
+
+/** Of a name in parts (`DWH.MARTS.FCT_ORDERS`) the last ones: these tell it from others. */
+function tail(name, font) {
+  let left = name;
+  while (/[./].+/.test(left) && !fits(left === name ? name : `…${left}`, font)) left = left.replace(/^.*?[./]/, "");
+  return left === name ? cut(name, font) : cut(`…${left}`, font);
 }
 
 // ---------------------------------------------------------------- a tree

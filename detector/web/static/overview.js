@@ -18,7 +18,7 @@ export function overview(place, main, { query, remember }) {
     h("h1.unseen", {}, "Overview"),
     place.part({
       load: glance, on: ["breaker", "incident", "finding", "heartbeat", "command"], label: "Now",
-      draw: ([said, open]) => [headline(said), troubles(said), now(said, open), counts(said, filter, list.choose)],
+      draw: ([said, open]) => [headline(said), now(said, open), counts(said, filter, list.choose)],
     }),
     list.box,
   );
@@ -61,10 +61,13 @@ function headline(said) {
 
 /** The detector's own troubles, loudly: what it says of others counts only while it is well. */
 export function troubles(said) {
-  const { problems, trouble, caught_up } = said.detector;
-  const told = [...problems, trouble, caught_up ? null : "It is still reading what there is: this page does not show all yet."].filter(Boolean);
+  const { problems, trouble, caught_up, stale, oldest } = said.detector;
+  const told = [
+    stale.length ? `${stale.length === 1 ? "Partition" : "Partitions"} ${listed(stale.map(String))}: no heartbeat, the oldest is ${duration(Math.abs(oldest))} old. Of these breakers nothing can be said: is a worker running?` : null,
+    ...problems, trouble, caught_up ? null : "It is still reading what there is: this page does not show all yet.",
+  ].filter(Boolean);
   if (!told.length) return null;
-  return h("div.loud", { role: "alert" }, h("h2", {}, "! The detector itself is not well"), h("ul", {}, told.map((text) => h("li", {}, text))));
+  return h("div.loud", {}, h("h2", {}, "! The detector itself is not well"), h("ul", {}, told.map((text) => h("li", {}, text))));
 }
 
 function now(said, open) {
@@ -86,16 +89,22 @@ function finding(one) {
   return h("li", {}, severity(LEVELS[one.severity] ?? "critical"), " ", entity(one.entity, { short: true, key: `wrong-${one.entity}-${one.check}` }), " ", says(one.check), h("span.quiet", {}, " ", lasting(one.since), one.count > 1 ? `, ${one.count} times` : ""));
 }
 
-const SAYS = { late: "is late", deadline: "has missed its deadline", failed: "failed", aborted: "was aborted", stuck: "does not end", schema: "has another schema" };
+const SAYS = {
+  late: "is late", deadline: "has missed its deadline", failed: "failed", aborted: "was aborted", hanging: "does not end",
+  schema: "has another schema", assertion: "failed a check of somebody else", same_data: "has the same data again",
+  together: "has metrics that parted", columns: "has unusual columns", duration: "took unusually long, or short",
+};
+const UUID = /\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g;
 
 /** A check in words. */
 function says(check) {
+  if (check.startsWith("declared:")) return ["is not as declared: ", h("code", {}, check.slice("declared:".length))];
   return SAYS[check] ?? [h("code", {}, check), " is unusual"];
 }
 
-/** A sentence without who is downstream: that is told elsewhere. */
+/** A sentence without who is downstream, which is told elsewhere, and with the beginnings of ids, as they are known by. */
 export function brief(text) {
-  return (text ?? "").split("; downstream: ")[0];
+  return (text ?? "").split("; downstream: ")[0].replace(UUID, "$1");
 }
 
 // ---------------------------------------------------------------- the list

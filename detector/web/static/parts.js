@@ -47,7 +47,7 @@ export class Place {
 
 class Part {
   constructor(box, load, draw, signal, on, about) {
-    Object.assign(this, { box, load, draw, signal, on, about, timer: null, shown: null, loading: false, dirty: false });
+    Object.assign(this, { box, load, draw, signal, on, about, timer: null, shown: null, loading: false, dirty: false, turn: 0 });
   }
 
   soon() {
@@ -60,17 +60,21 @@ class Part {
     this.timer = null;
     this.loading = true;
     this.dirty = false;
+    const turn = (this.turn += 1);
     try {
-      this.put(await this.load(this.signal));
+      const json = await this.load(this.signal);
+      if (turn === this.turn) this.put(json); // else something else was asked for meanwhile
     } catch (error) {
-      if (this.signal.aborted) return;
+      if (this.signal.aborted || turn !== this.turn) return;
       if (!(error instanceof Problem)) throw error;
       this.fail(error);
     } finally {
-      this.loading = false;
-      if (!this.signal.aborted) this.box.removeAttribute("aria-busy");
+      if (turn === this.turn) {
+        this.loading = false;
+        if (!this.signal.aborted) this.box.removeAttribute("aria-busy");
+      }
     }
-    if (this.dirty) this.soon();
+    if (this.dirty && !this.signal.aborted) this.soon();
   }
 
   put(json) {

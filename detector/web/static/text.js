@@ -17,6 +17,13 @@ export function number(value, unit) {
   return unit ? `${plain} ${unit}` : plain;
 }
 
+const UNITS = { duration: "seconds", bytes: "bytes", bytes_in: "bytes", bytes_out: "bytes" };
+
+/** The unit that a metric is told in, or null for a bare number. */
+export function unitOf(metric) {
+  return UNITS[metric] ?? (/^(profile_)?rows/.test(metric) ? "rows" : null);
+}
+
 function bytes(value) {
   const [factor, name] = BYTES.find(([size]) => Math.abs(value) >= size) ?? [1, "B"];
   return `${three.format(value / factor)} ${name}`;

@@ -1,0 +1,1 @@
+select id, customer, amount, status from read_csv('orders.csv')
