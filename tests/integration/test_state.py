@@ -143,7 +143,7 @@ def after(system: System, partitions: int) -> System:
     moved = copy(system)
     text = yaml.safe_load(system.text)
     mark = ".v2"
-    for key in ("log", "breakers", "incidents", "snapshots"):
+    for key in ("log", "breakers", "incidents", "alerts", "snapshots"):
         text["topics"][key] += mark
     text["topics"]["partitions"] = partitions
     moved.text = yaml.safe_dump(text)
