@@ -25,6 +25,7 @@ from detector.redis_access import connect
 from detector.seams import Head
 from detector.store import PIECE, RedisStore
 from detector.view import Stored, key_of, read, read_all, read_some
+from tests.archive.test_copies import Installation, states
 from tests.integration.system import System, run_events
 from tests.services.certificates import KEY_WORD, Certificates
 from tests.services.kafka import Kafka
@@ -127,6 +128,24 @@ def test_a_snapshot_is_kept_guarded_and_given_up(reached: Redis) -> None:
                 store.snapshot(partition, head(10), {}, {}, 5)
             store.discard(partition)
             assert store.open(partition) == (None, {})
+
+
+def test_states_are_saved_to_a_file_and_put_back(reached: Redis, tmp_path: Path) -> None:
+    with connect(reached) as client:
+        installed = Installation(client)
+        for partition in (0, 1):
+            installed.store.discard(partition)
+        installed.save(0, 10, states("a", "b", size=3 << 20))
+        installed.save(1, 20, states("c"))
+        before = installed.entities(0), installed.entities(1)
+        path = installed.backup(tmp_path / "states")
+        installed.save(0, 30, states("d"), expect=10)
+        installed.restore(path)
+
+        assert (installed.entities(0), installed.entities(1)) == before
+        assert {0, 1} <= set(installed.copies.partitions())
+        for partition in (0, 1):
+            installed.store.discard(partition)
 
 
 def test_a_large_first_snapshot_goes_ahead_in_pieces(reached: Redis) -> None:
