@@ -136,7 +136,7 @@ def test_an_outage_leaves_what_was_known(world: World) -> None:
         eventually(lambda: world.feed.trouble is None, "the end of the outage to be noticed", 60)
         world.say(told("job:a/after"))
         world.knows("job:a/after")
-    assert (True, None) in world.told.rounds
+        eventually(lambda: world.told.rounds[-1] == (True, None), "that nothing is wrong to be told", 60)
 
 
 def test_before_all_is_read_it_says_so(world: World) -> None:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detector.commands.common import FAILED, AsJson, ConfigPath, configuration, console, kafka_of, readable, write_line
+from detector.commands.common import (
+    FAILED,
+    INTERRUPTED,
+    AsJson,
+    ConfigPath,
+    configuration,
+    console,
+    kafka_of,
+    readable,
+    write_line,
+)
+from detector.commands.running import Stop
 
 if TYPE_CHECKING:
     from detector.emit import Counts
@@ -43,8 +54,10 @@ def tail(
         for shown in topic.last(None if from_start else last):
             show(shown.at, shown.entity, shown.event)
         if follow:
-            for shown in topic.follow(lambda: False):
+            stop = Stop()  # not an exception: inside a callback of librdkafka it would be lost
+            for shown in topic.follow(stop.event.is_set):
                 show(shown.at, shown.entity, shown.event)
+            raise typer.Exit(INTERRUPTED if stop.interrupted else 0)
 
 
 def _json(_at: float, _entity: str, event: dict[str, Any]) -> None:
