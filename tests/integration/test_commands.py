@@ -130,7 +130,7 @@ def test_before_the_first_start_the_doctor_warns_and_fails_nothing(site: Site) -
     found = findings(site)
 
     assert {f["status"] for f in found} == {"ok", "warn"}
-    assert sum(f["what"] == "topic" and f["status"] == "warn" for f in found) == 8
+    assert sum(f["what"] == "topic" and f["status"] == "warn" for f in found) == 10
 
 
 def test_everything_right_is_told_line_by_line(site: Site, redis: redis_py.Redis) -> None:
@@ -165,7 +165,7 @@ def test_a_topic_that_must_be_made_by_hand_fails_with_the_command_for_it(site: S
     code, out, _ = site.run("doctor")
 
     assert code == 1
-    assert out.count("Create it: ") == 8
+    assert out.count("Create it: ") == 10
 
 
 @pytest.mark.parametrize(
