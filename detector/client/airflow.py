@@ -5,6 +5,7 @@ comes after a skipped task may run all the same. Who does not name an entity mea
 OpenLineage has for it.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -110,7 +111,7 @@ def guarded(entity: str | None = None, *, client: Mapping[str, Any] | None = Non
 
 def entity_of(instance: Any) -> str:
     """The entity of a task, as OpenLineage's provider names it."""
-    namespace = conf.get("openlineage", "namespace", fallback="default")
+    namespace = conf.get("openlineage", "namespace", fallback="") or os.getenv("OPENLINEAGE_NAMESPACE", "default")
     return f"job:{namespace}/{instance.dag_id}.{instance.task_id}"
 
 

@@ -185,6 +185,9 @@ def test_every_column_comes_from_where_its_json_says(name: str) -> None:
             (column, f"dataset:{source['namespace']}/{source['name']}", source["field"])
             for column, of_one in facet["fields"].items()
             for source in of_one["inputFields"]
+        } | {
+            ("*", f"dataset:{source['namespace']}/{source['name']}", source["field"])
+            for source in facet.get("dataset", [])
         }
 
     for document, decoded in zip(documents(name), read(name), strict=True):
@@ -210,6 +213,12 @@ def test_the_samples_have_no_facet_that_somebody_forgot_to_read() -> None:
             "dbt_node",
             "dbt_run",
             "dbt_version",
+            "airflowDagRun",
+            "airflowState",
+            "environment-properties",
+            "spark_applicationDetails",
+            "spark_jobDetails",
+            "spark_properties",
             "test",
             "unknownSourceAttribute",
         ),  # of one tool
@@ -240,6 +249,43 @@ def test_airflow_gives_two_tasks_of_one_dag_with_their_logical_time() -> None:
     assert {e.nominal_time for e in events} == {datetime(2026, 11, 20, tzinfo=UTC).timestamp()}
     assert {(e.owners, e.tags) for e in events} == {(("airflow",), ("shop",))}
     assert not any(e.inputs or e.outputs or e.streaming or e.error for e in events)
+
+
+def test_airflow_tells_the_rows_of_a_task_and_that_its_gate_failed_and_never_that_the_dag_began() -> None:
+    events = read("airflow-gate.jsonl")
+
+    assert [(e.name, e.state) for e in events] == [
+        ("shop.load_orders", "START"),
+        ("shop.load_orders", "COMPLETE"),
+        ("shop.may_it_be_sent", "START"),
+        ("shop.may_it_be_sent", "FAIL"),
+        ("shop", "FAIL"),
+    ]
+    assert [(d.namespace, d.name, d.rows) for e in events for d in e.outputs] == [("shop", "orders", 495.0)]
+    assert [e.error for e in events[3:]] == [events[3].error, "task_failure"]
+    assert "495" not in (events[3].error or ""), "numbers go"
+
+
+def test_spark_tells_rows_when_it_has_written_them_and_that_each_load_overwrites() -> None:
+    events = read("spark.jsonl")
+    write = "orders.execute_insert_into_hadoop_fs_relation_command.spark_orders"
+
+    assert [(e.name, e.state) for e in events] == [
+        ("orders", "START"),
+        (write, "START"),
+        (write, "RUNNING"),
+        (write, "RUNNING"),
+        (write, "COMPLETE"),
+        ("orders", "COMPLETE"),
+    ]
+    assert {e.parent for e in events if e.name == write} == {"job:spark/orders"}
+    written = [d for e in events for d in e.outputs]
+    assert [(d.rows, d.bytes, d.files) for d in written] == [*[(None,) * 3] * 2, *[(505.0, 6748.0, 1.0)] * 2]
+    assert {(d.namespace, d.name, d.lifecycle) for d in written} == {("file", "/srv/shop/spark/orders", "OVERWRITE")}
+    read_by_it = [d for e in events for d in e.inputs]
+    assert {(d.name, d.rows, d.bytes, d.files) for d in read_by_it} == {
+        ("/srv/shop/spark/orders.csv", None, 7640.0, 1.0)
+    }
 
 
 def test_the_client_gives_38_runs_of_two_jobs() -> None:
