@@ -1,4 +1,4 @@
-"""Draws demo.svg, the picture in the README: a frame of the demo's live view, as a terminal shows it.
+"""Draws demo.svg, the picture of the demo: a frame of the demo's live view, as a terminal shows it.
 
 python docs/pictures/demo.py
 

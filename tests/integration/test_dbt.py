@@ -105,4 +105,4 @@ def test_a_bad_load_of_dbt_blocks_the_next_step_and_a_good_one_lets_it_go_on(ter
     sent = terminal.detector("profile", "orders.csv", "--dataset", ORDERS, "--emit")
     assert sent.returncode == 0, sent.stderr
     eventually(lambda: not terminal.may_go_on(), "what no test says to be blocked", 60)
-    assert "of what is usual" in terminal.detector("breaker", "show", ORDERS).stdout
+    assert "profile rows:load" in terminal.detector("breaker", "show", ORDERS).stdout
