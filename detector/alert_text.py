@@ -6,7 +6,7 @@ The words are those of `incident_page`. What counts most comes first: a telephon
 from collections.abc import Iterator
 
 from detector.core.incidents import Incident
-from detector.core.text import jobs_and_datasets, moment
+from detector.core.text import jobs_and_datasets, moment, wait
 from detector.incident_page import page
 
 LONGEST = 1_024  # characters of the paragraph, which is what PagerDuty takes
@@ -58,7 +58,7 @@ def _sentences(incident: Incident) -> Iterator[str]:
     if incident.affected:
         named = ", ".join(incident.affected[:NAMED])
         more = f" and {len(incident.affected) - NAMED} more" if len(incident.affected) > NAMED else ""
-        yield f"{jobs_and_datasets(incident.affected)} downstream wait: {named}{more}."
+        yield f"{jobs_and_datasets(incident.affected)} downstream {wait(incident.affected)}: {named}{more}."
     if others:
         yield f"Also wrong: {', '.join(others[:NAMED])}{f' and {len(others) - NAMED} more' if others[NAMED:] else ''}."
     if incident.last_good_run is not None:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from detector.core.emissions import Anomaly, BreakerValue, Contributor
 from detector.core.incidents import Around, Incident, IncidentFinding, Past, Seen, is_upstream
-from detector.core.text import duration, jobs_and_datasets, moment, number
+from detector.core.text import duration, jobs_and_datasets, moment, number, wait
 
 WIDTH = 100
 NAMED = 40
@@ -178,7 +178,7 @@ def _who(incident: Incident, breakers: Mapping[str, BreakerValue]) -> Iterator[L
         yield from _text("Nobody is held because of it." if incident.state == "open" else "Nobody is held any more.")
     else:
         held_by = " and ".join(holders(incident, breakers)) or "it"
-        yield from _text(f"{jobs_and_datasets(affected)} downstream wait until {held_by} is good again:")
+        yield from _text(f"{jobs_and_datasets(affected)} downstream {wait(affected)} until {held_by} is good again:")
     roots = {one.entity for one in incident.findings}
     ways = {key: _way(key, roots, breakers.get(key)) for key in affected}
     for key in sorted(affected, key=lambda key: (ways[key], key))[:NAMED]:

@@ -31,6 +31,9 @@ _DATA = (
 _WORDS: Final = frozenset(Path(__file__).with_name("error_words.txt").read_text(encoding="utf-8").split())
 _WORD = re.compile(r"[^\W\d_][\w']*(?:[._$-]+\w+)*")
 _BETWEEN = re.compile(r"[._$-]+|(?<=[a-z])(?=[A-Z])")  # the parts of a name, as in psycopg.errors.UniqueViolation
+# What `detector.client` says to whoever may not go on: a run that ends with it did what it should.
+_OURS = re.compile(r"\b(?:job|dataset):\S.* may not go on: ")
+STOPPED: Final = "stopped by a breaker of Detector"
 _UNKNOWN = re.compile(r"\?(?:[\s,;.:/|+-]*\?)+")
 
 
@@ -49,6 +52,8 @@ def first_line(error: str | None) -> str | None:
     if error is None or not (text := error[:4000].strip()):
         return None
     text = " ".join(_UNPRINTABLE.sub(" ", text.splitlines()[0]).split())[:2000]
+    if _OURS.search(text):
+        return STOPPED
     exception = _EXCEPTION.match(text)
     start = exception.end() if exception else 0
     head, text = text[:start], text[start:]

@@ -27,6 +27,11 @@ from detector.redaction import LONGEST_ERROR, first_line
         pytest.param("müller 山田 failed", "? failed", id="names of all alphabets"),
         pytest.param("Miller", "?", id="nothing but data"),
         pytest.param(" \n", None, id="nothing"),
+        pytest.param(
+            "AirflowFailException: dataset:shop/orders may not go on: open for 2 s: rows: 503 rows",
+            "stopped by a breaker of Detector",
+            id="a refusal of ours is known",
+        ),
     ],
 )
 def test_of_an_error_stays_what_is_no_data(error: str, kept: str | None) -> None:

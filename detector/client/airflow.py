@@ -49,6 +49,10 @@ class DetectorGate(BaseOperator):
         """Fail, or say what was answered."""
         return _summary(_let_go(_asked(self)))
 
+    def get_openlineage_facets_on_start(self) -> Any:
+        """For OpenLineage's provider: it reads the dataset, so that its refusal is of that one's incident."""
+        return _reads(self.entity)
+
 
 class DetectorSensor(BaseSensorOperator):
     """Waits until `entity` may go on, by default without holding a slot. It fails when its `timeout` is over."""
@@ -82,6 +86,23 @@ class DetectorSensor(BaseSensorOperator):
         answer = _asked(self)
         LOG.info("%s: %s: %s", answer.entity, answer.outcome, answer.message)
         return answer.allowed
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        """As `DetectorGate` has it."""
+        return _reads(self.entity)
+
+
+def _reads(entity: str) -> Any:
+    """The lineage of who asks for a dataset; None for who asks for a job. The provider asks, so it is there."""
+    kind, _, name = entity.partition(":")
+    if kind != "dataset":
+        return None
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from openlineage.client.event_v2 import Dataset
+
+    scheme, found, rest = name.rpartition("://")
+    where, _, table = rest.partition("/")
+    return OperatorLineage(inputs=[Dataset(namespace=f"{scheme}{found}{where}", name=table)])
 
 
 def before(

@@ -113,3 +113,8 @@ def jobs_and_datasets(keys: Sequence[str]) -> str:
     jobs = sum(key.startswith("job:") for key in keys)
     counts = ((jobs, "job"), (len(keys) - jobs, "dataset"))
     return " and ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for count, kind in counts if count)
+
+
+def wait(keys: Sequence[str]) -> str:
+    """What so many of them do: one waits, others wait."""
+    return "waits" if len(keys) == 1 else "wait"

@@ -279,7 +279,7 @@ class System:
         """The state of each entity in Redis."""
         found: dict[str, bytes] = {}
         with self.redis as client:
-            for key in client.scan_iter(f"{self.config.redis.prefix}:*:states"):
+            for key in client.scan_iter(f"{self.config.redis.prefix}:{{{self.config.topics.log}-*:states"):
                 found |= {entity.decode(): state for entity, state in client.hgetall(key).items()}
         return found
 
