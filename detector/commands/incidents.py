@@ -105,7 +105,8 @@ def list_(
             write_line(msgspec.json.encode(incident))
         return
     _table(found, now)
-    typer.echo(f"{len(found)} incidents, {sum(one.state == 'open' for one in found)} open", err=True)
+    count = f"{len(found)} incident{'s' if len(found) != 1 else ''}"
+    typer.echo(f"{count}, {sum(one.state == 'open' for one in found)} open", err=True)
 
 
 def _table(found: "list[Incident]", now: float) -> None:
