@@ -23,8 +23,8 @@ demo: $(VENV)/runtime.stamp ## a company of pipelines with faults, everything em
 	@$(VENV)/bin/detector demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## all tests, with a real Kafka, Schema Registry, Redis and Airflow where the machine can have them
-	@$(PY) -m pytest -m "not integration and not crash" -n auto --dist worksteal -q $(ARGS) || $(NONE)
-	@$(PY) -m pytest -m "integration or crash" $(ARGS) || $(NONE)
+	@$(PY) -m pytest -m "not integration" -n auto --dist worksteal -q $(ARGS) || $(NONE)
+	@$(PY) -m pytest -m integration $(ARGS) || $(NONE)
 
 check: $(VENV)/dev.stamp ## format, lint, types and the quick tests: under a minute, no services
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "make format lays it out"; exit 1; }

@@ -18,7 +18,7 @@ from typing import Any, Self, cast, get_args
 import msgspec
 import redis
 import yaml
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from detector import app
@@ -175,7 +175,7 @@ class System:
         reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "x", "isolation.level": level})
         try:
             count = len(reader.list_topics(topic, timeout=10).topics[topic].partitions)
-            return {p: reader.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(count)}
+            return {p: _end(reader, TopicPartition(topic, p)) for p in range(count)}
         finally:
             reader.close()
 
@@ -412,3 +412,19 @@ def daemon(system: System, now: float, stages: Sequence[str] = app.STAGES) -> It
         thread.join(30)
     if failed:
         raise failed[0]
+
+
+def _end(reader: Consumer, at: TopicPartition) -> int:
+    """The end of a partition; a topic that was made just now may not have all of its leaders yet."""
+
+    def asked() -> tuple[int] | None:
+        try:
+            return (reader.get_watermark_offsets(at, timeout=10)[1],)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            return None
+
+    found = eventually(asked, f"a leader of {at.topic}")
+    assert found is not None
+    return found[0]

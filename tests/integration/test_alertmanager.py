@@ -88,7 +88,7 @@ def test_what_ended_while_alertmanager_was_away_is_resolved_where_it_was_trigger
         eventually(lambda: len(pager.requests) == 1, "the trigger")
         server.stop()
         server.start()
-        told(sink, alert("resolve", at=now + 1, began=now - 5), now=time.time() + 1)
+        told(sink, alert("resolve", at=now, began=now - 5), now=time.time() + 1)
         eventually(lambda: len(pager.requests) == 2, "the resolve")
 
     assert [action for action, _ in events(pager)] == ["trigger", "resolve"]
