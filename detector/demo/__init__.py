@@ -21,6 +21,7 @@ from detector.telemetry import Telemetry
 PARTITIONS = 4
 NEXT_STEPS = """
 Next:
+  detector local                     the same for events of your own: dbt, Airflow, Spark; needs nothing else
   detector doctor                    looks at your own Kafka and Redis, and says what is missing
   detector backtest events.jsonl     judges a history of yours; needs neither
   detector run                       watches your pipelines
