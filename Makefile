@@ -26,7 +26,7 @@ test: $(VENV)/dev.stamp ## all tests, with a real Kafka, Schema Registry, Redis 
 	@$(PY) -m pytest -m "not integration" -n auto --dist worksteal -q $(ARGS) || $(NONE)
 	@$(PY) -m pytest -m integration $(ARGS) || $(NONE)
 
-check: $(VENV)/dev.stamp ## format, lint, types and the quick tests: under a minute, no services
+check: $(VENV)/dev.stamp ## format, lint, types and the quick tests, which need no services: some minutes on two cores
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "make format lays it out"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
