@@ -15,6 +15,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from detector.client.asking import LOG, Client, OnUnknown, Permission, told
+from detector.client.telling import names
 
 F = TypeVar("F", bound=Callable[..., Any])
 EVERY = 60.0
@@ -94,15 +95,13 @@ class DetectorSensor(BaseSensorOperator):
 
 def _reads(entity: str) -> Any:
     """The lineage of who asks for a dataset; None for who asks for a job. The provider asks, so it is there."""
-    kind, _, name = entity.partition(":")
-    if kind != "dataset":
+    if not entity.startswith("dataset:"):
         return None
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import Dataset
 
-    scheme, found, rest = name.rpartition("://")
-    where, _, table = rest.partition("/")
-    return OperatorLineage(inputs=[Dataset(namespace=f"{scheme}{found}{where}", name=table)])
+    namespace, name = names(entity, "dataset")
+    return OperatorLineage(inputs=[Dataset(namespace=namespace, name=name)])
 
 
 def before(

@@ -59,6 +59,7 @@ def test_airflow_fails_without_a_retry_and_never_skips(url: str, tmp_path: Path)
     assert said["gates"][CLOSED]["outcome"] == "allowed"
     assert said["gates"][UNKNOWN]["outcome"] == "allowed_although_unknown"
     assert said["strict"].startswith("AirflowFailException: job:airflow/nobody may not go on: nobody knows")
+    assert said["reads of a job"] is None
     assert said["sensors"] == {OPEN: False, CLOSED: True, UNKNOWN: True}
     assert said["decorated"][OPEN].startswith("AirflowFailException")
     assert [said["decorated"][name] for name in (CLOSED, UNKNOWN)] == ["loaded", "loaded"]

@@ -34,6 +34,7 @@ json.dump(
     {
         "gates": {name: outcome(lambda gate=gate: gate.execute(context)) for name, gate in gates.items()},
         "sensors": {name: sensor.poke(context) for name, sensor in sensors.items()},
+        "reads of a job": gates[OPEN].get_openlineage_facets_on_start(),
         "strict": outcome(lambda: strict.execute(context)),
         "decorated": {name: outcome(guarded(name)(lambda: "loaded")) for name in (OPEN, CLOSED, UNKNOWN)},
         "before": {name: outcome(lambda name=name: before(name)(context)) for name in (OPEN, CLOSED)},
