@@ -152,6 +152,20 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
     ],
     align=True,
 )
+# What `judge_many` is told: see `parameters`. The parts take it as a record too, since a reference to an array is
+# counted, by an atomic operation, at each call of a part: that took a third of the time.
+PARAMETERS = np.dtype(
+    [
+        ("rate", "f8"),  # exceedances that the tails are asked for
+        ("least_effect", "f8"),
+        ("direction", "f8"),
+        ("strictness", "f8"),  # of what adds up over many values
+        ("root", "f8"),  # of the strictness of tails
+        ("tails", "f8"),
+        ("bounds", "?"),
+    ],
+    align=True,
+)
 CAUSES = (
     "",
     "repeated value",
@@ -244,8 +258,6 @@ MOST_SEEN = 250  # that is counted of a weekday or an hour
 WIDTH = 9
 WEEKDAY, HOUR, TURN = 1, 2, 4  # seasons that moved what is expected by `USED` deviations at least
 USED = 1.0
-# What `judge_many` is told, in this order: see `parameters`.
-RATE, LEAST_EFFECT, DIRECTION, STRICTNESS, ROOT, BOUNDS, TAILS = range(7)
 Array = NDArray[Any]
 # What people taught of a series, in this order: what the band is multiplied by below and above what is expected; the
 # limits of several outliers, drift, noise, repeats and zeros; and `NEW_NORMAL_AFTER`. 1 is as learned.
@@ -408,8 +420,8 @@ def _clip(x: float, limit: float) -> float:
 
 
 @compiled
-def _judge(h, s, m, x: float, p, out, i: int) -> None:  # type: ignore[no-untyped-def]
-    """Score a value, then learn it. `p` is what `parameters` makes, row `i` of `out` takes the reading."""
+def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
+    """Score a value, then learn it. `p` is what `parameters` makes; the reading is in `m`."""
     m.lower, m.upper = -math.inf, math.inf
     m.score, m.alert, m.cause, m.z, m.season, m.strictness = 0.0, False, 0, 0.0, 0, 0.0
     m.x = _clip(x, LARGEST)
@@ -427,7 +439,7 @@ def _judge(h, s, m, x: float, p, out, i: int) -> None:  # type: ignore[no-untype
             _drift(h, m, p)
             _noise(h, m, p)
             _new_normal(h, m)
-            if m.alert or p[BOUNDS] > 0:
+            if m.alert or p.bounds:
                 m.lower = _restore(h.scale, m.expected - m.low * m.reach, h.mean)
                 m.usual = _restore(h.scale, m.expected, h.mean)
                 m.upper = _restore(h.scale, m.expected + m.high * m.reach, h.mean)
@@ -437,14 +449,6 @@ def _judge(h, s, m, x: float, p, out, i: int) -> None:  # type: ignore[no-untype
         m.score = max(m.score, 0.5) if m.alert else min(m.score, 0.499)
         if not _turn_of_month(h, m):
             _learn(h, s, m)
-    out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = (
-        m.score,
-        (1.0 if m.alert else 0.0),
-        m.lower,
-        m.usual,
-        m.upper,
-    )
-    out[i, 5], out[i, 6], out[i, 7], out[i, 8] = float(m.cause), m.z, float(m.season), m.strictness if m.alert else 0.0
 
 
 @compiled
@@ -461,12 +465,12 @@ def _count(h, m) -> None:  # type: ignore[no-untyped-def]
 
 @compiled
 def _repeats(h, m, p) -> None:  # type: ignore[no-untyped-def]
-    improbable = _stuck(h, m.x) / (STUCK_LIMIT * p[STRICTNESS] * m.of_repeats)
+    improbable = _stuck(h, m.x) / (STUCK_LIMIT * p.strictness * m.of_repeats)
     if improbable > 0:
         m.score = improbable / (improbable + 1)
         if improbable >= 1:
             m.alert, m.cause, h.stuck = True, STUCK, True
-            m.strictness = improbable * p[STRICTNESS]
+            m.strictness = improbable * p.strictness
     h.last = m.x
 
 
@@ -603,14 +607,14 @@ def _least(h, m, p) -> None:  # type: ignore[no-untyped-def]
         m.floor = 0.02 * h.mean
         m.least = EFFECT_PLAIN * h.mean
         m.drift_least = DRIFT_EFFECT / EFFECT * m.least
-    m.least *= p[LEAST_EFFECT]
-    m.drift_least *= p[LEAST_EFFECT]
+    m.least *= p.least_effect
+    m.drift_least *= p.least_effect
 
 
 @compiled
 def _is_wrong_way(p, residual: float) -> bool:  # type: ignore[no-untyped-def]
     """Whether nobody wants to be told of this direction."""
-    return bool(p[DIRECTION] * residual < 0)
+    return bool(p.direction * residual < 0)
 
 
 @compiled
@@ -632,8 +636,8 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     most = LIMIT_MOST
     if h.scale == SHARE and h.level < SHARE_SMALL:
         most = min(LIMIT_SHARE, max(SHARE_REACH / (m.deviation * m.cold), TAIL_FROM))
-    limit = max(LIMIT_LEAST * p[ROOT], TAIL_FROM * math.exp(tail * math.log(max(over / p[RATE], 1.0))))
-    limit = min(limit, p[ROOT] * most) * m.cold
+    limit = max(LIMIT_LEAST * p.root, TAIL_FROM * math.exp(tail * math.log(max(over / p.rate, 1.0))))
+    limit = min(limit, p.root * most) * m.cold
     if (not m.hourly and s.day_seen[m.weekday] < 2) or (m.hourly and s.hour_seen[m.hour] < 1):
         limit *= LIMIT_UNSEEN
     if m.young:
@@ -656,7 +660,7 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     strongest = max(size, several / SEVERAL)
     m.score = max(m.score, strongest / (strongest + limit))
     if m.cause == OUTLIER or m.cause == OUTLIERS:
-        m.strictness = p[TAILS] + math.log(strongest / limit) / (DECAY * max(tail, TAIL_FIRST))
+        m.strictness = p.tails + math.log(strongest / limit) / (DECAY * max(tail, TAIL_FIRST))
     h.z2 = h.z1
     h.z1 = z
 
@@ -704,7 +708,7 @@ def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
 @compiled
 def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """Leaks and creeps: a CUSUM to each side of the residuals to the slow level."""
-    limit = DRIFT_LIMIT * p[STRICTNESS] * m.cold * (DRIFT_HOURLY if m.hourly else 1.0) * m.of_drift
+    limit = DRIFT_LIMIT * p.strictness * m.cold * (DRIFT_HOURLY if m.hourly else 1.0) * m.of_drift
     pull = _clip(m.slow_z * max(m.damp, DRIFT_DAMP), DRIFT_CLIP)
     h.up = max(0.0, h.up + pull - DRIFT_SLACK)
     h.down = max(0.0, h.down - pull - DRIFT_SLACK)
@@ -716,7 +720,7 @@ def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
         side = -1.0 if h.down > h.up else 1.0
         if abs(m.slow_residual) > m.drift_least and h.quiet == 0 and not _is_wrong_way(p, side):
             m.alert, m.cause = True, m.cause if m.alert else DRIFT
-            m.strictness = max(m.strictness, p[STRICTNESS] * drift / limit)
+            m.strictness = max(m.strictness, p.strictness * drift / limit)
             h.quiet = QUIET_AFTER_DRIFT
         h.up = h.down = 0.0
         if m.size < 0.7 * m.limit:
@@ -730,7 +734,7 @@ def _noise(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """More noise than usual: a CUSUM of squares."""
     square = min(m.z * m.z, 16.0) if abs(m.residual) > NOISE_EFFECT * m.least else 0.0
     h.spread = max(0.0, h.spread + square - NOISE_SLACK)
-    if h.spread > NOISE_LIMIT * p[STRICTNESS] * m.of_noise and h.learned > 40:
+    if h.spread > NOISE_LIMIT * p.strictness * m.of_noise and h.learned > 40:
         if h.quiet == 0:
             if not m.alert:
                 m.cause = DRIFT if m.drifting else NOISE
@@ -905,12 +909,14 @@ def judge_many(  # type: ignore[no-untyped-def]
     `taught` is len(rows) x `LESSONS`, or `UNTAUGHT`.
     """
     moment = np.zeros(1, MOMENT)
-    m = moment[0]
+    m, p = moment[0], parameters[0]
     _begin(m, at)
     for i in range(len(rows)):
         if len(taught) > 0:
             _take_lessons(m, taught[i])
-        _judge(heads[rows[i]], seasons[rows[i]], m, values[i], parameters, out, i)
+        _judge(heads[rows[i]], seasons[rows[i]], m, values[i], p)
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = m.score, m.alert, m.lower, m.usual, m.upper
+        out[i, 5], out[i, 6], out[i, 7], out[i, 8] = m.cause, m.z, m.season, m.strictness if m.alert else 0.0
 
 
 @compiled
@@ -960,7 +966,7 @@ def how_far(heads, seasons, at: float, x: float, parameters) -> float:  # type: 
     """
     moment = np.zeros(1, MOMENT)
     m, h = moment[0], heads[0]
-    if not _look(h, seasons[0], m, at, x, parameters):
+    if not _look(h, seasons[0], m, at, x, parameters[0]):
         return math.nan
     far: float = math.nan
     if m.warm:
@@ -992,7 +998,7 @@ def renew(heads, seasons, at: float, x: float, parameters) -> None:  # type: ign
     m, then, seasons_then = moment[0], heads.copy(), seasons.copy()
     if h.count > 0:
         by = h.total / h.count
-    elif _look(then[0], seasons_then[0], m, at, x, parameters) and then[0].scale == h.scale:
+    elif _look(then[0], seasons_then[0], m, at, x, parameters[0]) and then[0].scale == h.scale:
         by = m.slow_residual
     else:
         by = _transform(h.scale, x, h.mean) - h.level
@@ -1036,7 +1042,8 @@ def parameters(
     """
     tails = strictness_of(budget)
     strictness = tails if sums is None else strictness_of(sums)
-    return np.array([EXCEEDANCE**tails, effect, direction, strictness, math.sqrt(tails), float(bounds), tails])
+    told = (EXCEEDANCE**tails, effect, direction, strictness, math.sqrt(tails), tails, bounds)
+    return np.array([told], PARAMETERS)
 
 
 def blank(count: int) -> tuple[Array, Array]:
