@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.core.models.compiled import compiled
+from detector.core.models.compiled import compiled, fused, part, scratch
 
 HEAD = np.dtype(
     [
@@ -156,7 +156,7 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
 # counted, by an atomic operation, at each call of a part: that took a third of the time.
 PARAMETERS = np.dtype(
     [
-        ("rate", "f8"),  # exceedances that the tails are asked for
+        ("per_rate", "f8"),  # one over the exceedances that the tails are asked for
         ("least_effect", "f8"),
         ("direction", "f8"),
         ("strictness", "f8"),  # of what adds up over many values
@@ -218,6 +218,7 @@ SHARE_SMALL = 0.27
 SHARE_REACH = 0.53  # and no storm excuses so much more: 26 % where there was nothing
 LIMIT_UNSEEN = 1.7  # times the limit on a weekday or at an hour that was never seen
 LIMIT_YOUNG = 1.6
+ONE_OF_TWO, ONE_OF_THREE = 1 / 1.414, 1 / 1.732  # what the sum of so many residuals is multiplied by
 SEVERAL = 0.856  # times the limit, for two or three residuals together
 
 # Leaks, creeps and noise
@@ -272,11 +273,58 @@ EXCEEDANCE = 6e-05  # that the tails are asked for at strictness 1
 DECAY = -math.log(EXCEEDANCE)
 STRICTEST = 2.5  # what is so many times beyond its limit is no noise, however small the budget
 
+# ---------------------------------------------------------------- the exponential and the logarithm
+#
+# Those of the C library take a call, before which all that is in registers must be put away, and their results are
+# waited for: they took a third of the time. These are exact to 2e-13 of the value (`log`: of 1, if that is more), which
+# is a thousandth of what a record keeps of a number.
 
-@compiled
+STEPS = 64  # 2**x is that of the steps below x by a table, and by a short series what is left: at most 1/128
+POWERS = (2.0 ** (np.arange(STEPS) / STEPS)).view(np.int64)
+CENTERS = 1 + (np.arange(STEPS) + 0.5) / STEPS  # and log(x) of the middle of the step that x is in
+INVERSES, LOGARITHMS = 1 / CENTERS, np.log(CENTERS)
+LN2 = math.log(2.0)
+FRACTION, ONE = (1 << 52) - 1, 1023 << 52  # bits of a number: those after its exponent; the exponent of 1
+ROUNDER = 1.5 * 2.0**52  # where this is added, a number is rounded, and its last bits count what it was
+MOST_EXPONENT = 708.0
+
+
+@fused
+def exp(x: float) -> float:
+    """e to the power of x, which must be `MOST_EXPONENT` at most, and no less than its negative."""
+    shifted = x * (STEPS / LN2) + ROUNDER
+    steps = np.float64(shifted).view(np.int64)
+    power = np.int64(POWERS[steps & (STEPS - 1)] + ((steps >> 6) << 52)).view(np.float64)
+    r = x - (shifted - ROUNDER) * (LN2 / STEPS)
+    square = r * r  # the series in two halves, which need not wait for each other
+    found: float = power + power * (r + square * ((1 / 2 + r * (1 / 6)) + square * (1 / 24)))
+    return found
+
+
+@fused
+def log(x: float) -> float:
+    """The natural logarithm of x, which must be above 0 by 1e-307 at least."""
+    bits = np.float64(x).view(np.int64)
+    step = (bits >> 46) & (STEPS - 1)
+    r = np.int64((bits & FRACTION) | ONE).view(np.float64) * INVERSES[step] - 1
+    square = r * r
+    series = r + square * ((-1 / 2 + r * (1 / 3)) + square * ((-1 / 4 + r * (1 / 5)) + square * (-1 / 6)))
+    found: float = ((bits >> 52) - 1023) * LN2 + LOGARITHMS[step] + series
+    return found
+
+
+# ---------------------------------------------------------------- the parts
+
+
+@part
+def _clip(x: float, limit: float) -> float:
+    return min(max(x, -limit), limit)
+
+
+@part
 def _transform(scale: int, x: float, mean: float) -> float:
     if scale == LOG:
-        return math.log(x + 0.005 * mean + 1e-12)
+        return log(x + 0.005 * mean + 1e-12)
     if scale == SHARE:
         return math.asin(math.sqrt(min(max(x, 0.0), 1.0)))
     if scale == COUNT:
@@ -284,10 +332,10 @@ def _transform(scale: int, x: float, mean: float) -> float:
     return x
 
 
-@compiled
+@part
 def _restore(scale: int, y: float, mean: float) -> float:
     if scale == LOG:
-        return max(math.exp(min(y, 709.0)) - 0.005 * mean, 0.0)
+        return max(exp(_clip(y, MOST_EXPONENT)) - 0.005 * mean, 0.0)
     if scale == SHARE:
         return math.sin(min(max(y, 0.0), math.pi / 2)) ** 2
     if scale == COUNT:
@@ -295,7 +343,7 @@ def _restore(scale: int, y: float, mean: float) -> float:
     return y
 
 
-@compiled
+@part
 def _at_turn_of_month(at: float) -> bool:
     """Whether this is one of the last two days of a month or the first (UTC; civil calendar by H. Hinnant)."""
     days = int(math.floor(at / DAY)) + 719_468
@@ -309,7 +357,7 @@ def _at_turn_of_month(at: float) -> bool:
     return day <= 1 or day >= length - 1
 
 
-@compiled
+@part
 def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
     """Count repeats. Returns how improbable the present run of them is, in decades."""
     if h.seen > 1 and x == h.last:
@@ -332,7 +380,7 @@ def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
     return decades
 
 
-@compiled
+@part
 def _scale_of(h, zero_share: float) -> int:  # type: ignore[no-untyped-def]
     if h.negative:
         return PLAIN
@@ -397,29 +445,36 @@ def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
         s.day_seen[i] = 0
 
 
-@compiled
+@part
+def _shrunk(effect: float, noise: float, count: int) -> float:
+    """An effect that is the mean of so many values with this noise, as far as it is known (James and Stein)."""
+    evidence = effect * effect * count
+    return effect * evidence / (evidence + noise)
+
+
+@part
 def _season(h, s, hourly: bool, weekday: int, hour: int) -> tuple[float, float]:  # type: ignore[no-untyped-def]
-    """The effects of the day and of the hour, each shrunk by how well it is known (James and Stein)."""
+    """The effects of the day and of the hour, each shrunk by how well it is known."""
     noise = (SIGMA * h.dev) ** 2 + 1e-12
     effect, of_hour, day = 0.0, 0.0, np.float64(s.day[weekday])
     if not hourly:
         if s.day_seen[weekday] >= 1:
-            effect = day**3 / (day * day + noise / s.day_seen[weekday])
+            effect = _shrunk(day, noise, s.day_seen[weekday])
         return effect, of_hour
     if s.day_seen[weekday] >= 2:
-        effect = day**3 / (day * day + 2 * noise / s.day_seen[weekday])
+        effect = _shrunk(day, 2 * noise, s.day_seen[weekday])
     if s.hour_seen[hour] >= 1:
-        of_hour = np.float64(s.hour[hour])
-        of_hour = of_hour**3 / (of_hour * of_hour + noise / s.hour_seen[hour])
+        of_hour = _shrunk(np.float64(s.hour[hour]), noise, s.hour_seen[hour])
     return effect, of_hour
 
 
-@compiled
-def _clip(x: float, limit: float) -> float:
-    return min(max(x, -limit), limit)
+@part
+def _weight(least: float, count: float) -> float:
+    """Of the newest of so many values in a mean: all weigh the same until one weighs this at least."""
+    return least if least * count >= 1.0 else 1.0 / count  # many have no need of a division
 
 
-@compiled
+@part
 def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
     """Score a value, then learn it. `p` is what `parameters` makes; the reading is in `m`."""
     m.lower, m.upper = -math.inf, math.inf
@@ -451,7 +506,7 @@ def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
             _learn(h, s, m)
 
 
-@compiled
+@part
 def _count(h, m) -> None:  # type: ignore[no-untyped-def]
     h.seen += 1
     if h.seen > 1:
@@ -463,10 +518,11 @@ def _count(h, m) -> None:  # type: ignore[no-untyped-def]
     h.at = m.at
 
 
-@compiled
+@part
 def _repeats(h, m, p) -> None:  # type: ignore[no-untyped-def]
-    improbable = _stuck(h, m.x) / (STUCK_LIMIT * p.strictness * m.of_repeats)
-    if improbable > 0:
+    decades = _stuck(h, m.x)
+    if decades > 0:
+        improbable = decades / (STUCK_LIMIT * p.strictness * m.of_repeats)
         m.score = improbable / (improbable + 1)
         if improbable >= 1:
             m.alert, m.cause, h.stuck = True, STUCK, True
@@ -474,13 +530,13 @@ def _repeats(h, m, p) -> None:  # type: ignore[no-untyped-def]
     h.last = m.x
 
 
-@compiled
+@part
 def _is_measured(h, s, m) -> bool:  # type: ignore[no-untyped-def]
     """Learn what kind of numbers these are. False where that is all: a value out of its range, a zero among many."""
     x = m.x
     if x < 0:
         h.negative = True
-    h.whole += max(0.02, 1.0 / h.seen) * ((1.0 if x == math.floor(x) else 0.0) - h.whole)
+    h.whole += _weight(0.02, h.seen) * ((1.0 if x == math.floor(x) else 0.0) - h.whole)
     if x > 1.0 and not h.large:
         h.beyond += 1
         if h.seen <= WARM or h.beyond >= 3 or h.whole > 0.7 or x < 2 * h.high:
@@ -502,13 +558,13 @@ def _is_measured(h, s, m) -> bool:  # type: ignore[no-untyped-def]
     return not _is_zero_apart(h, s, m)
 
 
-@compiled
+@part
 def _is_zero_apart(h, s, m) -> bool:  # type: ignore[no-untyped-def]
     """Zeros of a series that is often zero are judged by their own rate."""
     x = m.x
     m.is_zero = False
     apart = h.large and not h.negative and (h.whole <= 0.7 or m.zero_share > 0.3)
-    mean = h.mean + (min(abs(x), 5 * h.mean if h.mean > 0 else abs(x)) - h.mean) / min(h.seen, 50)
+    mean = h.mean + (min(abs(x), 5 * h.mean if h.mean > 0 else abs(x)) - h.mean) * _weight(0.02, h.seen)
     if x == 0.0 and m.zero_share > 0.04 and apart:
         if 0 < h.learned <= 8 and h.zero_run == 0 and h.zeros > 0:
             _begin_anew(h, s)  # the first zeros were taken for values
@@ -526,7 +582,7 @@ def _is_zero_apart(h, s, m) -> bool:  # type: ignore[no-untyped-def]
     return False
 
 
-@compiled
+@part
 def _is_comparable(h, s, m) -> bool:  # type: ignore[no-untyped-def]
     """Bring the value to the scale of its kind. False for the first one, which nothing can be said of."""
     scale = _scale_of(h, m.zero_share)
@@ -548,7 +604,7 @@ def _is_comparable(h, s, m) -> bool:  # type: ignore[no-untyped-def]
     return bool(h.learned > 1)
 
 
-@compiled
+@part
 def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     """What the level, the seasons as far as they are earned, and the last residuals say of this value."""
     m.hourly = h.gap < DAY / 2
@@ -562,18 +618,18 @@ def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     m.earned = 0.0
     if h.learned > 8:
         best = min(h.loss_plain, h.loss_season) + 1e-9
-        m.earned = 1 / (1 + math.exp(_clip(6 * (h.loss_season - h.loss_plain) / best, 50.0)))
+        m.earned = 1 / (1 + exp(_clip(6 * (h.loss_season - h.loss_plain) / best, 50.0)))
     if not m.hourly and day_seen >= 2 and abs(m.effect) > DAY_PLAIN * SIGMA * h.dev:
         m.earned = 1.0  # one odd day in seven hardly shows in the losses
     slow = h.level + m.earned * m.effect
     m.phi = min(max(h.offset_cov / (h.offset_var + 1e-12), 0.0), 0.95)
     carried = m.phi * h.offset
-    m.turning = not m.hourly and h.gap < 1.6 * DAY and m.month_turns
+    m.turning = m.month_turns and not m.hourly and h.gap < 1.6 * DAY
     m.as_turned = m.turning and abs(m.y - slow - carried - h.turn) < abs(m.y - slow - carried)
     if m.as_turned:
         slow += h.turn
     m.expected = slow + carried
-    if h.scale == LOG and not h.negative:
+    if h.scale == LOG and not h.negative and (m.y - m.expected) * (m.x + 0.005 * h.mean + 1e-12) > m.x:
         m.expected = max(m.expected, _transform(LOG, 0.0, h.mean))
     m.slow_residual = m.y - slow
     m.residual = m.y - m.expected
@@ -585,7 +641,7 @@ def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     )
 
 
-@compiled
+@part
 def _least(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """The smallest deviation that is believed, and the smallest effects that matter, of this kind of number."""
     if h.scale == LOG:
@@ -611,13 +667,20 @@ def _least(h, m, p) -> None:  # type: ignore[no-untyped-def]
     m.drift_least *= p.least_effect
 
 
-@compiled
+@part
 def _is_wrong_way(p, residual: float) -> bool:  # type: ignore[no-untyped-def]
     """Whether nobody wants to be told of this direction."""
     return bool(p.direction * residual < 0)
 
 
-@compiled
+@part
+def _limit(over: float, tail: float, most: float, p) -> float:  # type: ignore[no-untyped-def]
+    """What so many exceedances with this tail leave to chance (peaks over threshold), in deviations."""
+    limit = TAIL_FROM * exp(tail * log(max(over * p.per_rate, 1.0)))
+    return float(min(max(LIMIT_LEAST * p.root, limit), p.root * most))
+
+
+@part
 def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     """The residual against its limit; then the last two or three together."""
     m.cold = 1 + 5.0 / h.learned
@@ -632,18 +695,21 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     z = m.z
     m.size = size = abs(z)
 
-    over, tail = (h.over_up, h.tail_up) if z > 0 else (h.over_down, h.tail_down)
+    # Those of both sides, before it is known which is asked for: the processor works on them while it waits for that.
     most = LIMIT_MOST
     if h.scale == SHARE and h.level < SHARE_SMALL:
         most = min(LIMIT_SHARE, max(SHARE_REACH / (m.deviation * m.cold), TAIL_FROM))
-    limit = max(LIMIT_LEAST * p.root, TAIL_FROM * math.exp(tail * math.log(max(over / p.rate, 1.0))))
-    limit = min(limit, p.root * most) * m.cold
+    stretch = m.cold
     if (not m.hourly and s.day_seen[m.weekday] < 2) or (m.hourly and s.hour_seen[m.hour] < 1):
-        limit *= LIMIT_UNSEEN
+        stretch *= LIMIT_UNSEEN
     if m.young:
-        limit *= LIMIT_YOUNG
+        stretch *= LIMIT_YOUNG
+    limit_up, limit_down = _limit(h.over_up, h.tail_up, most, p), _limit(h.over_down, h.tail_down, most, p)
+    above, tail_up, tail_down, high, low = m.residual > 0, h.tail_up, h.tail_down, m.high, m.low
+    limit, tail = limit_up if above else limit_down, tail_up if above else tail_down
+    limit *= stretch
     m.reach = max(limit * m.deviation, m.least)
-    taught = m.high if z > 0 else m.low
+    taught = high if above else low
     m.limit = limit = limit * taught
     m.least *= taught
 
@@ -651,21 +717,23 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     if size > limit and abs(m.residual) > m.least and not wrong_way:
         m.alert, m.cause = True, OUTLIER
     before1, before2 = _clip(h.z1, limit), _clip(h.z2, limit)
-    m.damp = damp = math.sqrt((1 - h.rho) / (1 + h.rho)) if h.rho > 0 else 1.0
-    several = max(abs(z + before1) / 1.414, abs(z + before1 + before2) / 1.732) * damp
-    several /= max(m.of_several, SEVERAL_TAUGHT if taught > 1.0 else 1.0)
+    m.damp = damp = math.sqrt((1 - h.rho) / (1 + h.rho))
+    several = max(abs(z + before1) * ONE_OF_TWO, abs(z + before1 + before2) * ONE_OF_THREE) * damp
+    wider = max(m.of_several, SEVERAL_TAUGHT if taught > 1.0 else 1.0)
+    if wider > 1.0:
+        several /= wider
     if several > SEVERAL * limit and size > 0.45 * limit and abs(m.residual) > m.least and h.quiet == 0:
         if not m.alert and not wrong_way:
             m.alert, m.cause = True, OUTLIERS
-    strongest = max(size, several / SEVERAL)
+    strongest = max(size, several * (1 / SEVERAL))
     m.score = max(m.score, strongest / (strongest + limit))
     if m.cause == OUTLIER or m.cause == OUTLIERS:
-        m.strictness = p.tails + math.log(strongest / limit) / (DECAY * max(tail, TAIL_FIRST))
+        m.strictness = p.tails + log(strongest / limit) / (DECAY * max(tail, TAIL_FIRST))
     h.z2 = h.z1
     h.z1 = z
 
 
-@compiled
+@part
 def _return_to_old(h, m) -> None:  # type: ignore[no-untyped-def]
     """Back where it was before the last new normal: nothing is told, and that level holds again."""
     if m.alert and m.cause != STUCK and h.has_old and h.old_age < OLD_KEPT:
@@ -681,7 +749,7 @@ def _return_to_old(h, m) -> None:  # type: ignore[no-untyped-def]
     h.old_age = min(h.old_age + 1, 60_000)
 
 
-@compiled
+@part
 def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
     """As odd as the last time on this weekday or at this hour: that is what it does then, a season."""
     odd = float(s.hour_odd[m.hour] if m.hourly else s.day_odd[m.weekday])
@@ -705,7 +773,7 @@ def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
         s.day_odd[m.weekday] = new_odd
 
 
-@compiled
+@part
 def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """Leaks and creeps: a CUSUM to each side of the residuals to the slow level."""
     limit = DRIFT_LIMIT * p.strictness * m.cold * (DRIFT_HOURLY if m.hourly else 1.0) * m.of_drift
@@ -729,7 +797,7 @@ def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
     m.drifting = m.drifting or drift > 0.5 * limit
 
 
-@compiled
+@part
 def _noise(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """More noise than usual: a CUSUM of squares."""
     square = min(m.z * m.z, 16.0) if abs(m.residual) > NOISE_EFFECT * m.least else 0.0
@@ -746,7 +814,7 @@ def _noise(h, m, p) -> None:  # type: ignore[no-untyped-def]
         h.quiet -= 1
 
 
-@compiled
+@part
 def _new_normal(h, m) -> None:  # type: ignore[no-untyped-def]
     """Some values in a row, far out on one side: that is the level now."""
     if m.size <= 0.7 * m.limit or abs(m.residual) <= 0.5 * m.least or m.young:
@@ -767,7 +835,7 @@ def _new_normal(h, m) -> None:  # type: ignore[no-untyped-def]
         m.alert, m.cause, m.score = False, NEW_NORMAL, min(m.score, 0.49)
 
 
-@compiled
+@part
 def _move_level(h, by: float) -> None:  # type: ignore[no-untyped-def]
     h.level += by
     h.offset, h.z1, h.z2 = 0.0, 0.0, 0.0
@@ -776,7 +844,7 @@ def _move_level(h, by: float) -> None:  # type: ignore[no-untyped-def]
     h.alarms = min(h.alarms, 0.1)
 
 
-@compiled
+@part
 def _hard_rules(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """Before the limits are believed: only what is out by a factor is told."""
     m.usual = _restore(h.scale, m.expected, h.mean)
@@ -794,7 +862,7 @@ def _hard_rules(h, m, p) -> None:  # type: ignore[no-untyped-def]
         m.alert, m.cause, m.score, m.strictness = True, OUTLIER, max(m.score, 0.7), STRICTEST
 
 
-@compiled
+@part
 def _turn_of_month(h, m) -> bool:  # type: ignore[no-untyped-def]
     """Learn what the turn of the month adds; whether this value shows that, and is to teach nothing else."""
     if not m.turning or not m.warm or (abs(m.slow_residual) >= 3 and h.scale == LOG):
@@ -807,7 +875,7 @@ def _turn_of_month(h, m) -> bool:  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@part
 def _learn(h, s, m) -> None:  # type: ignore[no-untyped-def]
     """What is alerted is quarantined, but for repeats and drifts, and where so much alerts that the model is wrong."""
     held = (m.alert or m.cause == NEW_NORMAL) and m.cause not in (STUCK, DRIFT) and not m.young
@@ -831,21 +899,21 @@ def _learn(h, s, m) -> None:  # type: ignore[no-untyped-def]
         if s.day_seen[m.weekday] > 1:
             own = _clip(own, slow_cap)
         s.day_seen[m.weekday] = min(s.day_seen[m.weekday] + 1, MOST_SEEN)
-        s.day[m.weekday] += max(DAY_RATE, 1.0 / s.day_seen[m.weekday]) * own
+        s.day[m.weekday] += _weight(DAY_RATE, s.day_seen[m.weekday]) * own
     rate = max(LEVEL_RATE if not m.hourly else LEVEL_RATE / HOURLY_SLOWER, 1.0 / h.learned if h.learned < 10 else 0.0)
     if m.warm and h.quiet == 0:
-        rate *= max(0.0, 1.0 - DRIFT_HOLD * max(h.up, h.down) / DRIFT_LIMIT)
+        rate *= max(0.0, 1.0 - DRIFT_HOLD / DRIFT_LIMIT * max(h.up, h.down))
     if not m.young or h.learned < 24:
         h.level += rate * _clip(plain, slow_cap)
 
 
-@compiled
+@part
 def _learn_noise(h, s, m, cap: float, slow_cap: float) -> None:  # type: ignore[no-untyped-def]
     """How far values stray, and whether the seasons make them stray less."""
     without = abs(m.y - h.level - m.phi * h.offset)
     with_season = abs(m.y - h.level - m.effect - m.phi * h.offset)
     if h.learned > 8 or s.day_seen[m.weekday] > 0:
-        rate = max(0.03, 1.0 / h.learned)
+        rate = _weight(0.03, h.learned)
         h.loss_plain += rate * (min(without, 2 * cap) - h.loss_plain)
         h.loss_season += rate * (min(with_season, 2 * cap) - h.loss_season)
     if m.hourly and not h.profiled and s.hour_seen[m.hour] >= 1:
@@ -853,39 +921,39 @@ def _learn_noise(h, s, m, cap: float, slow_cap: float) -> None:  # type: ignore[
         h.fitted = 3  # what the first day left unexplained says nothing of the days to come
     if m.hourly and h.profiled and m.warm:
         odd = min(abs(m.residual) / (h.dev + 1e-9), HOUR_DEV_CLIP)
-        rate = max(HOUR_DEV_RATE, 1.0 / (s.hour_seen[m.hour] + 2))
+        rate = _weight(HOUR_DEV_RATE, s.hour_seen[m.hour] + 2)
         s.hour_dev[m.hour] += rate * (odd - s.hour_dev[m.hour])
     h.fitted += 1
-    h.dev += max(DEV_RATE, 1.0 / h.fitted) * (min(abs(m.residual), cap) - h.dev)
-    h.slow_dev += max(DEV_RATE * 0.6, 1.0 / h.fitted) * (min(abs(m.slow_residual), slow_cap) - h.slow_dev)
+    h.dev += _weight(DEV_RATE, h.fitted) * (min(abs(m.residual), cap) - h.dev)
+    h.slow_dev += _weight(DEV_RATE * 0.6, h.fitted) * (min(abs(m.slow_residual), slow_cap) - h.slow_dev)
 
 
-@compiled
+@part
 def _learn_tails(h, m) -> None:  # type: ignore[no-untyped-def]
     z = m.z
-    rate = max(1 / (TAIL_MEMORY * 3), 1.0 / (h.learned + 100))
+    rate = _weight(1 / (TAIL_MEMORY * 3), h.learned + 100)
     h.over_up += rate * ((1.0 if z > TAIL_FROM else 0.0) - h.over_up)
     h.over_down += rate * ((1.0 if z < -TAIL_FROM else 0.0) - h.over_down)
     if z > TAIL_FROM:
-        h.tail_up = min(h.tail_up + 0.06 * (min(math.log(z / TAIL_FROM), 1.0) - h.tail_up), TAIL_MOST)
+        h.tail_up = min(h.tail_up + 0.06 * (min(log(z / TAIL_FROM), 1.0) - h.tail_up), TAIL_MOST)
     if z < -TAIL_FROM:
-        h.tail_down = min(h.tail_down + 0.06 * (min(math.log(-z / TAIL_FROM), 1.0) - h.tail_down), TAIL_MOST)
+        h.tail_down = min(h.tail_down + 0.06 * (min(log(-z / TAIL_FROM), 1.0) - h.tail_down), TAIL_MOST)
     clipped = _clip(m.slow_z, 3.0)
     h.rho = min(max(h.rho + RHO_RATE * (clipped * h.slow_z1 - h.rho), 0.0), 0.85)
     h.slow_z1 = clipped
 
 
-@compiled
+@part
 def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
     hour, weekday = m.hour, m.weekday
     own = m.y - h.level - s.hour[hour] - (s.day[weekday] if s.day_seen[weekday] >= 20 else 0.0)
     s.hour_seen[hour] = min(s.hour_seen[hour] + 1, MOST_SEEN)
     known = s.hour_seen[hour]
-    s.hour[hour] += max(HOUR_RATE, 1.0 / known) * (_clip(own, cap * (0.5 if m.young else 1.5)) if known > 1 else own)
+    s.hour[hour] += _weight(HOUR_RATE, known) * (_clip(own, cap * (0.5 if m.young else 1.5)) if known > 1 else own)
     own = m.y - h.level - s.hour[hour] - s.day[weekday]
     s.day_seen[weekday] = min(s.day_seen[weekday] + 1, MOST_SEEN)
     known = s.day_seen[weekday]
-    rate = max(DAY_RATE_HOURLY, 1.0 / (known + 3))
+    rate = _weight(DAY_RATE_HOURLY, known + 3)
     s.day[weekday] += rate * (_clip(own, cap * 3) if known > 24 else own)
 
 
@@ -908,18 +976,17 @@ def judge_many(  # type: ignore[no-untyped-def]
     `heads` and `seasons` are arrays of `HEAD` and `SEASONS`; `out` is len(rows) x `WIDTH` and takes the readings.
     `taught` is len(rows) x `LESSONS`, or `UNTAUGHT`.
     """
-    moment = np.zeros(1, MOMENT)
-    m, p = moment[0], parameters[0]
+    m, p = scratch(MOMENT), parameters[0]
     _begin(m, at)
     for i in range(len(rows)):
-        if len(taught) > 0:
-            _take_lessons(m, taught[i])
+        if i < len(taught):
+            _take_lessons(m, taught, i)
         _judge(heads[rows[i]], seasons[rows[i]], m, values[i], p)
         out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = m.score, m.alert, m.lower, m.usual, m.upper
         out[i, 5], out[i, 6], out[i, 7], out[i, 8] = m.cause, m.z, m.season, m.strictness if m.alert else 0.0
 
 
-@compiled
+@part
 def _begin(m, at: float) -> None:  # type: ignore[no-untyped-def]
     """What is the same for all values of a moment."""
     m.at = at
@@ -930,16 +997,16 @@ def _begin(m, at: float) -> None:  # type: ignore[no-untyped-def]
     m.of_repeats, m.of_zeros, m.patience = 1.0, 1.0, 1.0
 
 
-@compiled
-def _take_lessons(m, taught) -> None:  # type: ignore[no-untyped-def]
-    m.low, m.high, m.of_several, m.of_drift, m.of_noise = taught[0], taught[1], taught[2], taught[3], taught[4]
-    m.of_repeats, m.of_zeros, m.patience = taught[5], taught[6], taught[7]
+@part
+def _take_lessons(m, taught, i: int) -> None:  # type: ignore[no-untyped-def]
+    m.low, m.high, m.of_several, m.of_drift = taught[i, 0], taught[i, 1], taught[i, 2], taught[i, 3]
+    m.of_noise, m.of_repeats, m.of_zeros, m.patience = taught[i, 4], taught[i, 5], taught[i, 6], taught[i, 7]
 
 
 # ---------------------------------------------------------------- what people say of a value
 
 
-@compiled
+@part
 def _look(h, s, m, at: float, x: float, p) -> bool:  # type: ignore[no-untyped-def]
     """As far as a value would be judged by itself, if it came next: `h` and `s` are copies. False where it is not."""
     _begin(m, at)
@@ -964,8 +1031,7 @@ def how_far(heads, seasons, at: float, x: float, parameters) -> float:  # type: 
 
     NaN where there is no such limit. The records (one of each) are spoiled: give copies.
     """
-    moment = np.zeros(1, MOMENT)
-    m, h = moment[0], heads[0]
+    m, h = scratch(MOMENT), heads[0]
     if not _look(h, seasons[0], m, at, x, parameters[0]):
         return math.nan
     far: float = math.nan
@@ -994,8 +1060,7 @@ def renew(heads, seasons, at: float, x: float, parameters) -> None:  # type: ign
 
     The old level is not remembered: it is not where the series may come back to.
     """
-    h, moment = heads[0], np.zeros(1, MOMENT)
-    m, then, seasons_then = moment[0], heads.copy(), seasons.copy()
+    h, m, then, seasons_then = heads[0], scratch(MOMENT), heads.copy(), seasons.copy()
     if h.count > 0:
         by = h.total / h.count
     elif _look(then[0], seasons_then[0], m, at, x, parameters[0]) and then[0].scale == h.scale:
@@ -1042,7 +1107,7 @@ def parameters(
     """
     tails = strictness_of(budget)
     strictness = tails if sums is None else strictness_of(sums)
-    told = (EXCEEDANCE**tails, effect, direction, strictness, math.sqrt(tails), tails, bounds)
+    told = (1.0 / EXCEEDANCE**tails, effect, direction, strictness, math.sqrt(tails), tails, bounds)
     return np.array([told], PARAMETERS)
 
 
