@@ -159,6 +159,28 @@ def test_whatever_comes_a_reading_is_made_of_numbers(parameters: dict[str, Any],
         assert lower <= expected <= upper
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([DAY, HOUR, 0.0, -HOUR]), VALUES), max_size=120),
+    st.sampled_from([0.0, 1e-3, 1.0]),
+    st.sampled_from([1e-9, 6.4e-4, 1.0]),
+)
+def test_no_number_however_large_or_small_is_divided_by_zero(
+    values: list[tuple[float, float]], effect: float, budget: float
+) -> None:
+    # What is compiled does not raise: it would go on with an infinity, or with what is no number.
+    (heads, seasons), out, at = kernel.blank(1), np.empty((1, kernel.WIDTH)), MONDAY
+    asked, one = kernel.parameters(budget, effect, 0.0), np.zeros(1, np.int64)
+    for after, x in values:
+        at += after
+        kernel.judge_many(heads, seasons, one, at, np.array([x]), asked, kernel.UNTAUGHT, out)
+
+        assert not np.isnan(out).any()
+        assert 0 <= out[0, 0] <= 1
+        assert all(np.isfinite(heads[name]).all() for name in kernel.HEAD.names or ())
+        assert all(np.isfinite(seasons[name]).all() for name in kernel.SEASONS.names or ())
+
+
 @pytest.mark.xfail(
     strict=True, reason="an absurd value among the first three stays in the seasons, and widens the limits for long"
 )

@@ -3,6 +3,10 @@
 One series is two records of plain numbers, `HEAD` and `SEASONS`, and one compiled function, `_judge`, scores a value
 and then learns it. `judge_many` does the same for many series in one call, so that one and many are the same code.
 
+The parts are named functions that share a scratch record, `m`; compiled they are one piece of code without calls, and
+the fields of `m` are registers. What then costs time is one result that waits for another, so what can be known early
+is (the limits of both sides), and references to arrays, which are counted: a part takes records and numbers only.
+
 The parts, in the order in which a value meets them:
 
 1. *Repeats* (`_stuck`): a run of identical values is improbable by as much as the series' own repeats say.
@@ -152,8 +156,7 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
     ],
     align=True,
 )
-# What `judge_many` is told: see `parameters`. The parts take it as a record too, since a reference to an array is
-# counted, by an atomic operation, at each call of a part: that took a third of the time.
+# What `judge_many` is told: see `parameters`.
 PARAMETERS = np.dtype(
     [
         ("per_rate", "f8"),  # one over the exceedances that the tails are asked for
@@ -276,8 +279,8 @@ STRICTEST = 2.5  # what is so many times beyond its limit is no noise, however s
 # ---------------------------------------------------------------- the exponential and the logarithm
 #
 # Those of the C library take a call, before which all that is in registers must be put away, and their results are
-# waited for: they took a third of the time. These are exact to 2e-13 of the value (`log`: of 1, if that is more), which
-# is a thousandth of what a record keeps of a number.
+# waited for: they took a third of the time. These are exact to 1e-13 of the value (`log`: of 1, if that is more); a
+# record keeps most numbers to 6e-8.
 
 STEPS = 64  # 2**x is that of the steps below x by a table, and by a short series what is left: at most 1/128
 POWERS = (2.0 ** (np.arange(STEPS) / STEPS)).view(np.int64)
@@ -471,7 +474,7 @@ def _season(h, s, hourly: bool, weekday: int, hour: int) -> tuple[float, float]:
 @part
 def _weight(least: float, count: float) -> float:
     """Of the newest of so many values in a mean: all weigh the same until one weighs this at least."""
-    return least if least * count >= 1.0 else 1.0 / count  # many have no need of a division
+    return least if least * count >= 1.0 else 1.0 / count  # most values have no need of the division
 
 
 @part
@@ -629,6 +632,7 @@ def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     if m.as_turned:
         slow += h.turn
     m.expected = slow + carried
+    # Less than nothing may be expected of a logarithm only where this is so: log(a) <= log(b) + (a - b) / b.
     if h.scale == LOG and not h.negative and (m.y - m.expected) * (m.x + 0.005 * h.mean + 1e-12) > m.x:
         m.expected = max(m.expected, _transform(LOG, 0.0, h.mean))
     m.slow_residual = m.y - slow
@@ -695,7 +699,6 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     z = m.z
     m.size = size = abs(z)
 
-    # Those of both sides, before it is known which is asked for: the processor works on them while it waits for that.
     most = LIMIT_MOST
     if h.scale == SHARE and h.level < SHARE_SMALL:
         most = min(LIMIT_SHARE, max(SHARE_REACH / (m.deviation * m.cold), TAIL_FROM))
@@ -704,6 +707,7 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
         stretch *= LIMIT_UNSEEN
     if m.young:
         stretch *= LIMIT_YOUNG
+    # Both, though one is asked for: these need not wait for the logarithm of the value, as the side does.
     limit_up, limit_down = _limit(h.over_up, h.tail_up, most, p), _limit(h.over_down, h.tail_down, most, p)
     above, tail_up, tail_down, high, low = m.residual > 0, h.tail_up, h.tail_down, m.high, m.low
     limit, tail = limit_up if above else limit_down, tail_up if above else tail_down
@@ -964,7 +968,8 @@ def bounds(h) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]
     if h.learned <= WARM:
         return -math.inf, expected, math.inf
     reach = LIMIT_LEAST * SIGMA * h.slow_dev
-    return _restore(h.scale, h.level - reach, h.mean), expected, _restore(h.scale, h.level + reach, h.mean)
+    lower, upper = _restore(h.scale, h.level - reach, h.mean), _restore(h.scale, h.level + reach, h.mean)
+    return min(lower, expected), expected, max(upper, expected)  # `exp` is not that exact
 
 
 @compiled
@@ -1039,7 +1044,9 @@ def how_far(heads, seasons, at: float, x: float, parameters) -> float:  # type: 
         far = m.residual / m.reach
     elif m.upper < math.inf:
         limit = m.upper if m.x > m.usual else m.lower
-        far = abs(m.residual) / (_transform(h.scale, limit, h.mean) - m.expected)
+        reach = _transform(h.scale, limit, h.mean) - m.expected
+        if reach != 0.0:
+            far = abs(m.residual) / reach
     return far
 
 
