@@ -227,7 +227,9 @@ def _bytes() -> dict[str, float]:
             block.judge(at, x)
             table.judge(metrics, Moment(at), x, Baseline().parameters, kernel.UNTAUGHT, np.empty((count, kernel.WIDTH)))
         if every == DAY:
-            found["daily, no season"] = len(records.pack(block.heads, kernel.blank(count)[1])) / count
+            plain = block.heads.copy()
+            plain[["day", "day_odd", "day_seen"]] = kernel.blank(count)[0][["day", "day_odd", "day_seen"]]
+            found["daily, no season"] = len(records.pack(plain, block.seasons)) / count
         found[name] = len(records.pack(block.heads, block.seasons)) / count
         found[f"{name}, names too"] = len(state.dump(Entity("dataset:db/t", series=table))) / count
     return found

@@ -88,13 +88,13 @@ HEAD = np.dtype(
         ("turn", "f4"),  # what the turn of the month adds
         ("old", "f4"),  # the level before the last new normal
         ("alarms", "f4"),  # exponential share of alerts
-    ]
-)
-SEASONS = np.dtype(
-    [
         ("day", "f4", (7,)),  # effect of the day of the week, Monday first
         ("day_odd", "f4", (7,)),  # the last flagged residual on that day
-        ("day_seen", "u1", (7,)),
+        ("day_seen", "u1", (8,)),  # of the seven, and one more: a record of whole words
+    ]
+)
+SEASONS = np.dtype(  # what only a series with many values a day has come to use, apart: others need not be waited for
+    [
         ("hour", "f4", (24,)),  # effect of the hour of the day
         ("hour_odd", "f4", (24,)),
         ("hour_seen", "u1", (24,)),
@@ -422,7 +422,7 @@ def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-un
         for i in range(24):
             s.hour[i] *= factor
         for i in range(7):
-            s.day[i] *= factor
+            h.day[i] *= factor
     else:
         _begin_anew(h, s)
     h.has_old = False
@@ -444,8 +444,8 @@ def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
         s.hour[i] = 0.0
         s.hour_seen[i] = 0
     for i in range(7):
-        s.day[i] = 0.0
-        s.day_seen[i] = 0
+        h.day[i] = 0.0
+        h.day_seen[i] = 0
 
 
 @part
@@ -459,13 +459,13 @@ def _shrunk(effect: float, noise: float, count: int) -> float:
 def _season(h, s, hourly: bool, weekday: int, hour: int) -> tuple[float, float]:  # type: ignore[no-untyped-def]
     """The effects of the day and of the hour, each shrunk by how well it is known."""
     noise = (SIGMA * h.dev) ** 2 + 1e-12
-    effect, of_hour, day = 0.0, 0.0, np.float64(s.day[weekday])
+    effect, of_hour, day = 0.0, 0.0, np.float64(h.day[weekday])
     if not hourly:
-        if s.day_seen[weekday] >= 1:
-            effect = _shrunk(day, noise, s.day_seen[weekday])
+        if h.day_seen[weekday] >= 1:
+            effect = _shrunk(day, noise, h.day_seen[weekday])
         return effect, of_hour
-    if s.day_seen[weekday] >= 2:
-        effect = _shrunk(day, 2 * noise, s.day_seen[weekday])
+    if h.day_seen[weekday] >= 2:
+        effect = _shrunk(day, 2 * noise, h.day_seen[weekday])
     if s.hour_seen[hour] >= 1:
         of_hour = _shrunk(np.float64(s.hour[hour]), noise, s.hour_seen[hour])
     return effect, of_hour
@@ -611,11 +611,11 @@ def _is_comparable(h, s, m) -> bool:  # type: ignore[no-untyped-def]
 def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     """What the level, the seasons as far as they are earned, and the last residuals say of this value."""
     m.hourly = h.gap < DAY / 2
-    day_seen = s.day_seen[m.weekday]
+    day_seen = h.day_seen[m.weekday]
     m.young = m.hourly and day_seen < 24
     if m.hourly and day_seen == 0:  # a day that was never seen is like the one before it
-        s.day[m.weekday] = s.day[(m.weekday + 6) % 7]
-        s.day_seen[m.weekday] = day_seen = 2
+        h.day[m.weekday] = h.day[(m.weekday + 6) % 7]
+        h.day_seen[m.weekday] = day_seen = 2
     of_day, of_hour = _season(h, s, m.hourly, m.weekday, m.hour)
     m.effect = of_day + of_hour
     m.earned = 0.0
@@ -703,7 +703,7 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     if h.scale == SHARE and h.level < SHARE_SMALL:
         most = min(LIMIT_SHARE, max(SHARE_REACH / (m.deviation * m.cold), TAIL_FROM))
     stretch = m.cold
-    if (not m.hourly and s.day_seen[m.weekday] < 2) or (m.hourly and s.hour_seen[m.hour] < 1):
+    if (not m.hourly and h.day_seen[m.weekday] < 2) or (m.hourly and s.hour_seen[m.hour] < 1):
         stretch *= LIMIT_UNSEEN
     if m.young:
         stretch *= LIMIT_YOUNG
@@ -756,7 +756,7 @@ def _return_to_old(h, m) -> None:  # type: ignore[no-untyped-def]
 @part
 def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
     """As odd as the last time on this weekday or at this hour: that is what it does then, a season."""
-    odd = float(s.hour_odd[m.hour] if m.hourly else s.day_odd[m.weekday])
+    odd = float(s.hour_odd[m.hour] if m.hourly else h.day_odd[m.weekday])
     new_odd = odd if m.alert else 0.0
     if m.alert and (m.cause == OUTLIER or m.cause == OUTLIERS) and h.count == 0:
         new_odd = m.slow_residual
@@ -768,13 +768,13 @@ def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
                 m.effect += step
             else:
                 m.effect = m.earned * m.effect + step
-                s.day[m.weekday] = m.effect
+                h.day[m.weekday] = m.effect
             new_odd, m.slow_residual, m.residual, m.z, m.slow_z, m.size = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             m.y = h.level + m.effect
     if m.hourly:
         s.hour_odd[m.hour] = new_odd
     else:
-        s.day_odd[m.weekday] = new_odd
+        h.day_odd[m.weekday] = new_odd
 
 
 @part
@@ -899,11 +899,11 @@ def _learn(h, s, m) -> None:  # type: ignore[no-untyped-def]
     if m.hourly:
         _learn_hour(h, s, m, cap)
     else:
-        own = m.y - h.level - s.day[m.weekday]
-        if s.day_seen[m.weekday] > 1:
+        own = m.y - h.level - h.day[m.weekday]
+        if h.day_seen[m.weekday] > 1:
             own = _clip(own, slow_cap)
-        s.day_seen[m.weekday] = min(s.day_seen[m.weekday] + 1, MOST_SEEN)
-        s.day[m.weekday] += _weight(DAY_RATE, s.day_seen[m.weekday]) * own
+        h.day_seen[m.weekday] = min(h.day_seen[m.weekday] + 1, MOST_SEEN)
+        h.day[m.weekday] += _weight(DAY_RATE, h.day_seen[m.weekday]) * own
     rate = max(LEVEL_RATE if not m.hourly else LEVEL_RATE / HOURLY_SLOWER, 1.0 / h.learned if h.learned < 10 else 0.0)
     if m.warm and h.quiet == 0:
         rate *= max(0.0, 1.0 - DRIFT_HOLD / DRIFT_LIMIT * max(h.up, h.down))
@@ -916,7 +916,7 @@ def _learn_noise(h, s, m, cap: float, slow_cap: float) -> None:  # type: ignore[
     """How far values stray, and whether the seasons make them stray less."""
     without = abs(m.y - h.level - m.phi * h.offset)
     with_season = abs(m.y - h.level - m.effect - m.phi * h.offset)
-    if h.learned > 8 or s.day_seen[m.weekday] > 0:
+    if h.learned > 8 or h.day_seen[m.weekday] > 0:
         rate = _weight(0.03, h.learned)
         h.loss_plain += rate * (min(without, 2 * cap) - h.loss_plain)
         h.loss_season += rate * (min(with_season, 2 * cap) - h.loss_season)
@@ -950,15 +950,15 @@ def _learn_tails(h, m) -> None:  # type: ignore[no-untyped-def]
 @part
 def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
     hour, weekday = m.hour, m.weekday
-    own = m.y - h.level - s.hour[hour] - (s.day[weekday] if s.day_seen[weekday] >= 20 else 0.0)
+    own = m.y - h.level - s.hour[hour] - (h.day[weekday] if h.day_seen[weekday] >= 20 else 0.0)
     s.hour_seen[hour] = min(s.hour_seen[hour] + 1, MOST_SEEN)
     known = s.hour_seen[hour]
     s.hour[hour] += _weight(HOUR_RATE, known) * (_clip(own, cap * (0.5 if m.young else 1.5)) if known > 1 else own)
-    own = m.y - h.level - s.hour[hour] - s.day[weekday]
-    s.day_seen[weekday] = min(s.day_seen[weekday] + 1, MOST_SEEN)
-    known = s.day_seen[weekday]
+    own = m.y - h.level - s.hour[hour] - h.day[weekday]
+    h.day_seen[weekday] = min(h.day_seen[weekday] + 1, MOST_SEEN)
+    known = h.day_seen[weekday]
     rate = _weight(DAY_RATE_HOURLY, known + 3)
-    s.day[weekday] += rate * (_clip(own, cap * 3) if known > 24 else own)
+    h.day[weekday] += rate * (_clip(own, cap * 3) if known > 24 else own)
 
 
 @compiled
@@ -1057,7 +1057,7 @@ def unlearn(heads, seasons, at: float) -> None:  # type: ignore[no-untyped-def]
     h.count, h.side, h.total, h.z1, h.z2 = 0, 0, 0.0, 0.0, 0.0
     h.up, h.down, h.spread = 0.0, 0.0, 0.0
     h.alarms = max(h.alarms - 0.1, 0.0)
-    s.day_odd[(int(math.floor(at / DAY)) + 3) % 7] = 0.0
+    h.day_odd[(int(math.floor(at / DAY)) + 3) % 7] = 0.0
     s.hour_odd[int(math.floor(at / 3600.0 + 0.5)) % 24] = 0.0
 
 
