@@ -66,6 +66,7 @@ REALROWS: Limits = {
     "leak": ("found: leak", 0.70, False),
     "lost_category": ("found: lost_category", None, False),
 }
+HOURLY: Limits = {key: (name, None, less) for key, (name, _, less) in REALROWS.items()}  # no limits were set
 REGIMES: Limits = {  # no limits were set beforehand
     **{k: (name, None, less) for k, (name, _, less) in PIPEBENCH.items() if k not in ("variance", "fa_per_1000_daily")},
     "unit": ("found: unit", None, False),
@@ -117,16 +118,16 @@ def _series(measure: str, seed: int, source: str) -> list[pb.Series]:
         return list(pb.generate(seed))
     if measure == "regimes":
         return regimes.generate(seed)
-    return real_rows(seed, source)
+    return real_rows(seed, source, hourly=measure == "realrows, hourly")
 
 
-def real_rows(seed: int, source: str) -> list[pb.Series]:
+def real_rows(seed: int, source: str, *, hourly: bool = False) -> list[pb.Series]:
     """Built where pandas is: a process of the interpreter that $BENCH_PYTHON names."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "series"
         python = os.environ.get("BENCH_PYTHON", sys.executable)
         command = [python, "-m", "bench.detection.realrows", source, "--seed", str(seed), "--series", str(target)]
-        subprocess.run(command, check=True)
+        subprocess.run([*command, *(["--hourly"] if hourly else [])], check=True)
         series: list[pb.Series] = pickle.loads(target.read_bytes())
     # as realrows sets it when it is imported, which cannot be done without pandas
     pb.K.update(unit=2, lost_category=2)
@@ -206,6 +207,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("make bench-detection ARGS=...", description=DESCRIPTION)
     parser.add_argument("--seeds", type=seeds_of, metavar="100-104", help="seeds, for pipebench also where others run")
     parser.add_argument("--flights", metavar="FILE", help="the flights, CSV or zipped: real rows")
+    parser.add_argument("--hourly", action="store_true", help="with --flights: a load an hour, too")
     parser.add_argument("--whole", action="store_true", help="with --flights: the whole program, and nothing else")
     parser.add_argument("--telemetry", metavar="FOLDER", help="folder with data/ and labels/ of the telemetry")
     parser.add_argument("--regimes", action="store_true", help="the second generator")
@@ -214,8 +216,8 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=MOST_PROCESSES, choices=range(1, MOST_PROCESSES + 1))
     parser.add_argument("--json", action="store_true", help="the means as JSON")
     parsed = parser.parse_args(arguments)
-    if parsed.whole and not parsed.flights:
-        parser.error("--whole needs --flights")
+    if (parsed.whole or parsed.hourly) and not parsed.flights:
+        parser.error("--whole and --hourly need --flights")
     return parsed
 
 
@@ -235,6 +237,7 @@ def main(arguments: Sequence[str]) -> None:
     names = o.detectors.split(",") if o.detectors else list(NAMES)
     measures = [("regimes", REGIMES)] if o.regimes else []
     measures += [("realrows", REALROWS)] if o.flights else []
+    measures += [("realrows, hourly", HOURLY)] if o.hourly else []
     if o.seeds or not (measures or o.telemetry):
         measures.insert(0, ("pipebench", PIPEBENCH))
     found: dict[str, dict[str, Result]] = {}

@@ -89,6 +89,28 @@ def load(path):
     return sets, skip, start, pb.DAY
 
 
+def load_hourly(path):
+    """The same, a load an hour, 24 of them a day, from 21 January on for 110 days; also of all carriers of an origin"""
+    first, days = 20, 110
+    f = pd.read_csv(path, usecols=["year", "month", "day", "hour", "origin", "carrier", *TYPES])
+    f["air_time"] = f["air_time"].astype(float)
+    day = pd.to_datetime(f[["year", "month", "day"]]).dt.day_of_year - 1
+    f["load"] = 24 * (day - first) + f.hour
+    storm = f.groupby(day).dep_time.apply(lambda s: s.isna().mean()) > 0.06
+    start = datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=first)
+    dates = [(start + timedelta(days=i)).strftime("%m-%d") for i in range(days)]
+    skip = np.repeat([bool(storm[first + i]) or dates[i] in HOLIDAYS for i in range(days)], 24)
+    sets, nothing = {}, f.iloc[:0]
+    groups = [(f"{origin}.{carrier}", rows) for (origin, carrier), rows in f.groupby(["origin", "carrier"])]
+    groups += [(f"{origin}.all", rows) for origin, rows in f.groupby("origin")]
+    for name, rows in groups:
+        by = dict(tuple(rows.groupby("load")))
+        loads = [by.get(i, nothing) for i in range(24 * days)]
+        if sum(len(x) >= 8 for x in loads) >= 5 * days:
+            sets[name] = loads
+    return sets, skip, start, 3_600.0
+
+
 def plan(rng, sizes, period):
     """faults of one dataset as (class, first load, last load), begun in loads of 8 rows or more; a fifth of the datasets stay healthy"""
     out, i = [], pb.WARM + int(period * rng.integers(3, 7))
@@ -288,8 +310,9 @@ def main():
     a.add_argument("--events")
     a.add_argument("--series", help="write the series to this file, pickled, and judge nothing")
     a.add_argument("--json", action="store_true")
+    a.add_argument("--hourly", action="store_true", help="a load an hour instead of one a day")
     o = a.parse_args()
-    sets, skip, start, step = load(o.source)
+    sets, skip, start, step = load_hourly(o.source) if o.hourly else load(o.source)
     faulty, series, labels = build(sets, skip, start, step, o.seed)
     if o.series:
         Path(o.series).write_bytes(pickle.dumps(series))

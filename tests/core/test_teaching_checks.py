@@ -162,7 +162,7 @@ def drifting(series: Series) -> str:
 def varying(series: Series) -> str:
     """Let a series vary more until that is told."""
     for step in range(200):
-        for one in anomalies(series.see(10_000 + (1_500 if step % 2 else -1_300) + step % 7, reload=False)):
+        for one in anomalies(series.see(10_000 + (2_000 if step % 2 else -1_800) + step % 7, reload=False)):
             return one.cause or ""
     return ""
 

@@ -13,13 +13,14 @@ The parts, in the order in which a value meets them:
 2. *Zeros* of a series that is often zero are no values: they are judged by their own rate.
 3. *Scale* (`_scale_of`): shares are judged as arcsin(sqrt(x)), small counts as 2 sqrt(x + 3/8) (Anscombe), other values
    that are never negative by their logarithm, the rest as they are.
-4. *Expectation*: a slow level, plus the effects of the hour of day and of the day of the week as far as they have
-   earned it, plus what the last residuals say of the next one (an autoregression on their exponential mean). Quiet
-   hours have noise of their own, and are held against that. A metric
+4. *Expectation*: a slow level, plus the effects of the hour of day, of the day of the week and of the hours of a
+   weekend as far as they have earned it, plus what the last residuals say of the next one (an autoregression on their
+   exponential mean). Quiet hours have noise of their own, and are held against that. A metric
    that moves at the turn of the month is compared with what it did at the last ones.
 5. *Tests*: one residual against a limit that has a given tail probability by the series' own exceedances
-   (peaks over threshold with a Pareto tail); two or three residuals on one side; a two-sided CUSUM on the residual to
-   the slow level, for leaks and creeps; a CUSUM on squares, for noise. Each also needs a minimum effect.
+   (peaks over threshold with a Pareto tail; several in a row count as one); two or three residuals on one side; a
+   two-sided CUSUM on the residual to the slow level, for leaks and creeps; a CUSUM on squares, for noise. Each also
+   needs a minimum effect.
 6. *Learning*: an alerted value is quarantined. Some in a row that agree are a new normal; the old one is remembered,
    so that a return to it alarms nobody; a deviation that comes back on the same weekday or hour is a season.
 
@@ -98,6 +99,8 @@ SEASONS = np.dtype(  # what only a series with many values a day has come to use
         ("hour", "f4", (24,)),  # effect of the hour of the day
         ("hour_odd", "f4", (24,)),
         ("hour_seen", "u1", (24,)),
+        ("rest", "f4", (2, 24)),  # what the hours of a Saturday and of a Sunday add
+        ("rest_odd", "f4", (2, 24)),
         ("hour_dev", "f4", (24,)),  # mean absolute residual at that hour, in those of the series
     ]
 )
@@ -184,6 +187,7 @@ CAUSES = (
 STUCK, FIRST_LARGE, ONLY_ZEROS, OUTLIER, OUTLIERS, DRIFT, NOISE, RANGE, NEW_NORMAL = range(1, 10)
 LOG, SHARE, COUNT, PLAIN = range(4)
 DAY = 86_400.0
+SATURDAY = 5
 LARGEST = 1e18  # what is larger is judged as this: squares of it are still numbers of 32 bits
 HARD_RULES_FROM = 7  # values after which a value that is out by a factor of 8 is told
 WARM = 14  # values after which the learned limits are believed
@@ -194,6 +198,11 @@ SIGMA = 1.2533  # a standard deviation, in mean absolute ones of a normal distri
 STUCK_LIMIT = 5.0  # decades of improbability
 STUCK_ACCEPTED = 20  # repeats after which a value is what the series is now: earlier, and faults would count as habits
 
+# Zeros, as a share of the values, from which on they are no values but are judged by their own rate. A count that rests
+# every night has zeros that its hour explains: at one limit for both, it went to and fro and began anew twice a day.
+ZEROS_APART = 0.3
+ZEROS_APART_OF_COUNTS = 0.5
+
 # The first value of a series of zeros
 FIRST_FACTOR = 8.0  # times all that it has shown
 
@@ -203,8 +212,8 @@ FLOOR_LOG = 0.02
 FLOOR_SHARE = 0.99  # times the square root of the quantum, of a share that is often 0
 FLOOR_COUNT = 0.37
 EFFECT = 0.25
-EFFECT_FRACTIONS = 0.8  # seconds and means: heavy upper tails are their nature
-EFFECT_SHARE = 0.056
+EFFECT_FRACTIONS = 1.0  # seconds and means: heavy upper tails are their nature
+EFFECT_SHARE = 0.042
 EFFECT_FIRST_SHARE = 0.25  # of a share that was always 0: about 6 %
 EFFECT_STEPS = 0.45  # shares that take few values: of few rows
 EFFECT_PLAIN = 1.2
@@ -214,6 +223,8 @@ TAIL_FROM = 2.5
 TAIL_FIRST = 0.13  # before there is evidence; a normal distribution has about 0.1, a heavy tail 0.3
 TAIL_MOST = 0.25
 TAIL_MEMORY = 180.0  # a third of the values that exceedances are counted over
+TAIL_RATE = 0.03
+TAIL_OF_COUNTS = 0.1  # that of a normal distribution, which the square root makes of counts
 LIMIT_LEAST = 4.51
 LIMIT_MOST = 11.0  # old storms excuse no more than this
 LIMIT_SHARE = 5.47  # of a small share: a rate of nulls has storms in its nature
@@ -237,11 +248,13 @@ DRIFT_HOLD = 0.91  # how much a growing CUSUM stops the level from following
 RHO_RATE = 0.025
 NOISE_SLACK = 4.47
 NOISE_LIMIT = 30.0
-NOISE_EFFECT = 0.27
+NOISE_EFFECT = 0.8  # times the least effect of a drift
 
 # Learning: weights of the newest value
 NEW_NORMAL_AFTER = 4
+TURN_FIRST = 3.0  # deviations of a first turn of the month that are remembered
 OLD_KEPT = 80  # values that a level which was left is remembered for
+DOUBTED = 8  # and so many where a return may have been none
 ALARMS_MOST = 0.34  # more alerts than this among the last ones mean that the model is wrong: it learns
 LEVEL_RATE = 0.041
 HOURLY_SLOWER = 3.3
@@ -251,6 +264,9 @@ DAY_RATE = 0.093
 DAY_PLAIN = 4.9  # deviations beyond which a day of the week needs no more proof
 DAY_RATE_HOURLY = 0.012
 HOUR_RATE = 0.045
+REST_RATE = 0.15
+REST_SHRINK = 4.0  # times what the others are shrunk by: a weekend like the other days is the rule
+REST_CLIP = 1.5  # times what others are clipped at
 HOUR_DEV_RATE = 0.022
 HOUR_DEV_PRIOR = 4.1  # values at an hour that its own noise must outweigh
 HOUR_DEV_MOST = 5.4
@@ -384,12 +400,17 @@ def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
 
 
 @part
+def _zeros_apart(h) -> float:  # type: ignore[no-untyped-def]
+    return ZEROS_APART_OF_COUNTS if h.scale == COUNT else ZEROS_APART
+
+
+@part
 def _scale_of(h, zero_share: float) -> int:  # type: ignore[no-untyped-def]
     if h.negative:
         return PLAIN
     if not h.large:
         return SHARE
-    if h.whole > 0.7 and h.mean < 200 and zero_share < 0.3:
+    if h.whole > 0.7 and h.mean < 200 and zero_share < _zeros_apart(h):
         return COUNT
     return LOG
 
@@ -401,9 +422,11 @@ def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-un
     So the first value below zero is held against what there was before.
     """
     down = h.scale == LOG and scale == COUNT
-    if (h.scale == COUNT and scale == LOG and h.mean < 300 and zero_share < 0.3) or (down and h.mean > 20):
+    if (h.scale == COUNT and scale == LOG and h.mean < 300 and zero_share < ZEROS_APART_OF_COUNTS) or (
+        down and h.mean > 20
+    ):
         return  # not to and fro at the border
-    if h.scale != SHARE and scale != SHARE and (zero_share < 0.3 or down):
+    if h.scale != SHARE and scale != SHARE and (zero_share < ZEROS_APART or down):
         center = _restore(h.scale, h.level, h.mean)
         step = max(center * 0.01, 1e-6 * h.mean, 1e-9)
         before = _transform(h.scale, center + step, h.mean) - _transform(h.scale, center, h.mean)
@@ -421,6 +444,8 @@ def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-un
         h.offset_cov *= factor * factor
         for i in range(24):
             s.hour[i] *= factor
+            s.rest[0, i] *= factor
+            s.rest[1, i] *= factor
         for i in range(7):
             h.day[i] *= factor
     else:
@@ -442,6 +467,8 @@ def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
     h.turn = 0.0
     for i in range(24):
         s.hour[i] = 0.0
+        s.rest[0, i] = 0.0
+        s.rest[1, i] = 0.0
         s.hour_seen[i] = 0
     for i in range(7):
         h.day[i] = 0.0
@@ -468,6 +495,10 @@ def _season(h, s, hourly: bool, weekday: int, hour: int) -> tuple[float, float]:
         effect = _shrunk(day, 2 * noise, h.day_seen[weekday])
     if s.hour_seen[hour] >= 1:
         of_hour = _shrunk(np.float64(s.hour[hour]), noise, s.hour_seen[hour])
+    if weekday >= SATURDAY:
+        rest = np.float64(s.rest[weekday - SATURDAY, hour])
+        if rest != 0.0:  # a value for every 24 of the day
+            of_hour += _shrunk(rest, REST_SHRINK * 24 * noise, h.day_seen[weekday])
     return effect, of_hour
 
 
@@ -566,7 +597,7 @@ def _is_zero_apart(h, s, m) -> bool:  # type: ignore[no-untyped-def]
     """Zeros of a series that is often zero are judged by their own rate."""
     x = m.x
     m.is_zero = False
-    apart = h.large and not h.negative and (h.whole <= 0.7 or m.zero_share > 0.3)
+    apart = h.large and not h.negative and (h.whole <= 0.7 or m.zero_share > _zeros_apart(h))
     mean = h.mean + (min(abs(x), 5 * h.mean if h.mean > 0 else abs(x)) - h.mean) * _weight(0.02, h.seen)
     if x == 0.0 and m.zero_share > 0.04 and apart:
         if 0 < h.learned <= 8 and h.zero_run == 0 and h.zeros > 0:
@@ -653,7 +684,7 @@ def _least(h, m, p) -> None:  # type: ignore[no-untyped-def]
         m.least = EFFECT if h.whole > 0.7 else EFFECT_FRACTIONS
         m.drift_least = DRIFT_EFFECT
     elif h.scale == SHARE:
-        rare = (h.repeats + 0.5) / (h.seen + 1.0) < 0.05 or h.level < 0.4
+        rare = (h.repeats + 0.5) / (h.seen + 1.0) < 0.05 or m.expected < 0.4
         m.floor = max(0.004, FLOOR_SHARE * math.sqrt(m.unit) if m.zero_share > 0.1 else 0.0)
         m.least = EFFECT_SHARE if rare else EFFECT_STEPS
         if m.nonzero < 3:  # it was always nothing: how fine it is measured is not known
@@ -700,16 +731,19 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     m.size = size = abs(z)
 
     most = LIMIT_MOST
-    if h.scale == SHARE and h.level < SHARE_SMALL:
+    if h.scale == SHARE and m.expected < SHARE_SMALL:
         most = min(LIMIT_SHARE, max(SHARE_REACH / (m.deviation * m.cold), TAIL_FROM))
     stretch = m.cold
     if (not m.hourly and h.day_seen[m.weekday] < 2) or (m.hourly and s.hour_seen[m.hour] < 1):
         stretch *= LIMIT_UNSEEN
     if m.young:
         stretch *= LIMIT_YOUNG
+    counts = h.scale == COUNT
+    tail_up = TAIL_OF_COUNTS if counts else np.float64(h.tail_up)
+    tail_down = TAIL_OF_COUNTS if counts else np.float64(h.tail_down)
     # Both, though one is asked for: these need not wait for the logarithm of the value, as the side does.
-    limit_up, limit_down = _limit(h.over_up, h.tail_up, most, p), _limit(h.over_down, h.tail_down, most, p)
-    above, tail_up, tail_down, high, low = m.residual > 0, h.tail_up, h.tail_down, m.high, m.low
+    limit_up, limit_down = _limit(h.over_up, tail_up, most, p), _limit(h.over_down, tail_down, most, p)
+    above, high, low = m.residual > 0, m.high, m.low
     limit, tail = limit_up if above else limit_down, tail_up if above else tail_down
     limit *= stretch
     m.reach = max(limit * m.deviation, m.least)
@@ -739,12 +773,16 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
 
 @part
 def _return_to_old(h, m) -> None:  # type: ignore[no-untyped-def]
-    """Back where it was before the last new normal: nothing is told, and that level holds again."""
+    """Back where it was before the last new normal: nothing is told, and that level holds again.
+
+    One value may be there by chance, as that of a holiday is. So the level it left is remembered, but not for long: a
+    fault that had become the new normal is to be told when it comes again.
+    """
     if m.alert and m.cause != STUCK and h.has_old and h.old_age < OLD_KEPT:
         from_old = abs(m.y - h.old - m.earned * m.effect)
         if from_old < max(3 * m.deviation, 0.35 * abs(m.residual)):
             m.alert, m.cause, m.score = False, 0, min(m.score, 0.49)
-            h.level, h.has_old = h.old, False
+            h.level, h.old, h.old_age = h.old, h.level, OLD_KEPT - DOUBTED
             h.count, h.side, h.offset, h.z1, h.z2 = 0, 0, 0.0, 0.0, 0.0
             m.expected = h.level + m.earned * m.effect
             m.slow_residual = m.residual = m.y - m.expected
@@ -755,15 +793,24 @@ def _return_to_old(h, m) -> None:  # type: ignore[no-untyped-def]
 
 @part
 def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
-    """As odd as the last time on this weekday or at this hour: that is what it does then, a season."""
-    odd = float(s.hour_odd[m.hour] if m.hourly else h.day_odd[m.weekday])
+    """As odd as the last time on this weekday, at this hour, or at this hour of a weekend: it does so, a season."""
+    resting = m.hourly and m.weekday >= SATURDAY and h.gap > 1_800.0  # one value an hour: the last was a week ago
+    if resting:
+        odd = float(s.rest_odd[m.weekday - SATURDAY, m.hour])
+    elif m.hourly:
+        odd = float(s.hour_odd[m.hour])
+    else:
+        odd = float(h.day_odd[m.weekday])
     new_odd = odd if m.alert else 0.0
-    if m.alert and (m.cause == OUTLIER or m.cause == OUTLIERS) and h.count == 0:
+    if m.alert and (m.cause == OUTLIER or m.cause == OUTLIERS) and (h.count == 0 or resting):
         new_odd = m.slow_residual
         if odd != 0.0 and abs(m.slow_residual - odd) < max(0.4 * abs(m.slow_residual), 2 * m.deviation):
             m.alert, m.cause, m.score = False, 0, min(m.score, 0.49)
             step = 0.5 * (m.slow_residual + odd)
-            if m.hourly:
+            if resting:
+                s.rest[m.weekday - SATURDAY, m.hour] += step
+                m.effect += step
+            elif m.hourly:
                 s.hour[m.hour] += step
                 m.effect += step
             else:
@@ -771,7 +818,9 @@ def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
                 h.day[m.weekday] = m.effect
             new_odd, m.slow_residual, m.residual, m.z, m.slow_z, m.size = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             m.y = h.level + m.effect
-    if m.hourly:
+    if resting:
+        s.rest_odd[m.weekday - SATURDAY, m.hour] = new_odd
+    elif m.hourly:
         s.hour_odd[m.hour] = new_odd
     else:
         h.day_odd[m.weekday] = new_odd
@@ -804,7 +853,7 @@ def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
 @part
 def _noise(h, m, p) -> None:  # type: ignore[no-untyped-def]
     """More noise than usual: a CUSUM of squares."""
-    square = min(m.z * m.z, 16.0) if abs(m.residual) > NOISE_EFFECT * m.least else 0.0
+    square = min(m.z * m.z, 16.0) if abs(m.residual) > NOISE_EFFECT * m.drift_least else 0.0
     h.spread = max(0.0, h.spread + square - NOISE_SLACK)
     if h.spread > NOISE_LIMIT * p.strictness * m.of_noise and h.learned > 40:
         if h.quiet == 0:
@@ -873,7 +922,7 @@ def _turn_of_month(h, m) -> bool:  # type: ignore[no-untyped-def]
         return False
     if m.alert and m.patience > 1:  # people say that it is wrong
         return False
-    if not ((abs(m.z) > 2.0 and m.as_turned) or abs(m.z) > m.limit):
+    if not ((abs(m.z) > 2.0 and m.as_turned) or abs(m.z) > min(m.limit, TURN_FIRST)):
         return False
     h.turn += (0.5 if h.turn != 0.0 else 1.0) * (m.slow_residual + (h.turn if m.as_turned else 0.0) - h.turn)
     return True
@@ -934,14 +983,16 @@ def _learn_noise(h, s, m, cap: float, slow_cap: float) -> None:  # type: ignore[
 
 @part
 def _learn_tails(h, m) -> None:  # type: ignore[no-untyped-def]
-    z = m.z
+    z, before = m.z, h.z2
     rate = _weight(1 / (TAIL_MEMORY * 3), h.learned + 100)
-    h.over_up += rate * ((1.0 if z > TAIL_FROM else 0.0) - h.over_up)
-    h.over_down += rate * ((1.0 if z < -TAIL_FROM else 0.0) - h.over_down)
-    if z > TAIL_FROM:
-        h.tail_up = min(h.tail_up + 0.06 * (min(log(z / TAIL_FROM), 1.0) - h.tail_up), TAIL_MOST)
-    if z < -TAIL_FROM:
-        h.tail_down = min(h.tail_down + 0.06 * (min(log(-z / TAIL_FROM), 1.0) - h.tail_down), TAIL_MOST)
+    up = z > TAIL_FROM >= before  # of several in a row, as in a storm, only the first: what is told is told once
+    down = z < -TAIL_FROM <= before
+    h.over_up += rate * ((1.0 if up else 0.0) - h.over_up)
+    h.over_down += rate * ((1.0 if down else 0.0) - h.over_down)
+    if up:
+        h.tail_up = min(h.tail_up + TAIL_RATE * (min(log(z / TAIL_FROM), 1.0) - h.tail_up), TAIL_MOST)
+    if down:
+        h.tail_down = min(h.tail_down + TAIL_RATE * (min(log(-z / TAIL_FROM), 1.0) - h.tail_down), TAIL_MOST)
     clipped = _clip(m.slow_z, 3.0)
     h.rho = min(max(h.rho + RHO_RATE * (clipped * h.slow_z1 - h.rho), 0.0), 0.85)
     h.slow_z1 = clipped
@@ -950,6 +1001,10 @@ def _learn_tails(h, m) -> None:  # type: ignore[no-untyped-def]
 @part
 def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
     hour, weekday = m.hour, m.weekday
+    days = h.day_seen[weekday] / 24.0
+    if weekday >= SATURDAY and days > 1:
+        own = m.y - h.level - s.hour[hour] - h.day[weekday] - s.rest[weekday - SATURDAY, hour]
+        s.rest[weekday - SATURDAY, hour] += _weight(REST_RATE, days + 1) * _clip(own, REST_CLIP * cap)
     own = m.y - h.level - s.hour[hour] - (h.day[weekday] if h.day_seen[weekday] >= 20 else 0.0)
     s.hour_seen[hour] = min(s.hour_seen[hour] + 1, MOST_SEEN)
     known = s.hour_seen[hour]
@@ -1057,8 +1112,11 @@ def unlearn(heads, seasons, at: float) -> None:  # type: ignore[no-untyped-def]
     h.count, h.side, h.total, h.z1, h.z2 = 0, 0, 0.0, 0.0, 0.0
     h.up, h.down, h.spread = 0.0, 0.0, 0.0
     h.alarms = max(h.alarms - 0.1, 0.0)
-    h.day_odd[(int(math.floor(at / DAY)) + 3) % 7] = 0.0
-    s.hour_odd[int(math.floor(at / 3600.0 + 0.5)) % 24] = 0.0
+    weekday, hour = (int(math.floor(at / DAY)) + 3) % 7, int(math.floor(at / 3600.0 + 0.5)) % 24
+    h.day_odd[weekday] = 0.0
+    s.hour_odd[hour] = 0.0
+    if weekday >= SATURDAY:
+        s.rest_odd[weekday - SATURDAY, hour] = 0.0
 
 
 @compiled
