@@ -22,6 +22,7 @@ from tests.services.requirements import IN_CI, require
 
 # How long an example takes says how busy the machine is, and no more.
 settings.register_profile("detector", deadline=None)
+settings.register_profile("quick", max_examples=10, deadline=None)  # of `make check`
 settings.load_profile("detector")
 
 

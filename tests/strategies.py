@@ -1,10 +1,11 @@
-"""Hypothesis strategies that tests share: events in their normal form, OpenLineage documents, messages gone wrong."""
+"""What tests share of Hypothesis: how many examples; events in normal form, OpenLineage documents, broken messages."""
 
 import json
 from collections.abc import Callable
 from struct import pack
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from detector.codecs.checks import STATES
@@ -22,6 +23,12 @@ from detector.core.events import (
 )
 from detector.core.messages import Redo
 from detector.core.recovery import PlanStep, RecoveryPlan
+
+
+def examples(times: float, **others: Any) -> settings:
+    """So many times the examples of the profile, which are fewer under `make check`; at least one."""
+    return settings(max_examples=max(1, round(times * settings().max_examples)), **others)
+
 
 # Any character that can be in a name, and a few names that look like trouble.
 _CHARACTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))

@@ -180,7 +180,7 @@ def test_after_any_loss_all_that_began_is_over_once_all_is_well_again() -> None:
     check_losses(range(40))
 
 
-@pytest.mark.crash
+@pytest.mark.slow
 def test_after_many_losses_all_that_began_is_over_once_all_is_well_again() -> None:
     check_losses(range(1_000, 1_400))
 

@@ -308,7 +308,7 @@ def test_random_schedules_say_exactly_what_a_quiet_run_says() -> None:
     check_schedules(range(150))
 
 
-@pytest.mark.crash
+@pytest.mark.slow
 def test_many_random_schedules_say_exactly_what_a_quiet_run_says() -> None:
     check_schedules(range(1_000, 4_000))
 

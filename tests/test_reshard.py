@@ -229,7 +229,7 @@ def test_random_schedules_over_it_say_what_a_quiet_run_says() -> None:
     check_resharded(range(40))
 
 
-@pytest.mark.crash
+@pytest.mark.slow
 def test_many_random_schedules_over_it_say_what_a_quiet_run_says() -> None:
     check_resharded(range(1_000, 1_400))
 

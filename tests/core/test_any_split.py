@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tests.core.streams import Shape, companies, dirty, play
 from tests.core.test_emissions import busy
 from tests.core.world import World
+from tests.strategies import examples
 
 
 class Restless(World):
@@ -29,7 +29,7 @@ class Restless(World):
 
 
 @given(companies, st.integers(0, 2**32))
-@examples(max_examples=8, deadline=None)
+@examples(0.08)
 def test_states_that_are_written_and_read_between_any_two_records_say_and_become_the_same(
     company: list[list[Shape]], seed: int
 ) -> None:

@@ -1,7 +1,6 @@
 """What must be redone after something was bad: which runs, in which order, and how one sees that they were."""
 
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from detector.core.commands import AbandonPlan, Feedback, SetOverride
@@ -14,6 +13,7 @@ from tests.core.company import Company
 from tests.core.test_board import ROOT, hear, stops
 from tests.core.test_lineage import chain, company, told
 from tests.core.world import DAY, HOUR, MINUTE, MONDAY
+from tests.strategies import examples
 
 CHAIN = (("load", "", "raw"), ("clean", "raw", "orders"), ("join", "orders", "facts"))
 
@@ -262,7 +262,7 @@ graphs = st.dictionaries(
 
 
 @given(graphs)
-@examples(max_examples=200, deadline=None)
+@examples(2)
 def test_any_plan_has_each_job_once_and_after_what_it_waits_for(
     graph: dict[str, tuple[set[int], set[int], int]],
 ) -> None:

@@ -7,7 +7,6 @@ from random import Random
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from bench.detection import together as streams
@@ -21,6 +20,7 @@ from detector.core.together import CHECK, judge_together
 from detector.core.turn import Place, Turn
 from tests.core.test_state import sections, written
 from tests.core.world import DAY, HOUR, MONDAY, anomalies
+from tests.strategies import examples
 
 Load = dict[str, float]
 
@@ -363,7 +363,7 @@ VALUES = st.dictionaries(st.sampled_from("abcd"), st.floats() | st.sampled_from(
 
 
 @given(st.lists(VALUES, max_size=60))
-@examples(max_examples=150, deadline=None)
+@examples(1.5)
 def test_any_numbers_can_be_judged_and_the_state_can_be_read_back(runs: list[Load]) -> None:
     relations = Relations()
     for number, values in enumerate(runs):

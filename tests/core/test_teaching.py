@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from detector.core.commands import Verdict
@@ -25,6 +24,7 @@ from detector.core.state import Entity, dump, load
 from detector.core.teaching import teach
 from detector.core.turn import Place, Turn
 from tests.core.world import DAY, HOUR, JOB, MINUTE, MONDAY, anomalies, found
+from tests.strategies import examples
 
 
 class Kind(NamedTuple):
@@ -206,7 +206,7 @@ def test_what_was_missed_is_told_the_next_time(series: Series) -> None:
     st.floats(-12.0, 12.0),
     st.integers(0, 2**16),
 )
-@examples(max_examples=150, deadline=None)
+@examples(1.5)
 def test_the_same_value_at_the_same_time_is_as_people_said(kind: str, step: float, far: float, seed: int) -> None:
     model, at = grown(kind, step, seed), MONDAY + 200 * step
     x = value(kind, far)

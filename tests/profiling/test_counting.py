@@ -9,19 +9,20 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from detector import profiling
 from detector.profiling import Column, DatasetProfile, counting
 from detector.profiling.asked import Asks
+from tests.strategies import examples
 
 KEY = "a key of the tests, long enough"
 DATASET = "dataset:file/rows"
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 WHOLE = st.integers(-(2**50), 2**50)
 REAL = st.floats(-1e9, 1e9).map(lambda x: round(x, 6) + 0.0)
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = examples(0.25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def stored(path: Path, kind: str, values: Sequence[Any]) -> Path:
