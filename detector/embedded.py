@@ -96,7 +96,7 @@ class EmbeddedBroker:
         return self._cluster
 
     def _wake(self) -> None:
-        """The mock cluster's thread misses some of what it is told, and looks again after a second: a visitor wakes it."""
+        """Its thread misses some of what it is told, and looks again after a second: a connection wakes it."""
         host, _, port = self.bootstrap.partition(",")[0].rpartition(":")
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
             pass

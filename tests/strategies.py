@@ -25,9 +25,14 @@ from detector.core.messages import Redo
 from detector.core.recovery import PlanStep, RecoveryPlan
 
 
+def how_many(times: float) -> int:
+    """So many times the examples of the profile: of 100, and under `make check` of 10; at least one."""
+    return max(1, round(times * settings().max_examples))
+
+
 def examples(times: float, **others: Any) -> settings:
-    """So many times the examples of the profile, which are fewer under `make check`; at least one."""
-    return settings(max_examples=max(1, round(times * settings().max_examples)), **others)
+    """A property is tried `how_many(times)` times."""
+    return settings(max_examples=how_many(times), **others)
 
 
 # Any character that can be in a name, and a few names that look like trouble.

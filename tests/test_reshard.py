@@ -23,6 +23,7 @@ from detector.errors import CannotReshard
 from detector.reshard import carried, moved, next_name, renamed
 from detector.seams import LARGEST, Committed
 from tests.fakes.cluster import Cluster, FakeStore
+from tests.strategies import how_many
 from tests.test_checkpoint import (
     START,
     Schedule,
@@ -226,7 +227,7 @@ def check_resharded(seeds: range) -> None:
 
 
 def test_random_schedules_over_it_say_what_a_quiet_run_says() -> None:
-    check_resharded(range(40))
+    check_resharded(range(how_many(0.4)))
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ print(world.digest.hex(), hash("a string") % 1000)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [("0", "1", "4242")])
 def test_another_process_with_another_hash_seed_says_the_same(seeds: tuple[str, ...]) -> None:
     root = Path(__file__).parents[2]

@@ -64,7 +64,7 @@ def read(model: Estimator, values: list[float]) -> list[tuple[Any, ...]]:
 
 
 @every_estimator
-@pytest.mark.parametrize("seen", [0, 1, 20, 75])
+@pytest.mark.parametrize("seen", [*(pytest.param(few, marks=pytest.mark.slow) for few in (0, 1, 20)), 75])
 def test_a_restored_estimator_reads_the_future_bit_for_bit(make: Callable[[], Estimator], seen: int) -> None:
     model, restored = make(), make()
     for x in stream(1, seen):
@@ -92,6 +92,7 @@ def test_a_restart_after_each_value_changes_nothing(make: Callable[[], Estimator
     assert kept == calm.snapshot()
 
 
+@pytest.mark.slow
 def test_another_process_says_the_same() -> None:
     """Chance, and the hashes of texts, differ from process to process unless somebody sees to it."""
     script = (

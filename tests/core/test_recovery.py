@@ -1,5 +1,6 @@
 """What must be redone after something was bad: which runs, in which order, and how one sees that they were."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -299,6 +300,7 @@ def test_a_plan_is_told_in_one_sentence() -> None:
     assert told_of(steps, "dataset:x") == "dataset:x is good again: redo 1 run of 1 job (1 bad)"
 
 
+@pytest.mark.slow
 def test_a_plan_that_nobody_followed_for_a_month_is_given_up() -> None:
     made = watched()
     days(made, 6)

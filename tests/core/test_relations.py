@@ -298,6 +298,7 @@ def test_crowds_are_few_and_of_many() -> None:
 # ---------------------------------------------------------------- how often it is right
 
 
+@pytest.mark.slow
 def test_on_streams_that_go_together_it_finds_what_single_series_do_not_and_is_rarely_wrong() -> None:
     figures = streams.measured(streams.shipped, streams.generate, [7], 30, best=False)
 
@@ -307,6 +308,7 @@ def test_on_streams_that_go_together_it_finds_what_single_series_do_not_and_is_r
     assert figures["found: loose"] >= 0.55 > figures["alone: loose"]
 
 
+@pytest.mark.slow
 def test_half_space_trees_find_next_to_nothing_of_it() -> None:
     figures = streams.measured(streams.half_space_trees, streams.generate, [7], 10, best=True)
 

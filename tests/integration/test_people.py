@@ -88,7 +88,7 @@ def spoiled(system: System, running: Daemon, start: float) -> None:
 
 
 def told_with(words: str, shell: Shell, running: Daemon) -> str:
-    """What is said of the incident once it says so: what reached the board since its last tick is told with the next."""
+    """What is said of the incident once it says so: what reached the board since its last tick is told at the next."""
 
     def told() -> str:
         running.pass_to(running.now + MINUTE)

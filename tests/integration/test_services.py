@@ -179,6 +179,7 @@ def test_is_of_another_python():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ci", "summary"),
     [

@@ -98,6 +98,7 @@ def test_of_texts_lengths_and_hashes_are_told(values: list[str | None], tmp_path
         assert max(found.top.values(), default=0) in (0, max(there.count(value) for value in there))
 
 
+@pytest.mark.slow
 def test_a_large_table_is_estimated_within_what_the_page_says(tmp_path: Path) -> None:
     path = tmp_path / "large.parquet"
     with duckdb.connect() as connection:

@@ -25,6 +25,7 @@ from detector.config import Http
 from detector.web import Web
 from detector.web.documents import rendered
 from detector.web.routes import ROUTES
+from tests.strategies import how_many
 from tests.web.conftest import OPERATOR, TOKENS
 from tests.web.known import INCIDENT, JOB, PLAN, ROOT, Known, company
 
@@ -39,7 +40,7 @@ CHECKS = [
     unsupported_method,
 ]
 NEVER_ENDS = "/v1/events"
-EXAMPLES = 15
+EXAMPLES = how_many(0.15)
 SCHEMA = schemathesis.openapi.from_dict(
     {**DOCUMENT, "paths": {p: v for p, v in DOCUMENT["paths"].items() if p != NEVER_ENDS}}
 )
