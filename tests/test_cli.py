@@ -100,7 +100,7 @@ def test_the_version_is_told() -> None:
     assert detector("--version").output == f"detector {__version__}\n"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", *(pytest.param(other, marks=pytest.mark.slow) for other in ("zsh", "fish"))])
 def test_a_shell_completes_commands(shell: str, tmp_path: Path) -> None:
     asked = {"COMP_WORDS": "detector br", "COMP_CWORD": "1"}
     asked |= {"_TYPER_COMPLETE_ARGS": "detector br", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
@@ -516,6 +516,7 @@ def test_import_says_what_was_typed_wrong(options: list[str], said: str) -> None
     assert said in " ".join(result.stderr.replace("│", "").split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -800,6 +801,7 @@ def test_config_check_of_a_good_file(site: Site) -> None:
     assert detector("config", "check").output == "detector.yaml is right\n"
 
 
+@pytest.mark.slow
 def test_config_check_of_a_model_that_does_not_exist(site: Site) -> None:
     with (site.directory / "detector.yaml").open("a") as file:
         file.write("\ndetection: {model: {kind: crystal_ball}}\n")

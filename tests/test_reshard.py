@@ -93,7 +93,7 @@ def judged(
 
 
 @pytest.mark.parametrize("new", [1, NEW, 7])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(other, marks=pytest.mark.slow) for other in (2, 3))])
 def test_what_is_said_after_it_is_what_a_log_says_that_always_had_that_many(seed: int, new: int) -> None:
     _, _, old = started(OLD)
     calm = started(new)[2]

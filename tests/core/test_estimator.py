@@ -48,7 +48,12 @@ MADE: Mapping[str, Callable[[], Estimator]] = {name: partial(Estimator, name) fo
     "a forecast with a week": partial(Estimator, "anomaly.PredictiveAnomalyDetection", **SEASONAL),
     "a filter of trees": partial(Estimator, "anomaly.QuantileFilter", anomaly_detector="anomaly.HalfSpaceTrees"),
 }
-every_estimator = pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in MADE.items()])
+# One of each kind; the others are tried where there is time.
+QUICK = {"anomaly.GaussianScorer", "anomaly.HalfSpaceTrees", "drift.ADWIN", "a seeded KSWIN", "a forecast with a week"}
+every_estimator = pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, make in MADE.items()],
+)
 
 
 def stream(seed: int, count: int, level: float = 1_000.0) -> list[float]:

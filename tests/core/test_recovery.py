@@ -121,6 +121,7 @@ def test_a_plan_is_followed_run_by_run_to_its_end() -> None:
     assert steps[-1].summary == "dataset:db/raw: all of 3 runs of 3 jobs were redone"
 
 
+@pytest.mark.slow
 def test_a_run_for_another_time_redoes_nothing() -> None:
     made = watched()
     days(made, 6)
@@ -134,6 +135,7 @@ def test_a_run_for_another_time_redoes_nothing() -> None:
     assert plans(made) == []
 
 
+@pytest.mark.slow
 def test_what_was_no_fault_is_not_redone_but_what_did_not_run_is() -> None:
     made = watched()
     days(made, 6)
@@ -149,6 +151,7 @@ def test_what_was_no_fault_is_not_redone_but_what_did_not_run_is() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_plan_can_be_given_up() -> None:
     made = watched()
     days(made, 6)
@@ -313,6 +316,7 @@ def test_a_plan_that_nobody_followed_for_a_month_is_given_up() -> None:
     assert [p.state for p in plans(made)] == ["open", "abandoned"]
 
 
+@pytest.mark.slow
 def test_while_a_person_lets_all_go_on_nothing_is_to_be_redone_and_afterwards_all_of_it_is() -> None:
     made = watched()
     days(made, 6)

@@ -17,6 +17,7 @@ TOKENS = (
     Token(name="alice", role="operator", token=Secret(OPERATOR)),
 )
 Serve = Callable[..., httpx.Client]
+Listening = Callable[[Web], Web]
 
 
 @pytest.fixture
@@ -32,19 +33,26 @@ def aside() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def serve(known: Known, aside: ThreadPoolExecutor) -> Iterator[Serve]:
+def listening(aside: ThreadPoolExecutor) -> Iterator[Listening]:
+    """Start a server that ends with the test."""
+    with ExitStack() as stack:
+        yield stack.enter_context
+        aside.submit(stack.pop_all().close)
+
+
+@pytest.fixture
+def serve(known: Known, listening: Listening) -> Iterator[Serve]:
     """Start the API with these settings; a client of it with this token."""
     with ExitStack() as stack:
 
         def start(token: str = "", **settings: object) -> httpx.Client:
-            web = stack.enter_context(Web(Http(port=0, **settings), known.telemetry, known.sources))  # type: ignore[arg-type]
+            web = listening(Web(Http(port=0, **settings), known.telemetry, known.sources))  # type: ignore[arg-type]
             headers = {"authorization": f"Bearer {token}"} if token else {}
             address = web.address.replace("0.0.0.0", "127.0.0.1")
             client = httpx.Client(base_url=address, timeout=10, verify=False, headers=headers)
             return stack.enter_context(client)
 
         yield start
-        aside.submit(stack.pop_all().close)
 
 
 @pytest.fixture
