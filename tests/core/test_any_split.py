@@ -28,6 +28,7 @@ class Restless(World):
         return super().put(*args, **named)
 
 
+@pytest.mark.slow
 @given(companies, st.integers(0, 2**32))
 @examples(0.08)
 def test_states_that_are_written_and_read_between_any_two_records_say_and_become_the_same(

@@ -202,7 +202,14 @@ MECHANICAL = (
 
 
 @pytest.mark.parametrize("check", MECHANICAL, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", ["anomaly.GaussianScorer", "anomaly.OneClassSVM", "drift.ADWIN", "drift.PageHinkley"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anomaly.GaussianScorer",
+        "drift.ADWIN",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("anomaly.OneClassSVM", "drift.PageHinkley")),
+    ],
+)
 def test_estimators_keep_what_models_promise(name: str, check: Callable[[Any], None]) -> None:
     check(MADE[name])
 

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
+from copy import deepcopy
+from functools import cache, partial
 from random import Random
 from typing import NamedTuple
 
@@ -99,7 +100,13 @@ def told(said: list[Emission]) -> bool:
 
 @pytest.fixture(params=KINDS)
 def series(request: pytest.FixtureRequest) -> Series:
-    return Series(KINDS[request.param])
+    return deepcopy(learned(request.param))
+
+
+@cache
+def learned(name: str) -> Series:
+    """To copy from: it takes longer to learn than all that is done with it then."""
+    return Series(KINDS[name])
 
 
 def test_what_is_told_is_told(series: Series) -> None:

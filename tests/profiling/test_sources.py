@@ -309,7 +309,9 @@ def test_a_relation_of_duckdb_is_no_dataframe_of_this_connection() -> None:
 # ---------------------------------------------------------------- samples
 
 
-@pytest.mark.parametrize("name", ["big.parquet", "big.csv", "big.duckdb"])
+@pytest.mark.parametrize(
+    "name", ["big.duckdb", *(pytest.param(name, marks=pytest.mark.slow) for name in ("big.parquet", "big.csv"))]
+)
 def test_of_a_sample_counts_are_those_of_all_rows(name: str, tmp_path: Path) -> None:
     file = tmp_path / name
     with duckdb.connect(str(file) if name == "big.duckdb" else ":memory:") as connection:
