@@ -537,11 +537,11 @@ def test_a_mute_is_listed_until_it_is_ended(office: Office) -> None:
         ),
         pytest.param(
             ["--from", "2999-03-01T02:00Z", "--until", "2999-03-01T06:00Z"],
-            "Fri 1 Mar 02:00 UTC to Fri 1 Mar 06:00 UTC", id="once",
+            "Fri 1 Mar 02:00 UTC to Fri 1 Mar 06:00 UTC", id="once", marks=pytest.mark.slow,
         ),
         pytest.param(
             ["--until", "2999-03-01", "--daily", "--at", "02:00", "--lasts", "1h"],
-            "daily 02:00 for 1 h (UTC), until Fri 1 Mar 00:00 UTC", id="daily, until a day",
+            "daily 02:00 for 1 h (UTC), until Fri 1 Mar 00:00 UTC", id="daily, until a day", marks=pytest.mark.slow,
         ),
     ],
 )  # fmt: skip
