@@ -60,12 +60,14 @@ class EmbeddedBroker:
 
         The broker has no CreateTopics request; a topic that a client merely names comes into being with 4 partitions.
         """
+        self._wake()
         code = self._library.rd_kafka_mock_topic_create(self._open(), name.encode(), partitions, 1)
         if code != _NO_ERROR:
             raise ValueError(f"topic {name!r} with {partitions} partitions: {confluent_kafka.KafkaError(code).str()}")
 
     def refuse_connections(self) -> None:
         """Break all connections and accept none until `accept_connections`: Kafka is down."""
+        self._wake()
         self._library.rd_kafka_mock_broker_set_down(self._open(), -1)
 
     def accept_connections(self) -> None:
@@ -76,6 +78,7 @@ class EmbeddedBroker:
         """Stop listening and forget every record. Does nothing the second time."""
         cluster, self._cluster = self._cluster, None
         if cluster:
+            self._wake()
             self._library.rd_kafka_mock_cluster_destroy(cluster)
         handle, self._handle = self._handle, None
         if handle:
@@ -91,6 +94,12 @@ class EmbeddedBroker:
         if self._cluster is None:
             raise ValueError("this broker is closed")
         return self._cluster
+
+    def _wake(self) -> None:
+        """Its thread misses some of what it is told, and looks again after a second: a connection wakes it."""
+        host, _, port = self.bootstrap.partition(",")[0].rpartition(":")
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+            pass
 
     def _new_handle(self) -> int:
         """The client instance whose thread serves the mock cluster; it connects to nothing itself."""

@@ -4,10 +4,12 @@ Real servers are started when first asked for. `kafka` and `redis_server` live u
 by `topic_prefix` and by flushing. KAFKA_BOOTSTRAP_SERVERS and REDIS_URL name running ones to use in their place: they
 are written to, and that Redis is flushed."""
 
+import gc
 import os
 import re
 import uuid
-from collections.abc import Generator, Iterator
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,9 @@ from tests.services.requirements import IN_CI, require
 
 # How long an example takes says how busy the machine is, and no more.
 settings.register_profile("detector", deadline=None)
+settings.register_profile("quick", max_examples=10, deadline=None)  # of `make check`
 settings.load_profile("detector")
+TOO_LONG = 3.0  # seconds: many times what a test without the mark `slow` takes on a machine that is calm
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +115,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """One more than there are cores, since many tests wait for an embedded server."""
+    return (yield) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays to the end: looking for garbage among it took an eighth of all the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a skipped test is a failed one, unless it says that it is of another version of Python."""
@@ -130,12 +151,25 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """After a failure, say where the servers' logs are."""
+    """After a failure, say where the servers' logs are; where what is slow is left out, say what should be."""
+    if "not slow" in config.option.markexpr:
+        told = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
+        for line in unmarked(told):
+            terminalreporter.line(line)
     logs = sorted(_logs(config)) if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error") else []
     if logs:
         terminalreporter.section("logs of the servers")
         for log in logs:
             terminalreporter.line(str(log))
+
+
+def unmarked(reports: Iterable[pytest.TestReport]) -> list[str]:
+    """A line for each test that took so long that it should be marked `slow`, also on a machine that is busy."""
+    took = defaultdict[str, float](float)
+    for report in reports:
+        took[report.nodeid] += report.duration
+    slowest = sorted(((seconds, name) for name, seconds in took.items() if seconds > TOO_LONG), reverse=True)
+    return [f"{seconds:.1f} s, and not marked slow: {name}" for seconds, name in slowest]
 
 
 def _logs(config: pytest.Config) -> list[Path]:

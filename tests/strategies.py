@@ -1,10 +1,11 @@
-"""Hypothesis strategies that tests share: events in their normal form, OpenLineage documents, messages gone wrong."""
+"""What tests share of Hypothesis: how many examples; events in normal form, OpenLineage documents, broken messages."""
 
 import json
 from collections.abc import Callable
 from struct import pack
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from detector.codecs.checks import STATES
@@ -22,6 +23,17 @@ from detector.core.events import (
 )
 from detector.core.messages import Redo
 from detector.core.recovery import PlanStep, RecoveryPlan
+
+
+def how_many(times: float) -> int:
+    """So many times the examples of the profile: of 100, and under `make check` of 10; at least one."""
+    return max(1, round(times * settings().max_examples))
+
+
+def examples(times: float, **others: Any) -> settings:
+    """A property is tried `how_many(times)` times."""
+    return settings(max_examples=how_many(times), **others)
+
 
 # Any character that can be in a name, and a few names that look like trouble.
 _CHARACTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))

@@ -22,6 +22,7 @@ from detector.core.policies import window
 from detector.core.rules import DAY, Rules, Settings
 from detector.core.windows import Window
 from tests.fakes.cluster import Cluster, FakeLog, FakeStore
+from tests.strategies import how_many
 from tests.test_checkpoint import PARTITIONS, START, Schedule, Worker, append, breakers, fill, give, tick, worker
 
 RULES = (
@@ -177,10 +178,10 @@ def check_losses(seeds: range) -> None:
 
 
 def test_after_any_loss_all_that_began_is_over_once_all_is_well_again() -> None:
-    check_losses(range(40))
+    check_losses(range(how_many(0.4)))
 
 
-@pytest.mark.crash
+@pytest.mark.slow
 def test_after_many_losses_all_that_began_is_over_once_all_is_well_again() -> None:
     check_losses(range(1_000, 1_400))
 

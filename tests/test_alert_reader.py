@@ -60,6 +60,7 @@ def test_it_has_seen_the_end_until_more_comes(settings: dict[str, str], reader: 
     assert read(reader, 1) == ["a"]
 
 
+@pytest.mark.slow
 def test_what_was_told_is_kept_where_the_incident_is(reader: AlertReader) -> None:
     reader.keep(1, "pager/a", b"1")
     reader.keep(1, "pager/a", b"2")
@@ -70,6 +71,7 @@ def test_what_was_told_is_kept_where_the_incident_is(reader: AlertReader) -> Non
     assert reader.kept(0) == {}
 
 
+@pytest.mark.slow
 def test_a_topic_that_is_not_there_is_said(embedded_broker: EmbeddedBroker) -> None:
     with pytest.raises(Unreachable, match="does not answer"):
         AlertReader({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, "group", "incidents", "alerts")

@@ -25,6 +25,7 @@ def test_there_are_examples() -> None:
     assert len(CURLS) >= 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("curl", "said"), CURLS, ids=[curl.partition("$DETECTOR")[2][:40] for curl, _ in CURLS])
 def test_an_example_says_what_the_page_shows(curl: str, said: str) -> None:
     if not (shutil.which("curl") and shutil.which("jq")):

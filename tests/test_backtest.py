@@ -259,6 +259,7 @@ def test_time_goes_on_to_the_end_of_the_last_minute_and_no_further(tmp_path: Pat
         assert judged(tmp_path, as_json(history))[1]["findings"] == found
 
 
+@pytest.mark.slow
 def test_a_long_silence_costs_nothing_and_gives_what_every_single_tick_would_give() -> None:
     history = [*daily("load", 3 * HOUR, range(9)), event("load", 9, 3 * HOUR, "START"), *daily("other", HOUR, [200])]
     history.sort(key=lambda told: told.event_time)

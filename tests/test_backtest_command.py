@@ -183,6 +183,7 @@ def test_what_another_configuration_finds_instead_goes_to_programs_in_lines_of_j
     assert last["summary"] == {"a": "the defaults", "b": "strict.yaml", "only_a": 0, "only_b": only_b, "both": 4}
 
 
+@pytest.mark.slow
 def test_a_configuration_compared_with_itself_finds_the_same() -> None:
     Path("detector.yaml").write_text("{}")
 

@@ -87,6 +87,7 @@ def test_quick_is_small_and_unknown_parts_are_refused(capsys: pytest.CaptureFixt
     assert "there is no part zz" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_part_of_the_models_runs_without_services_and_prints_what_it_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

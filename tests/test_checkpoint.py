@@ -24,6 +24,7 @@ from detector.deadletters import send_of as send_dead
 from detector.errors import CommitAborted, SnapshotMoved
 from detector.seams import LARGEST, Committed, Send
 from tests.fakes.cluster import Cluster, FakeLog, FakeStore
+from tests.strategies import how_many
 
 PARTITIONS = 2
 START = 1_790_000_000.0
@@ -305,10 +306,10 @@ def check_schedules(seeds: range) -> None:
 
 
 def test_random_schedules_say_exactly_what_a_quiet_run_says() -> None:
-    check_schedules(range(150))
+    check_schedules(range(how_many(1.5)))
 
 
-@pytest.mark.crash
+@pytest.mark.slow
 def test_many_random_schedules_say_exactly_what_a_quiet_run_says() -> None:
     check_schedules(range(1_000, 4_000))
 
@@ -332,6 +333,7 @@ def wrong(seeds: range, sabotage: Callable[[Schedule], None]) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_without_the_guard_schedules_go_wrong() -> None:
     def unguarded(schedule: Schedule) -> None:
         schedule.store.guarded = False
@@ -814,6 +816,7 @@ def test_the_states_in_memory_of_all_partitions_together_are_bounded() -> None:
     assert sum(len(states) for _, states, _ in store.snapshots.values()) > PARTITIONS
 
 
+@pytest.mark.slow
 def test_a_long_recovery_under_restarts_comes_to_an_end() -> None:
     cluster, store, first = one(records=60)
     first.turn(1_000)

@@ -38,6 +38,7 @@ class RiverSchedule(Schedule):
         return worker(self.cluster, self.store, self.members, chaos, rules=self.rules, limits=limits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_schedules_of_accidents_say_and_keep_what_a_quiet_run_does(name: str) -> None:
     rules = Rules(default=Settings(model=partial(Estimator, warmup=3, **MODELS[name])))

@@ -2,6 +2,8 @@
 
 from functools import cache
 
+import pytest
+
 from detector.core.events import Dataset, Event, RunEvent, Seed, decode, encode
 from detector.core.partition import partition_of
 from detector.core.rules import Rules
@@ -56,6 +58,7 @@ def test_what_a_newer_release_has_learned_refuses_the_partition_and_loses_nothin
     assert (written(cluster), cluster.written, cluster.committed) == ([], [], {})
 
 
+@pytest.mark.slow
 def test_schedules_of_accidents_say_and_keep_what_a_quiet_run_does() -> None:
     outcomes = {b'"taken":true': 0, b'"taken":false': 0, b'"samples":40': 0}
     for seed in range(60):

@@ -100,7 +100,7 @@ def test_the_version_is_told() -> None:
     assert detector("--version").output == f"detector {__version__}\n"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", *(pytest.param(other, marks=pytest.mark.slow) for other in ("zsh", "fish"))])
 def test_a_shell_completes_commands(shell: str, tmp_path: Path) -> None:
     asked = {"COMP_WORDS": "detector br", "COMP_CWORD": "1"}
     asked |= {"_TYPER_COMPLETE_ARGS": "detector br", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
@@ -308,6 +308,7 @@ def test_an_event_that_is_no_plan_is_told_and_left_out(site: Site) -> None:
     assert result.stderr.startswith("an event about e is no plan: Object missing required field `plan`")
 
 
+@pytest.mark.slow
 def test_execute_needs_somebody_to_ask(site: Site) -> None:
     code, _, err = ended(process("execute", "--apply", cwd=site.directory))
 
@@ -315,6 +316,7 @@ def test_execute_needs_somebody_to_ask(site: Site) -> None:
     assert err.startswith("detector: executor.kind: is none, so there is nobody to ask; known: airflow\n")
 
 
+@pytest.mark.slow
 def test_execute_waits_for_an_executor_that_is_away_and_stops_when_it_is_told_to(site: Site) -> None:
     with_airflow(site)
     plan(site, PLAN)
@@ -414,6 +416,7 @@ def test_check_asks_kafka_if_told_so(site: Site) -> None:
     assert detector("check", JOB, "--from", "kafka").exit_code == 2
 
 
+@pytest.mark.slow
 def test_check_of_a_kafka_that_is_away_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "detector.yaml").write_text("kafka: {bootstrap_servers: '127.0.0.1:1'}")
 
@@ -513,6 +516,7 @@ def test_import_says_what_was_typed_wrong(options: list[str], said: str) -> None
     assert said in " ".join(result.stderr.replace("│", "").split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -647,6 +651,7 @@ def test_sla_refuses_what_is_no_month(month: str) -> None:
     assert "is no month: write one like 2026-11" in " ".join(result.stderr.replace("│", "").split())
 
 
+@pytest.mark.slow
 def test_tail_follows_until_ctrl_c_and_then_is_quiet(site: Site) -> None:
     child = process("tail", "--json", cwd=site.directory)
     assert child.stdout is not None
@@ -660,6 +665,7 @@ def test_tail_follows_until_ctrl_c_and_then_is_quiet(site: Site) -> None:
     assert (code, err) == (130, "")
 
 
+@pytest.mark.slow
 def test_tail_of_nothing_says_what_is_missing(site: Site) -> None:
     (site.directory / "detector.yaml").write_text("kafka: {bootstrap_servers: '127.0.0.1:1'}")
 
@@ -727,6 +733,7 @@ def test_the_report_refuses_a_time_that_is_none(site: Site) -> None:
 # ---------------------------------------------------------------- emit
 
 
+@pytest.mark.slow
 def test_emit_sends_captured_records_as_they_were(site: Site) -> None:
     lines = (SAMPLES / "dbt.jsonl").read_bytes().splitlines()
 
@@ -794,6 +801,7 @@ def test_config_check_of_a_good_file(site: Site) -> None:
     assert detector("config", "check").output == "detector.yaml is right\n"
 
 
+@pytest.mark.slow
 def test_config_check_of_a_model_that_does_not_exist(site: Site) -> None:
     with (site.directory / "detector.yaml").open("a") as file:
         file.write("\ndetection: {model: {kind: crystal_ball}}\n")

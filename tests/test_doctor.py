@@ -88,6 +88,7 @@ def test_clocks_that_differ(ahead: float, status: str) -> None:
     assert clocks("two clocks", ahead, 60.0).status == status
 
 
+@pytest.mark.slow
 def test_everything_that_is_away_fails_and_says_what_to_do() -> None:
     config = load(
         f"kafka: {{bootstrap_servers: '127.0.0.1:{free_port()}'}}\n"

@@ -123,6 +123,7 @@ def test_a_committed_position_is_where_the_next_member_starts(embedded_broker: E
     two.close()
 
 
+@pytest.mark.slow
 def test_records_outlive_an_outage_of_the_broker(embedded_broker: EmbeddedBroker) -> None:
     embedded_broker.create_topic("runs")
     produce(embedded_broker.bootstrap, "runs", partitions=1, count=1)

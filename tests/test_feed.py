@@ -111,6 +111,7 @@ def test_what_stands_on_the_topics_is_known_and_what_comes_after(world: World) -
         assert world.facts.answer("job:a/new").verdict == "allow"
 
 
+@pytest.mark.slow
 def test_events_are_kept_for_who_comes_later(world: World) -> None:
     world.say(done("1"), done("2"))
 
@@ -121,6 +122,7 @@ def test_events_are_kept_for_who_comes_later(world: World) -> None:
         assert lines.count(b"event: command") == 2
 
 
+@pytest.mark.slow
 def test_an_outage_leaves_what_was_known(world: World) -> None:
     world.say(told(JOB))
     with world.following():
@@ -150,6 +152,7 @@ def given(world: World, command: Acknowledge | Feedback, patience: float) -> lis
     return asyncio.run(Desk(world.orders, world.facts, world.feed).give(command, patience))
 
 
+@pytest.mark.slow
 def test_a_command_is_on_its_topic_and_nobody_answers(world: World) -> None:
     with world.following():
         eventually(lambda: world.feed.trouble is None and world.feed.caught_up, "all to be read")
@@ -157,6 +160,7 @@ def test_a_command_is_on_its_topic_and_nobody_answers(world: World) -> None:
         assert given(world, Acknowledge(id="mine", by="alice", incident="x"), 0.2) == []
 
 
+@pytest.mark.slow
 def test_what_comes_of_a_command_is_heard_and_what_comes_of_others_is_not(world: World) -> None:
     with world.following():
         eventually(lambda: world.feed.trouble is None and world.feed.caught_up, "all to be read")

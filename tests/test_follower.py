@@ -135,6 +135,7 @@ def test_a_tombstone_removes_the_breaker(world: World) -> None:
         world.expect_none("breaker:job:a/b")
 
 
+@pytest.mark.slow
 def test_a_later_follower_goes_on_and_does_not_begin_anew(world: World) -> None:
     world.say("job:a/b", {"state": "open"})
     with world.following():
@@ -148,6 +149,7 @@ def test_a_later_follower_goes_on_and_does_not_begin_anew(world: World) -> None:
     assert [records for records, _ in world.told.applied] == [1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [b"\x00", b"[]", b"{"])
 def test_a_record_that_is_none_is_left_out_and_told(world: World, value: bytes) -> None:
     world.say("job:a/b", {"state": "open"})
@@ -161,6 +163,7 @@ def test_a_record_that_is_none_is_left_out_and_told(world: World, value: bytes) 
     assert (world.read("breaker:job:a/b") or {})["offset"] == 0
 
 
+@pytest.mark.slow
 def test_flushall_is_noticed_without_a_new_record(world: World) -> None:
     world.say("job:a/b", {"state": "open"})
 
@@ -170,6 +173,7 @@ def test_flushall_is_noticed_without_a_new_record(world: World) -> None:
         world.expect("breaker:job:a/b", state="open")
 
 
+@pytest.mark.slow
 def test_a_partition_that_lost_its_position_begins_anew_without_what_it_had(world: World) -> None:
     world.say("job:a/b", {"state": "open"})
     world.say("job:a/c", {"state": "open"}, 1)
@@ -187,6 +191,7 @@ def test_a_partition_that_lost_its_position_begins_anew_without_what_it_had(worl
     assert world.read("breaker:job:a/other") is not None
 
 
+@pytest.mark.slow
 def test_a_topic_that_was_created_again_leaves_nothing_of_the_old_one(world: World) -> None:
     world.say("job:a/b", {"state": "open"})
     with world.following():
@@ -212,6 +217,7 @@ def test_two_followers_are_as_good_as_one(world: World) -> None:
             world.expect(f"breaker:job:a/{i % 7}", n=i)
 
 
+@pytest.mark.slow
 def test_a_redis_that_hangs_is_told_and_waited_for(world: World) -> None:
     with world.following():
         world.say("job:a/b", {"state": "open"})
@@ -225,6 +231,7 @@ def test_a_redis_that_hangs_is_told_and_waited_for(world: World) -> None:
         world.expect("breaker:job:a/b", state="closed")
 
 
+@pytest.mark.slow
 def test_a_kafka_that_goes_and_comes_back_is_followed_again(world: World) -> None:
     world.say("job:a/b", {"state": "open"})
 

@@ -84,6 +84,7 @@ def test_runs_of_before_and_after_its_start_are_kept(world: World) -> None:
         eventually(lambda: world.kept() == ["3", "2", "1"], "the run of after")
 
 
+@pytest.mark.slow
 def test_while_redis_is_away_it_waits_and_loses_nothing(world: World) -> None:
     with world.historian():
         world.say("1")

@@ -167,6 +167,8 @@ def parsed(path: Path) -> ast.Module:
 def imports(node: ast.AST, late: bool = False) -> Iterator[Import]:
     """What is imported when the program runs: not what is for the type checker only."""
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            continue  # imports are statements
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             continue
         if isinstance(child, ast.Import):
@@ -177,7 +179,7 @@ def imports(node: ast.AST, late: bool = False) -> Iterator[Import]:
                 inner = f"{child.module}.{alias.name}"
                 yield Import(inner if inner in SOURCES else str(child.module), child.lineno, late)
         else:
-            yield from imports(child, late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+            yield from imports(child, late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def imported(module: str) -> list[Import]:

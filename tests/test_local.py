@@ -42,6 +42,7 @@ def local(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_blocked_pipeline(local: subprocess.Popen[str], tmp_path: Path) -> None:
     path = tmp_path / "local.env"
     eventually(lambda: path.exists() and path.read_text().count("\n") == 5, "the other terminal's file", timeout=90)

@@ -129,6 +129,7 @@ def test_a_command_is_one_record_with_its_entity_as_the_key(office: Office) -> N
     assert abs(sent["at"] - time.time()) < 60
 
 
+@pytest.mark.slow
 def test_each_command_has_an_id_of_its_own_and_says_who_gave_it(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +153,7 @@ def test_what_came_of_it_is_waited_for_and_told(office: Office) -> None:
     assert (refused.exit_code, refused.stdout) == (1, "refused  job:ns/other  no override is in force\n")
 
 
+@pytest.mark.slow
 def test_programs_are_told_what_was_sent_and_what_came_of_it(office: Office) -> None:
     with office.worker(failed("job:ns/load")):
         result = detector("feedback", "job:ns/load", "expected_once", "--json")
@@ -163,6 +165,7 @@ def test_programs_are_told_what_was_sent_and_what_came_of_it(office: Office) -> 
     ]
 
 
+@pytest.mark.slow
 def test_a_verdict_without_a_check_is_on_all_that_go_on(office: Office) -> None:
     with office.worker(failed("job:ns/load")):
         result = detector("feedback", "job:ns/load", "confirmed")
@@ -170,6 +173,7 @@ def test_a_verdict_without_a_check_is_on_all_that_go_on(office: Office) -> None:
     assert (result.exit_code, result.stdout.split()[:3]) == (0, ["done", "job:ns/load", "failed"])
 
 
+@pytest.mark.slow
 def test_if_nobody_answers_the_command_is_not_lost(office: Office) -> None:
     result = detector("breaker", "override", JOB, "--none", "--timeout", "0.2")
 
@@ -178,6 +182,7 @@ def test_if_nobody_answers_the_command_is_not_lost(office: Office) -> None:
     assert len(office.records("detector.commands", 1)) == 1
 
 
+@pytest.mark.slow
 def test_what_others_are_told_is_no_answer(office: Office) -> None:
     other = CommandDone(id="other", command="override", by="ada", done=True, effect="so", entity=JOB)
     stop = threading.Event()
@@ -195,6 +200,7 @@ def test_what_others_are_told_is_no_answer(office: Office) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
 
 
+@pytest.mark.slow
 def test_a_kafka_that_is_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "detector.yaml").write_text("kafka: {bootstrap_servers: '127.0.0.1:1'}")
     monkeypatch.chdir(tmp_path)
@@ -254,6 +260,7 @@ def half_open(office: Office) -> None:
     office.breaker("job:ns/load", state=State.HALF_OPEN, reason="the wait is over")
 
 
+@pytest.mark.slow
 def test_who_asks_to_be_the_probe_may_go_and_nobody_else(office: Office) -> None:
     world = failed("job:ns/load")
     world.ticks(time.time() + 1, time.time() + 700, 60)
@@ -267,6 +274,7 @@ def test_who_asks_to_be_the_probe_may_go_and_nobody_else(office: Office) -> None
     assert (second.exit_code, "run-1 probes, until" in second.stdout) == (1, True)
 
 
+@pytest.mark.slow
 def test_who_does_not_hear_that_it_is_the_probe_is_not(office: Office) -> None:
     half_open(office)
     office.broker.refuse_connections()
@@ -476,6 +484,7 @@ def test_the_status_has_a_row_for_each_plan_and_for_each_job_of_one(office: Offi
     ]
 
 
+@pytest.mark.slow
 def test_a_plan_is_abandoned_by_its_whole_id(office: Office) -> None:
     planned(office, plan("5f0c7c1a"))
 
@@ -504,6 +513,7 @@ def test_rules_are_told_with_what_to_change(office: Office) -> None:
 # ---------------------------------------------------------------- mutes and maintenance
 
 
+@pytest.mark.slow
 def test_a_mute_is_listed_until_it_is_ended(office: Office) -> None:
     detector("mute", "job:airflow/*", "--for", "2h", "--reason", "OPS-71", "--by", "ada", "--no-wait")
     [before] = [json.loads(line) for line in detector("mutes", "--json").stdout.splitlines()]
@@ -527,11 +537,11 @@ def test_a_mute_is_listed_until_it_is_ended(office: Office) -> None:
         ),
         pytest.param(
             ["--from", "2999-03-01T02:00Z", "--until", "2999-03-01T06:00Z"],
-            "Fri 1 Mar 02:00 UTC to Fri 1 Mar 06:00 UTC", id="once",
+            "Fri 1 Mar 02:00 UTC to Fri 1 Mar 06:00 UTC", id="once", marks=pytest.mark.slow,
         ),
         pytest.param(
             ["--until", "2999-03-01", "--daily", "--at", "02:00", "--lasts", "1h"],
-            "daily 02:00 for 1 h (UTC), until Fri 1 Mar 00:00 UTC", id="daily, until a day",
+            "daily 02:00 for 1 h (UTC), until Fri 1 Mar 00:00 UTC", id="daily, until a day", marks=pytest.mark.slow,
         ),
     ],
 )  # fmt: skip
@@ -541,6 +551,7 @@ def test_maintenance_is_listed_in_words(office: Office, options: list[str], said
     assert said in detector("maintenance", "list").stdout
 
 
+@pytest.mark.slow
 def test_a_worker_does_what_is_said_of_windows(office: Office) -> None:
     world = failed()
     with office.worker(world):
@@ -554,6 +565,7 @@ def test_a_worker_does_what_is_said_of_windows(office: Office) -> None:
     assert world.partition.windows == []
 
 
+@pytest.mark.slow
 def test_a_calendar_is_taken_as_maintenance_and_twice_is_once(office: Office) -> None:
     calendar = str(CALENDARS / "google.ics")
     import_ = ("maintenance", "import", calendar, "--match", "job:airflow/*")

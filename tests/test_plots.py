@@ -78,6 +78,7 @@ def test_where_nothing_is_expected_yet_there_is_no_band() -> None:
     assert "expected" not in words(svg)
 
 
+@pytest.mark.slow
 def test_a_long_series_makes_no_large_picture_and_loses_no_extreme() -> None:
     values = [100.0 + at % 7 for at in range(50_000)]
     values[33_333] = 900.0

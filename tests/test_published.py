@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
+import pytest
 from confluent_kafka import Producer
 
 from detector.compacted import Identity
@@ -80,6 +81,7 @@ def test_a_process_is_told_of_what_was_published_before_it_began(embedded_broker
     assert told.incidents == {"i1": (1, incident("i1"))}
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_is_told_and_what_is_no_breaker_is_left_out(embedded_broker: EmbeddedBroker) -> None:
     world = World(embedded_broker)
     world.say(BREAKERS, "heartbeat:0", {"partition": 0, "clock": 5.0})

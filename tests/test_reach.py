@@ -36,6 +36,7 @@ def test_where_nobody_listens_the_answer_is_soon_and_says_why(make: Made) -> Non
     assert "Connection refused" in caught.value.args[0].str()
 
 
+@pytest.mark.slow
 def test_who_listens_and_says_nothing_has_the_whole_time() -> None:
     reach, began = Reach(soon=0.2), time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:

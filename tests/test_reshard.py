@@ -23,6 +23,7 @@ from detector.errors import CannotReshard
 from detector.reshard import carried, moved, next_name, renamed
 from detector.seams import LARGEST, Committed
 from tests.fakes.cluster import Cluster, FakeStore
+from tests.strategies import how_many
 from tests.test_checkpoint import (
     START,
     Schedule,
@@ -92,7 +93,7 @@ def judged(
 
 
 @pytest.mark.parametrize("new", [1, NEW, 7])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(other, marks=pytest.mark.slow) for other in (2, 3))])
 def test_what_is_said_after_it_is_what_a_log_says_that_always_had_that_many(seed: int, new: int) -> None:
     _, _, old = started(OLD)
     calm = started(new)[2]
@@ -226,10 +227,10 @@ def check_resharded(seeds: range) -> None:
 
 
 def test_random_schedules_over_it_say_what_a_quiet_run_says() -> None:
-    check_resharded(range(40))
+    check_resharded(range(how_many(0.4)))
 
 
-@pytest.mark.crash
+@pytest.mark.slow
 def test_many_random_schedules_over_it_say_what_a_quiet_run_says() -> None:
     check_resharded(range(1_000, 1_400))
 

@@ -58,6 +58,7 @@ def test_it_passes_the_checks_of_river(make: Callable[[], PipelineAnomalyDetecto
     checks.check_estimator(make())
 
 
+@pytest.mark.slow
 @every_model
 @pytest.mark.parametrize("check", ON_A_STREAM, ids=lambda check: check.__name__)
 def test_it_passes_those_that_need_a_stream(make: Callable[[], PipelineAnomalyDetector], check: Any) -> None:

@@ -173,6 +173,7 @@ def put(broker: EmbeddedBroker, topic: str, event: dict[str, Any]) -> None:
     assert producer.flush(10) == 0
 
 
+@pytest.mark.slow
 def test_a_daemon_judges_its_first_run_by_what_it_was_given(
     embedded_broker: EmbeddedBroker, embedded_redis: EmbeddedRedis
 ) -> None:

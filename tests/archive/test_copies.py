@@ -104,6 +104,7 @@ def test_a_backup_is_of_one_moment_while_workers_write(installed: Installation) 
     assert len(installed.redis.keys()) == 2  # the copies are gone
 
 
+@pytest.mark.slow
 def test_large_states_are_read_a_few_at_a_time(installed: Installation, tmp_path: Path) -> None:
     installed.save(0, 10, states(*map(str, range(40)), size=1 << 20))
     path = installed.backup(tmp_path / "states")

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.archive.file import MAGIC, VERSION, Begin, Closing, End, Frame, Opening, States, Writer, read
@@ -40,7 +40,6 @@ def written(path: Path, found: Parts | None = None) -> bytes:
     return path.read_bytes()
 
 
-@settings(deadline=None)  # files are written
 @given(parts)
 def test_what_is_written_is_what_is_read(found: Parts) -> None:
     frames = list(frames_of(found))
@@ -52,7 +51,6 @@ def test_what_is_written_is_what_is_read(found: Parts) -> None:
         assert closing.entities == sum(len(piece) for _, pieces in found for piece in pieces)
 
 
-@settings(deadline=None)  # files are written
 @given(parts, st.data())
 def test_a_file_that_is_cut_off_anywhere_is_refused(found: Parts, data: st.DataObject) -> None:
     with TemporaryDirectory() as directory:
@@ -64,7 +62,6 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(found: Parts, data: st.DataO
             list(read(path))
 
 
-@settings(deadline=None)  # files are written
 @given(parts, st.data())
 def test_a_file_with_any_byte_changed_is_refused(found: Parts, data: st.DataObject) -> None:
     with TemporaryDirectory() as directory:
@@ -77,7 +74,6 @@ def test_a_file_with_any_byte_changed_is_refused(found: Parts, data: st.DataObje
             list(read(path))
 
 
-@settings(deadline=None)  # files are written
 @given(st.binary(max_size=300))
 def test_any_other_file_is_refused(junk: bytes) -> None:
     with TemporaryDirectory() as directory:

@@ -184,6 +184,7 @@ def test_a_decorated_coroutine_asks_before_each_call(asking: Client, api: Api) -
         asyncio.run(load(6))
 
 
+@pytest.mark.slow
 def test_who_may_wait_goes_on_when_the_breaker_closes(asking: Client, api: Api) -> None:
     async def load() -> str:
         async with asking.breaker(JOB, wait=30) as answer:
@@ -277,6 +278,7 @@ def test_an_api_that_is_away_is_unknown_soon_and_asked_again(api: Api) -> None:
             assert away_and_back(client, gate.shut, gate.open) == ("unreachable", "allowed_although_unknown")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["http", "redis"])
 def test_who_does_not_answer_is_unknown_within_the_timeout(source: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -290,6 +292,7 @@ def test_who_does_not_answer_is_unknown_within_the_timeout(source: str) -> None:
     assert time.monotonic() - began < 3.0
 
 
+@pytest.mark.slow
 def test_while_kafka_is_away_the_copy_is_believed_as_long_as_its_heartbeat_is_fresh(kafka: EmbeddedBroker) -> None:
     with Client(kafka=kafka.bootstrap, timeout=10, max_age=3_600) as client:
         assert away_and_back(client, kafka.refuse_connections, kafka.accept_connections) == ("open", "blocked")
@@ -297,6 +300,7 @@ def test_while_kafka_is_away_the_copy_is_believed_as_long_as_its_heartbeat_is_fr
         assert client.check(JOB).reason == "stale"
 
 
+@pytest.mark.slow
 def test_a_kafka_that_was_never_there_is_unknown_within_the_timeout() -> None:
     with Client(kafka="127.0.0.1:1", timeout=0.5) as client:
         answer = client.check(JOB)

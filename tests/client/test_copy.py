@@ -81,6 +81,7 @@ def test_who_follows_is_told_of_each_change(world: World) -> None:
     assert world.told == [(world.topic, "a", b"1"), (world.topic, "a", b"2"), (world.topic, "a", None)]
 
 
+@pytest.mark.slow
 def test_a_copy_of_two_topics_has_caught_up_when_both_are_read(world: World, broker: EmbeddedBroker) -> None:
     other = f"{world.topic}.other"
     broker.create_topic(other)
@@ -93,6 +94,7 @@ def test_a_copy_of_two_topics_has_caught_up_when_both_are_read(world: World, bro
         assert (dict(copy.values(world.topic)), dict(copy.values(other))) == ({"a": b"1"}, {"a": b"2"})
 
 
+@pytest.mark.slow
 def test_while_kafka_is_away_the_last_values_stay_and_the_copy_says_why(world: World) -> None:
     world.say("a", b"1")
 
@@ -108,6 +110,7 @@ def test_while_kafka_is_away_the_last_values_stay_and_the_copy_says_why(world: W
         assert copy.trouble is None
 
 
+@pytest.mark.slow
 def test_a_kafka_that_is_not_there_at_the_start_is_waited_for(world: World) -> None:
     world.say("a", b"1")
     world.broker.refuse_connections()
@@ -118,6 +121,7 @@ def test_a_kafka_that_is_not_there_at_the_start_is_waited_for(world: World) -> N
         world.expect(copy, a=b"1")
 
 
+@pytest.mark.slow
 def test_a_topic_that_was_made_anew_replaces_the_old_one_when_it_is_whole(world: World) -> None:
     world.say("a", b"1")
     world.say("b", b"1")
@@ -135,6 +139,7 @@ def test_a_topic_that_was_made_anew_replaces_the_old_one_when_it_is_whole(world:
     assert world.told == [(world.topic, "gone", None)]
 
 
+@pytest.mark.slow
 def test_a_topic_that_is_away_for_a_while_is_no_other_one(world: World) -> None:
     world.say("a", b"1")
     away = [False]
@@ -155,6 +160,7 @@ def test_a_topic_that_is_away_for_a_while_is_no_other_one(world: World) -> None:
     assert [value for _, _, value in world.told] == [b"1", b"2"]
 
 
+@pytest.mark.slow
 def test_a_listener_that_fails_does_not_stop_the_copy(world: World) -> None:
     def fail(topic: str, key: str, value: bytes | None) -> None:
         raise RuntimeError("no")

@@ -74,6 +74,7 @@ def test_a_run_that_ends_well_is_told_with_all_that_is_known_of_it(site: Site) -
     assert (end.code_version, end.tags) == ("8f14e45", ("tier=1",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "state", "told"),
     [
@@ -95,6 +96,7 @@ def test_how_a_run_ended_is_told_without_values(site: Site, error: BaseException
     assert (end.state, end.error) == (state, told)
 
 
+@pytest.mark.slow
 def test_a_run_may_be_a_coroutine(site: Site) -> None:
     async def load() -> None:
         async with site.emitter.run(JOB, run_id="r1"):
@@ -188,6 +190,7 @@ def test_a_queue_that_is_full_loses_records_and_does_not_wait() -> None:
     assert (emitter.close(0.1), emitter.failed) == (5, 50)
 
 
+@pytest.mark.slow
 def test_what_is_told_while_kafka_is_away_arrives_when_it_is_back(site: Site) -> None:
     site.broker.refuse_connections()
     with site.emitter.run(JOB):
@@ -197,6 +200,7 @@ def test_what_is_told_while_kafka_is_away_arrives_when_it_is_back(site: Site) ->
     assert [event.state for event in site.runs()] == ["START", "COMPLETE"]
 
 
+@pytest.mark.slow
 def test_who_has_closed_may_tell_again(site: Site) -> None:
     site.emitter.run(JOB).start()
     site.emitter.close()
@@ -205,6 +209,7 @@ def test_who_has_closed_may_tell_again(site: Site) -> None:
     assert len(site.runs()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_a_process_that_was_forked_tells_by_itself(site: Site) -> None:
     site.emitter.run(JOB, run_id="parent").start()

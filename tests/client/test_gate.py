@@ -98,6 +98,7 @@ def test_a_command_that_is_not_there_ends_as_in_a_shell(shell: Shell) -> None:
     assert (code, told) == (127, "detector: no-such-command cannot be run: No such file or directory\n")
 
 
+@pytest.mark.slow
 def test_who_may_wait_runs_when_it_may(shell: Shell) -> None:
     with shell.start(OTHER, "--wait", "1m", "--", "echo", "loaded") as process:
         eventually(lambda: shell.api.seen, "it to ask")
@@ -136,6 +137,7 @@ def said(shell: Shell) -> list[tuple[str, str | None]]:
     return [(event.state, event.error) for event in found if isinstance(event, RunEvent)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code", "end"),
     [
@@ -150,6 +152,7 @@ def test_how_the_command_ended_is_told(telling: Shell, command: str, code: int, 
     assert (found, said(telling)) == (code, [("START", None), end])
 
 
+@pytest.mark.slow
 def test_signals_are_passed_on_and_told(telling: Shell) -> None:
     with telling.start(JOB, "--emit", "--", "sh", "-c", "echo up; exec sleep 60") as process:
         assert process.stdout is not None

@@ -156,6 +156,7 @@ def test_a_profile_of_other_names_after_one_of_the_same_length_is_not_mixed_up()
         assert codec.decode(record(encode_profile(profile))) == profile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tables", "size"), [(5_000, 900), (17_000, 1)], ids=["long names", "short names"])
 def test_names_of_tables_do_not_pile_up(tables: int, size: int) -> None:
     reader = avro_reader.ProfileReader()
@@ -393,6 +394,7 @@ def test_bytes_behind_the_record_are_refused(newer: bool) -> None:
     assert reason(by, written(by, VALUES) + b"\x00") == "avro"
 
 
+@pytest.mark.slow
 def test_a_record_cut_off_anywhere_is_refused() -> None:
     for message in (encode_run_event(A_RUN), encode_profile(A_PROFILE), encode_profile(A_PROFILE, plain=True)):
         for end in range(10, len(message)):

@@ -114,6 +114,7 @@ def test_a_schema_that_is_not_there_is_asked_for_again_after_a_hundred_records()
         registry.close()
 
 
+@pytest.mark.slow
 def test_a_thousand_ids_that_are_not_there_are_not_remembered_for_ever() -> None:
     with HttpRegistry(404, NOT_FOUND) as server:
         registry = SchemaRegistry(f"http://{server.address}")

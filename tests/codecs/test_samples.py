@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from struct import unpack
 from typing import Any
 
@@ -24,10 +25,12 @@ DUCKDB = "duckdb:///srv/dbt/shop/shop.duckdb"
 COLUMNS = (Field("id", "BIGINT", 1), Field("customer_id", "INTEGER", 2), Field("amount", "DOUBLE", 3))
 
 
+@cache
 def read(name: str) -> list[RunEvent]:
     return [event(value) for value in sample(name)]
 
 
+@cache
 def documents(name: str) -> list[dict[str, Any]]:
     return [json.loads(value) for value in sample(name)]
 

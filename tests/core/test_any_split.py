@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tests.core.streams import Shape, companies, dirty, play
 from tests.core.test_emissions import busy
 from tests.core.world import World
+from tests.strategies import examples
 
 
 class Restless(World):
@@ -28,8 +28,9 @@ class Restless(World):
         return super().put(*args, **named)
 
 
+@pytest.mark.slow
 @given(companies, st.integers(0, 2**32))
-@examples(max_examples=8, deadline=None)
+@examples(0.08)
 def test_states_that_are_written_and_read_between_any_two_records_say_and_become_the_same(
     company: list[list[Shape]], seed: int
 ) -> None:
@@ -58,6 +59,7 @@ print(world.digest.hex(), hash("a string") % 1000)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [("0", "1", "4242")])
 def test_another_process_with_another_hash_seed_says_the_same(seeds: tuple[str, ...]) -> None:
     root = Path(__file__).parents[2]

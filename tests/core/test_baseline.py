@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.core.models import kernel
@@ -100,7 +100,6 @@ def together(parameters: dict[str, Any], calls: list[tuple[float, list[tuple[int
     return said
 
 
-@settings(deadline=None)  # the first call compiles
 @given(PARAMETERS, CALLS)
 def test_many_series_in_one_array_are_judged_as_each_alone_bit_for_bit(
     parameters: dict[str, Any], calls: list[tuple[float, list[tuple[int, float]]]]
@@ -128,7 +127,6 @@ def test_long_series_of_every_kind_in_one_array_are_judged_as_each_alone() -> No
     assert causes > {"", "outlier", "only zeros", "new normal"}
 
 
-@settings(deadline=None)  # the first call compiles
 @given(PARAMETERS, st.lists(VALUES, max_size=80), st.integers(0, 80))
 def test_any_future_of_a_restored_model_is_that_of_the_one_that_was_not(
     parameters: dict[str, Any], values: list[float], cut: int
@@ -141,7 +139,6 @@ def test_any_future_of_a_restored_model_is_that_of_the_one_that_was_not(
     assert restored.snapshot() == model.snapshot()
 
 
-@settings(deadline=None)  # the first call compiles
 @given(PARAMETERS, st.lists(VALUES.filter(lambda x: abs(x) < 1e12), max_size=80))
 def test_whatever_comes_a_reading_is_made_of_numbers(parameters: dict[str, Any], values: list[float]) -> None:
     model = Baseline(**parameters)
@@ -441,7 +438,7 @@ def test_a_count_that_rests_at_night_is_judged_by_the_hour_from_the_third_week(s
 
 
 def test_what_is_usual_at_an_hour_of_a_weekend_is_not_on_another_day() -> None:
-    """Saturdays whose mornings are half as full are silent from the third; the same on a Monday is a loss, as is less."""
+    """Saturdays whose mornings are half as full are silent from the third; on a Monday that is a loss."""
     random = Random(2)
     values = [timetable(hour, random) for hour in range(6 * 7 * 24)]
     model = Baseline()

@@ -3,7 +3,6 @@
 from itertools import product
 
 import pytest
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -26,6 +25,7 @@ from detector.core.policies.window import Window
 from detector.core.rules import Rules, Settings
 from detector.errors import IllegalTransition
 from tests.core.world import JOB, MINUTE, MONDAY, World, breakers, changes, event, ready
+from tests.strategies import examples
 
 CLOSED, OPEN, HALF_OPEN, UNKNOWN = State.CLOSED, State.OPEN, State.HALF_OPEN, State.UNKNOWN
 
@@ -286,4 +286,4 @@ class RandomLife(RuleBasedStateMachine):
 
 
 TestRandomLife = RandomLife.TestCase
-TestRandomLife.settings = examples(max_examples=60, stateful_step_count=40, deadline=None)
+TestRandomLife.settings = examples(0.6, stateful_step_count=40)

@@ -1,6 +1,5 @@
 """Random orders of events, messages, commands and time over a small company: what holds whatever happens."""
 
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
@@ -13,6 +12,7 @@ from detector.core.lineage import LEASE
 from detector.core.rules import Rules, Settings
 from tests.core.company import Company
 from tests.core.world import DAY, HOUR, MINUTE, MONDAY
+from tests.strategies import examples
 
 # job: (inputs, outputs). Two ways lead from `raw` to `facts`; `loop` reads what it makes in the end.
 JOBS = {
@@ -185,4 +185,4 @@ class SmallCompany(RuleBasedStateMachine):
 
 
 TestSmallCompany = SmallCompany.TestCase
-TestSmallCompany.settings = examples(max_examples=30, stateful_step_count=30, deadline=None)
+TestSmallCompany.settings = examples(0.3, stateful_step_count=30)

@@ -1,12 +1,12 @@
 """What is told twice, or out of order within a run, leads to the verdicts of the clean stream."""
 
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from detector.core.rules import Rules, Settings
 from tests.core.streams import Shape, clean, companies, dirty, play
 from tests.core.world import World, anomalies
+from tests.strategies import examples
 
 Verdict = tuple[str, str, str | None, str]
 
@@ -35,7 +35,6 @@ def states(world: World) -> dict[str, tuple[str, set[str]]]:
 
 
 @given(companies, st.integers(0, 2**32))
-@examples(max_examples=100, deadline=None)
 def test_a_dirty_stream_has_the_verdicts_of_the_clean_one(company: list[list[Shape]], seed: int) -> None:
     # Without lateness, which is right to differ: an event that arrives after the deadline has not arrived before it.
     rules, stream = Rules(Settings(late=None)), clean(company)
@@ -47,7 +46,7 @@ def test_a_dirty_stream_has_the_verdicts_of_the_clean_one(company: list[list[Sha
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32))
-@examples(max_examples=25, deadline=None)
+@examples(0.25)
 def test_a_run_that_is_missing_is_late_in_a_dirty_stream_too(before: int, after: int, seed: int) -> None:
     company = [[Shape()] * before + [Shape(skipped=True)] + [Shape()] * after]
     stream = clean(company)

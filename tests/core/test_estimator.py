@@ -48,7 +48,12 @@ MADE: Mapping[str, Callable[[], Estimator]] = {name: partial(Estimator, name) fo
     "a forecast with a week": partial(Estimator, "anomaly.PredictiveAnomalyDetection", **SEASONAL),
     "a filter of trees": partial(Estimator, "anomaly.QuantileFilter", anomaly_detector="anomaly.HalfSpaceTrees"),
 }
-every_estimator = pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in MADE.items()])
+# One of each kind; the others are tried where there is time.
+QUICK = {"anomaly.GaussianScorer", "anomaly.HalfSpaceTrees", "drift.ADWIN", "a seeded KSWIN", "a forecast with a week"}
+every_estimator = pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, make in MADE.items()],
+)
 
 
 def stream(seed: int, count: int, level: float = 1_000.0) -> list[float]:
@@ -64,7 +69,7 @@ def read(model: Estimator, values: list[float]) -> list[tuple[Any, ...]]:
 
 
 @every_estimator
-@pytest.mark.parametrize("seen", [0, 1, 20, 75])
+@pytest.mark.parametrize("seen", [*(pytest.param(few, marks=pytest.mark.slow) for few in (0, 1, 20)), 75])
 def test_a_restored_estimator_reads_the_future_bit_for_bit(make: Callable[[], Estimator], seen: int) -> None:
     model, restored = make(), make()
     for x in stream(1, seen):
@@ -92,6 +97,7 @@ def test_a_restart_after_each_value_changes_nothing(make: Callable[[], Estimator
     assert kept == calm.snapshot()
 
 
+@pytest.mark.slow
 def test_another_process_says_the_same() -> None:
     """Chance, and the hashes of texts, differ from process to process unless somebody sees to it."""
     script = (
@@ -196,7 +202,14 @@ MECHANICAL = (
 
 
 @pytest.mark.parametrize("check", MECHANICAL, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", ["anomaly.GaussianScorer", "anomaly.OneClassSVM", "drift.ADWIN", "drift.PageHinkley"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anomaly.GaussianScorer",
+        "drift.ADWIN",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("anomaly.OneClassSVM", "drift.PageHinkley")),
+    ],
+)
 def test_estimators_keep_what_models_promise(name: str, check: Callable[[Any], None]) -> None:
     check(MADE[name])
 

@@ -153,6 +153,7 @@ def test_a_thousand_outputs_keep_the_neighbours_that_were_heard_of_last() -> Non
     assert "dataset:db/new" in neighbours
 
 
+@pytest.mark.slow
 def test_a_run_with_more_datasets_than_are_kept_has_no_sum_and_a_small_state() -> None:
     world = ready()
     wide = [orders(1, name=f"{n}{'n' * 900}") for n in range(MAX_DATASETS + 50)]

@@ -294,6 +294,7 @@ def test_a_deadline_that_is_no_longer_declared_is_over() -> None:
     assert found(world.said) == [("deadline", "started"), ("deadline", "ended")]
 
 
+@pytest.mark.slow
 def test_where_every_day_is_a_holiday_a_deadline_comes_all_the_same() -> None:
     always = Calendar(holidays=frozenset(range(int(MONDAY // DAY) - 100, int(MONDAY // DAY) + 100)))
     deadline = Deadline(time(3), ZoneInfo("UTC"), holidays=False)

@@ -1,7 +1,7 @@
 """What must be redone after something was bad: which runs, in which order, and how one sees that they were."""
 
+import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from detector.core.commands import AbandonPlan, Feedback, SetOverride
@@ -14,6 +14,7 @@ from tests.core.company import Company
 from tests.core.test_board import ROOT, hear, stops
 from tests.core.test_lineage import chain, company, told
 from tests.core.world import DAY, HOUR, MINUTE, MONDAY
+from tests.strategies import examples
 
 CHAIN = (("load", "", "raw"), ("clean", "raw", "orders"), ("join", "orders", "facts"))
 
@@ -120,6 +121,7 @@ def test_a_plan_is_followed_run_by_run_to_its_end() -> None:
     assert steps[-1].summary == "dataset:db/raw: all of 3 runs of 3 jobs were redone"
 
 
+@pytest.mark.slow
 def test_a_run_for_another_time_redoes_nothing() -> None:
     made = watched()
     days(made, 6)
@@ -133,6 +135,7 @@ def test_a_run_for_another_time_redoes_nothing() -> None:
     assert plans(made) == []
 
 
+@pytest.mark.slow
 def test_what_was_no_fault_is_not_redone_but_what_did_not_run_is() -> None:
     made = watched()
     days(made, 6)
@@ -148,6 +151,7 @@ def test_what_was_no_fault_is_not_redone_but_what_did_not_run_is() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_plan_can_be_given_up() -> None:
     made = watched()
     days(made, 6)
@@ -262,7 +266,7 @@ graphs = st.dictionaries(
 
 
 @given(graphs)
-@examples(max_examples=200, deadline=None)
+@examples(2)
 def test_any_plan_has_each_job_once_and_after_what_it_waits_for(
     graph: dict[str, tuple[set[int], set[int], int]],
 ) -> None:
@@ -299,6 +303,7 @@ def test_a_plan_is_told_in_one_sentence() -> None:
     assert told_of(steps, "dataset:x") == "dataset:x is good again: redo 1 run of 1 job (1 bad)"
 
 
+@pytest.mark.slow
 def test_a_plan_that_nobody_followed_for_a_month_is_given_up() -> None:
     made = watched()
     days(made, 6)
@@ -311,6 +316,7 @@ def test_a_plan_that_nobody_followed_for_a_month_is_given_up() -> None:
     assert [p.state for p in plans(made)] == ["open", "abandoned"]
 
 
+@pytest.mark.slow
 def test_while_a_person_lets_all_go_on_nothing_is_to_be_redone_and_afterwards_all_of_it_is() -> None:
     made = watched()
     days(made, 6)

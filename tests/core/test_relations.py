@@ -7,7 +7,6 @@ from random import Random
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from bench.detection import together as streams
@@ -21,6 +20,7 @@ from detector.core.together import CHECK, judge_together
 from detector.core.turn import Place, Turn
 from tests.core.test_state import sections, written
 from tests.core.world import DAY, HOUR, MONDAY, anomalies
+from tests.strategies import examples
 
 Load = dict[str, float]
 
@@ -298,6 +298,7 @@ def test_crowds_are_few_and_of_many() -> None:
 # ---------------------------------------------------------------- how often it is right
 
 
+@pytest.mark.slow
 def test_on_streams_that_go_together_it_finds_what_single_series_do_not_and_is_rarely_wrong() -> None:
     figures = streams.measured(streams.shipped, streams.generate, [7], 30, best=False)
 
@@ -307,6 +308,7 @@ def test_on_streams_that_go_together_it_finds_what_single_series_do_not_and_is_r
     assert figures["found: loose"] >= 0.55 > figures["alone: loose"]
 
 
+@pytest.mark.slow
 def test_half_space_trees_find_next_to_nothing_of_it() -> None:
     figures = streams.measured(streams.half_space_trees, streams.generate, [7], 10, best=True)
 
@@ -363,7 +365,7 @@ VALUES = st.dictionaries(st.sampled_from("abcd"), st.floats() | st.sampled_from(
 
 
 @given(st.lists(VALUES, max_size=60))
-@examples(max_examples=150, deadline=None)
+@examples(1.5)
 def test_any_numbers_can_be_judged_and_the_state_can_be_read_back(runs: list[Load]) -> None:
     relations = Relations()
     for number, values in enumerate(runs):

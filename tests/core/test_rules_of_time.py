@@ -43,6 +43,7 @@ def test_a_window_asks_those_that_it_is_for_and_no_others() -> None:
     assert asked_at_once(made) == {RAW}
 
 
+@pytest.mark.slow
 def test_windows_that_are_too_large_together_are_refused() -> None:
     made = company()
     reason = "x" * 2_000

@@ -5,7 +5,6 @@ from zlib import crc32
 import msgspec
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from detector.core.breaker import Breaker, Held, Outcome, Override, Probe, State
@@ -20,6 +19,7 @@ from detector.core.table import SeriesTable, Stored
 from detector.errors import SnapshotTooNew
 from tests.core.test_emissions import busy
 from tests.core.world import JOB
+from tests.strategies import examples
 
 text, number, small = st.text(max_size=5), st.floats(allow_nan=False), st.integers(0, 2**31)
 maybe = st.none() | number
@@ -109,7 +109,6 @@ entities = st.builds(
 
 
 @given(entities)
-@examples(deadline=None)
 def test_what_is_written_comes_back_whole(entity: Entity) -> None:
     snapshot = dump(entity)
 
@@ -168,7 +167,7 @@ SNAPSHOT = dump(busy().entities["job:ns/a"])
 
 
 @given(st.integers(1, len(SNAPSHOT) - 1), st.integers(1, 255))
-@examples(max_examples=500, deadline=None)
+@examples(5)
 def test_a_snapshot_with_any_byte_changed_is_known_to_be_corrupt(position: int, flip: int) -> None:
     corrupt = bytearray(SNAPSHOT)
     corrupt[position] ^= flip
@@ -184,7 +183,7 @@ def test_a_snapshot_that_was_cut_off_is_known_to_be_corrupt(length: int) -> None
 
 
 @given(st.binary(max_size=60))
-@examples(max_examples=500)
+@examples(5)
 def test_bytes_with_a_good_checksum_that_are_no_state_are_an_error_of_value_or_too_new(body: bytes) -> None:
     with pytest.raises((ValueError, SnapshotTooNew)):
         load(bytes((FORMAT,)) + crc32(body).to_bytes(4, "little") + body)

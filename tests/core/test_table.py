@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from detector.core.commands import Verdict
@@ -28,6 +27,7 @@ from detector.core.teaching import teach
 from detector.core.turn import Place, Turn
 from tests.core.test_profiles import amounts, table
 from tests.core.world import DAY, HOUR, JOB, MONDAY, TABLE, World, event, profile, ready
+from tests.strategies import examples
 
 
 class Alone:
@@ -140,7 +140,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.integers(0, 2**32), st.sampled_from([HOUR, DAY]))
-@examples(max_examples=25, deadline=None)
+@examples(0.25)
 def test_what_is_said_and_learned_is_that_of_one_object_for_each_series(
     steps: list[tuple[Any, list[int]]], seed: int, every: float
 ) -> None:
@@ -252,7 +252,6 @@ def test_columns_that_are_too_many_are_not_watched_and_those_that_are_go_on() ->
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.binary(min_size=1, max_size=40), st.integers(0, 400)), max_size=8))
-@examples(deadline=None)
 def test_records_come_back_from_their_bytes_whatever_is_in_them(changes: list[tuple[int, bytes, int]]) -> None:
     heads, seasons = kernel.blank(4)
     for row, data, at in changes:

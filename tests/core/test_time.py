@@ -172,6 +172,7 @@ def test_no_entity_is_due_again_at_once_after_a_tick() -> None:
         assert all(due > now for due in world.partition.due.values())
 
 
+@pytest.mark.slow
 def test_the_queue_of_due_times_stays_small_however_often_they_change() -> None:
     world = ready()
     for number in range(5_000):
@@ -279,6 +280,7 @@ def test_a_shadow_breaker_moves_and_says_that_nobody_is_stopped() -> None:
     assert change.summary.endswith("(shadow: nobody is stopped)")
 
 
+@pytest.mark.slow
 def test_a_crowd_is_told_of_other_settings_over_several_ticks_each_once() -> None:
     world = ready()
     crowd = MAX_DUE + 500

@@ -259,6 +259,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "day"), CHANGES, ids=[f"{name} {day}" for name, day in CHANGES])
 def test_at_every_minute_of_a_night_it_is_what_the_clock_says(name: str, day: str) -> None:
     """Against the clock, read minute by minute: windows that begin and last some quarters of an hour."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 # It takes half a minute of real time, which the quick tests have not.
-pytestmark = pytest.mark.crash
+pytestmark = pytest.mark.slow
 
 SECONDS = 20
 

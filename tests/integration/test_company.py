@@ -23,7 +23,7 @@ from tests.integration.system import System
 from tests.services.kafka import Kafka
 from tests.services.waiting import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.crash, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 GROUPS, LEVELS, WIDTH = 25, 10, 4
 HISTORY = 10
 RUNS, EVERY = 6, 10.0  # runs of each job, and the seconds between two

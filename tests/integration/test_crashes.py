@@ -20,7 +20,7 @@ from tests.services.kafka import Kafka, KafkaCluster
 from tests.services.redis import RedisServer
 from tests.services.waiting import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

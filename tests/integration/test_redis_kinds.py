@@ -311,7 +311,7 @@ def published(system: System) -> dict[str, str]:
     return found
 
 
-@pytest.mark.crash
+@pytest.mark.slow
 def test_a_failover_by_sentinels_changes_nothing_that_is_said(kafka: Kafka, topic_prefix: str, tmp_path: Path) -> None:
     with watched(tmp_path / "redis") as group:
         settings = {"redis": {"url": group.url, "sentinel": NAME, "prefix": "d"}}
@@ -323,7 +323,7 @@ def test_a_failover_by_sentinels_changes_nothing_that_is_said(kafka: Kafka, topi
             system.check()
 
 
-@pytest.mark.crash
+@pytest.mark.slow
 def test_a_failover_in_a_cluster_changes_nothing_that_is_said(kafka: Kafka, topic_prefix: str, tmp_path: Path) -> None:
     with redis_cluster(tmp_path / "redis", replicas=True) as group:
         settings = {"redis": {"url": group.url, "cluster": True, "prefix": "d"}}

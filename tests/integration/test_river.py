@@ -13,7 +13,7 @@ from tests.integration.system import System, run_events
 from tests.services.kafka import Kafka
 from tests.services.waiting import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.crash, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 LEARNED = 800  # events: fifty loads of each table, which is more than an estimator waits for
 

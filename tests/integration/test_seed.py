@@ -26,7 +26,7 @@ from tests.integration.system import System
 from tests.services.kafka import Kafka
 from tests.services.waiting import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.crash, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 DAY = 86_400.0
 JOBS, DAYS = 40, 60

@@ -13,6 +13,7 @@ import redis as redis_py
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
+from tests.conftest import TOO_LONG, unmarked
 from tests.services.cache import cached
 from tests.services.kafka import Kafka, KafkaCluster
 from tests.services.redis import RedisServer
@@ -179,6 +180,7 @@ def test_is_of_another_python():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ci", "summary"),
     [
@@ -202,6 +204,15 @@ def test_a_skip_is_a_failure_in_ci(tmp_path: Path, ci: str, summary: str) -> Non
     run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert summary in run.stdout.splitlines()[-1]
+
+
+def test_what_takes_too_long_for_a_quick_test_is_told() -> None:
+    def took(name: str, seconds: float) -> pytest.TestReport:
+        return pytest.TestReport(name, ("", 0, name), {}, "passed", None, "call", duration=seconds)
+
+    reports = [took("a", TOO_LONG), took("b", 0.1), took("a", 1.0), took("c", 60.0)]
+
+    assert unmarked(reports) == ["60.0 s, and not marked slow: c", f"{TOO_LONG + 1:.1f} s, and not marked slow: a"]
 
 
 def test_waiting_says_what_it_waited_for() -> None:

@@ -9,19 +9,20 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from detector import profiling
 from detector.profiling import Column, DatasetProfile, counting
 from detector.profiling.asked import Asks
+from tests.strategies import examples
 
 KEY = "a key of the tests, long enough"
 DATASET = "dataset:file/rows"
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 WHOLE = st.integers(-(2**50), 2**50)
 REAL = st.floats(-1e9, 1e9).map(lambda x: round(x, 6) + 0.0)
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = examples(0.25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def stored(path: Path, kind: str, values: Sequence[Any]) -> Path:
@@ -97,6 +98,7 @@ def test_of_texts_lengths_and_hashes_are_told(values: list[str | None], tmp_path
         assert max(found.top.values(), default=0) in (0, max(there.count(value) for value in there))
 
 
+@pytest.mark.slow
 def test_a_large_table_is_estimated_within_what_the_page_says(tmp_path: Path) -> None:
     path = tmp_path / "large.parquet"
     with duckdb.connect() as connection:

@@ -111,6 +111,7 @@ def broker(embedded_broker: EmbeddedBroker) -> str:
     return embedded_broker.bootstrap
 
 
+@pytest.mark.slow
 def test_each_window_of_a_topic_is_a_profile(broker: str) -> None:
     first = [(i % 2, OLD + i, row(id=i, status="new" if i % 3 else "paid")) for i in range(40)]
     second = [(0, OLD + 60 + i, row(id=i, status=None)) for i in range(10)]
@@ -133,6 +134,7 @@ def test_each_window_of_a_topic_is_a_profile(broker: str) -> None:
     assert set(statistics.top_values["status"]) == {Hasher(KEY).of("new"), Hasher(KEY).of("paid")}
 
 
+@pytest.mark.slow
 def test_what_no_row_has_any_more_is_told_as_nulls(broker: str) -> None:
     produce(broker, [(0, OLD, row(a=1, b=2)), (0, OLD + 60, row(a=1))])
 
@@ -145,6 +147,7 @@ def test_what_no_row_has_any_more_is_told_as_nulls(broker: str) -> None:
     assert dict(zip(columns.names, columns.of("null_count").tolist(), strict=True)) == {"a": 0, "b": 1}
 
 
+@pytest.mark.slow
 def test_the_next_one_goes_on_where_the_last_one_has_delivered(broker: str) -> None:
     produce(broker, [(i % 2, OLD + i, row(id=i)) for i in range(12)])
     with following(follower(broker, span=2.0)) as told:
@@ -157,6 +160,7 @@ def test_the_next_one_goes_on_where_the_last_one_has_delivered(broker: str) -> N
     assert not {found.identity.window for found in told} & {found.identity.window for found in more}
 
 
+@pytest.mark.slow
 def test_what_died_before_it_committed_tells_the_same_windows_again(broker: str) -> None:
     produce(broker, [(0, OLD + i, row(id=i, x=i / 7)) for i in range(130)])
 
@@ -177,6 +181,7 @@ def test_what_died_before_it_committed_tells_the_same_windows_again(broker: str)
     assert first == again
 
 
+@pytest.mark.slow
 def test_what_is_no_row_counts_as_one_of_nothing_but_nulls(broker: str) -> None:
     produce(broker, [(0, OLD, row(a=1)), (0, OLD + 1, f"{CANARY} is no JSON".encode()), (0, OLD + 2, b"[1]")])
 
@@ -214,6 +219,7 @@ def test_without_a_commit_it_begins_at_the_end(broker: str) -> None:
     assert (committed[0].offset, made.rows) == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_topic_that_is_not_there_is_said(embedded_broker: EmbeddedBroker) -> None:
     embedded_broker.refuse_connections()
     made = follower(embedded_broker.bootstrap)

@@ -101,7 +101,9 @@ MADE: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("name", MADE)
-@pytest.mark.parametrize("key", [True, False], ids=["with a key", "without a key"])
+@pytest.mark.parametrize(
+    "key", [pytest.param(True, id="with a key", marks=pytest.mark.slow), pytest.param(False, id="without a key")]
+)
 def test_no_value_leaves(name: str, key: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     MADE[name](tmp_path / name)

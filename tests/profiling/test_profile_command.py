@@ -108,6 +108,7 @@ def test_what_the_checks_of_the_configuration_need_is_counted_along() -> None:
     assert columns["id"]["distinct"] == 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["", KEY], ids=["without a key", "with a key"])
 def test_a_load_that_breaks_its_promises_fails_the_checks_and_a_good_one_passes(key: str) -> None:
     """What was profiled and written to a file, judged as it would be live."""

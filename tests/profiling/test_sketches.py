@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.core.text import value_hash
@@ -28,7 +28,6 @@ def counted(rows: list[dict[str, Any] | None], asks: Asks | None = None, **optio
     return {column.name: column for column in found.columns(HASHER, asks or Asks())}
 
 
-@settings(max_examples=100, deadline=None)
 @given(values=st.lists(VALUES, min_size=1, max_size=100))
 def test_every_value_is_counted_as_what_it_is(values: list[Any]) -> None:
     found = counted([{"x": value, "n": 1} for value in values]).get("x", Column("x", "", "other"))

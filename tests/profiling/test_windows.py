@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.profiling.windows import Closed, Counted, Position, Tumbling, Windows
+from tests.strategies import examples
 
 NEVER = -math.inf
 
@@ -118,7 +119,7 @@ def test_partitions_that_are_far_ahead_wait() -> None:
     assert windows.ahead(now=10_000) == set()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(2)
 @given(
     times=st.lists(st.lists(st.integers(0, 600), max_size=30), min_size=1, max_size=3),
     crash=st.integers(0, 60),

@@ -25,7 +25,8 @@ from detector.config import Http
 from detector.web import Web
 from detector.web.documents import rendered
 from detector.web.routes import ROUTES
-from tests.web.conftest import OPERATOR, TOKENS
+from tests.strategies import how_many
+from tests.web.conftest import OPERATOR, TOKENS, Listening
 from tests.web.known import INCIDENT, JOB, PLAN, ROOT, Known, company
 
 DOCUMENT: dict[str, Any] = json.loads(rendered()[0])
@@ -39,7 +40,7 @@ CHECKS = [
     unsupported_method,
 ]
 NEVER_ENDS = "/v1/events"
-EXAMPLES = 15
+EXAMPLES = how_many(0.15)
 SCHEMA = schemathesis.openapi.from_dict(
     {**DOCUMENT, "paths": {p: v for p, v in DOCUMENT["paths"].items() if p != NEVER_ENDS}}
 )
@@ -51,26 +52,26 @@ OPERATIONS = {one.label: one for one in (found.ok() for found in SCHEMA.get_all_
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["as it says", "otherwise"])
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_the_server_keeps_what_the_document_says(operation: str, mode: GenerationMode) -> None:
+def test_the_server_keeps_what_the_document_says(operation: str, mode: GenerationMode, listening: Listening) -> None:
     known = company()
-    with Web(Http(port=0, tokens=TOKENS, rate=1e6), known.telemetry, known.sources) as web:
+    web = listening(Web(Http(port=0, tokens=TOKENS, rate=1e6), known.telemetry, known.sources))
 
-        @settings(
-            max_examples=EXAMPLES,
-            database=None,
-            deadline=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate],
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
+    @given(st.data())
+    def conforms(data: st.DataObject) -> None:
+        case = data.draw(OPERATIONS[operation].as_strategy(generation_mode=mode))
+        case.call_and_validate(
+            base_url=web.address, headers={"Authorization": f"Bearer {OPERATOR}"}, checks=CHECKS, verify=False
         )
-        @given(st.data())
-        def conforms(data: st.DataObject) -> None:
-            case = data.draw(OPERATIONS[operation].as_strategy(generation_mode=mode))
-            case.call_and_validate(
-                base_url=web.address, headers={"Authorization": f"Bearer {OPERATOR}"}, checks=CHECKS, verify=False
-            )
 
-        conforms()
+    conforms()
 
 
 def test_no_made_up_request_without_a_token_writes(known: Known) -> None:

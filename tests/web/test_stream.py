@@ -197,6 +197,7 @@ def test_events_have_short_names(type_: str, kind: str) -> None:
     assert kind_of(type_) == kind
 
 
+@pytest.mark.slow
 def test_readers_are_counted_off_when_they_go(reader: httpx.Client, known: Known) -> None:
     followed(reader, 1)
 

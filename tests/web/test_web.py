@@ -15,6 +15,7 @@ from detector.errors import ConfigError
 from detector.health import STUCK
 from detector.telemetry import Telemetry
 from detector.web import Web
+from tests.web.conftest import Listening
 
 
 def _has_ipv6() -> bool:
@@ -50,9 +51,9 @@ def telemetry(clock: Clock) -> Telemetry:
 
 
 @pytest.fixture
-def site(telemetry: Telemetry) -> Iterator[httpx.Client]:
+def site(telemetry: Telemetry, listening: Listening) -> Iterator[httpx.Client]:
     """A client of the pages; the port is one that is free."""
-    with Web(Http(port=0), telemetry) as web, client_of(web.address) as client:
+    with client_of(listening(Web(Http(port=0), telemetry)).address) as client:
         yield client
 
 
