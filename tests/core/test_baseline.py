@@ -156,7 +156,6 @@ def test_whatever_comes_a_reading_is_made_of_numbers(parameters: dict[str, Any],
         assert lower <= expected <= upper
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([DAY, HOUR, 0.0, -HOUR]), VALUES), max_size=120),
     st.sampled_from([0.0, 1e-3, 1.0]),
