@@ -344,7 +344,7 @@ class Table:
 
 def nine_deviations(columns: int) -> Callable[[Array], Array]:
     """Some columns are off by so much that each alone would be told of a table with few."""
-    return lambda values: np.where(np.arange(len(values)) < columns, 100.0 * math.exp(0.9), values)
+    return lambda values: np.where(np.arange(len(values)) < columns, 100.0 * math.exp(-0.9), values)
 
 
 def test_what_is_told_of_one_column_of_few_is_noise_of_one_of_many_unless_many_show_it() -> None:

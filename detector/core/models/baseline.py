@@ -41,6 +41,7 @@ class Baseline:
     """
 
     kind: ClassVar[str] = "baseline"
+    fractions: ClassVar[float] = kernel.TAIL_OF_FRACTIONS
 
     budget: float = 6.4e-4
     effect: float = 1.0
@@ -64,7 +65,9 @@ class Baseline:
         if self.direction not in _DIRECTIONS:
             raise ValueError(f"direction: must be one of {', '.join(_DIRECTIONS)}")
         self._heads, self._seasons = kernel.blank(1)
-        self.parameters = kernel.parameters(self.budget, self.effect, _DIRECTIONS[self.direction])
+        self.parameters = kernel.parameters(
+            self.budget, self.effect, _DIRECTIONS[self.direction], fractions=self.fractions
+        )
 
     def within(self, allowance: float, *, bounds: bool) -> Array:
         """The parameters where what adds up over many values may raise so few false alarms: a share of the values.
@@ -209,6 +212,13 @@ class Baseline:
         pairs = np.frombuffer(snapshot, np.float64, 2 * snapshot[1], 2).tolist()
         self._first = list(zip(pairs[::2], pairs[1::2], strict=True))
         self._dense = None
+
+
+class Calm(Baseline):
+    """The baseline of a ratio, or of what many numbers have in common: nothing makes a heavy upper tail its nature."""
+
+    __slots__ = ()
+    fractions: ClassVar[float] = 0.0
 
 
 @lru_cache(maxsize=256)

@@ -168,6 +168,7 @@ PARAMETERS = np.dtype(
         ("strictness", "f8"),  # of what adds up over many values
         ("root", "f8"),  # of the strictness of tails
         ("tails", "f8"),
+        ("fractions", "f8"),  # the least upper tail that fractions are believed to have
         ("bounds", "?"),
     ],
     align=True,
@@ -213,7 +214,7 @@ FLOOR_SHARE = 0.99  # times the square root of the quantum, of a share that is o
 FLOOR_COUNT = 0.37
 EFFECT = 0.25
 EFFECT_FRACTIONS = 0.8  # seconds and means: heavy upper tails are their nature
-EFFECT_SHARE = 0.042
+EFFECT_SHARE = 0.04
 EFFECT_FIRST_SHARE = 0.25  # of a share that was always 0: about 6 %
 EFFECT_STEPS = 0.45  # shares that take few values: of few rows
 EFFECT_PLAIN = 1.2
@@ -224,6 +225,7 @@ TAIL_FIRST = 0.13  # before there is evidence; a normal distribution has about 0
 TAIL_MOST = 0.25
 TAIL_MEMORY = 180.0  # a third of the values that exceedances are counted over
 TAIL_RATE = 0.03
+TAIL_OF_FRACTIONS = 0.24  # upwards at least: most seconds and means have a heavy one, which few values show
 TAIL_OF_COUNTS = 0.1  # that of a normal distribution, which the square root makes of counts
 LIMIT_LEAST = 4.51
 LIMIT_MOST = 11.0  # old storms excuse no more than this
@@ -740,6 +742,8 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
         stretch *= LIMIT_YOUNG
     counts = h.scale == COUNT
     tail_up = TAIL_OF_COUNTS if counts else np.float64(h.tail_up)
+    if h.scale == LOG and h.whole <= 0.7:
+        tail_up = max(tail_up, p.fractions)
     tail_down = TAIL_OF_COUNTS if counts else np.float64(h.tail_down)
     # Both, though one is asked for: these need not wait for the logarithm of the value, as the side does.
     limit_up, limit_down = _limit(h.over_up, tail_up, most, p), _limit(h.over_down, tail_down, most, p)
@@ -1164,15 +1168,22 @@ def budget_of(strictness: float) -> float:
 
 
 def parameters(
-    budget: float, effect: float, direction: float, *, sums: float | None = None, bounds: bool = True
+    budget: float,
+    effect: float,
+    direction: float,
+    *,
+    sums: float | None = None,
+    bounds: bool = True,
+    fractions: float = TAIL_OF_FRACTIONS,
 ) -> Array:
     """What `judge_many` is told: how often a value of a healthy series may be told, in [0, 1]; what the least effects
     are multiplied by; -1 to be told of drops only, 1 of spikes only, 0 of both; another budget for what adds up over
-    many values (drift, noise, repeats); whether the bounds of what is not told are wanted (they cost a fifth).
+    many values (drift, noise, repeats); whether the bounds of what is not told are wanted (they cost a fifth); the
+    least upper tail (an index of Pareto's) that numbers which are not whole are believed to have.
     """
     tails = strictness_of(budget)
     strictness = tails if sums is None else strictness_of(sums)
-    told = (1.0 / EXCEEDANCE**tails, effect, direction, strictness, math.sqrt(tails), tails, bounds)
+    told = (1.0 / EXCEEDANCE**tails, effect, direction, strictness, math.sqrt(tails), tails, fractions, bounds)
     return np.array([told], PARAMETERS)
 
 

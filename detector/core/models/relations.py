@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.core.models import kernel, records
-from detector.core.models.baseline import Baseline, read
+from detector.core.models.baseline import Calm, read
 from detector.core.models.compiled import compiled
 from detector.core.models.kernel import CAUSES, NOISE, OUTLIER, OUTLIERS
 from detector.core.models.reading import Reading
@@ -46,7 +46,7 @@ UNIT = 1_000.0  # a ratio that is as usual
 FARTHEST = 30.0  # logarithm of a ratio
 TOLD = (CAUSES[OUTLIER], CAUSES[OUTLIERS], CAUSES[NOISE])
 
-_RATIO, _ALERT = Baseline(budget=BUDGET, effect=EFFECT), 1  # which judges all ratios; where `kernel` says alert
+_RATIO, _ALERT = Calm(budget=BUDGET, effect=EFFECT), 1  # which judges all ratios; where `kernel` says alert
 
 Matrix = NDArray[np.float32]
 Counts = NDArray[np.uint8]
@@ -240,7 +240,7 @@ class Relations:
         """The last ratio of each of these is the new normal, at once."""
         for row, pair in enumerate(self._pairs):
             if pair in pairs:
-                ratio = Baseline(budget=BUDGET, effect=EFFECT)
+                ratio = Calm(budget=BUDGET, effect=EFFECT)
                 ratio.share(self._heads[row : row + 1], self._seasons[row : row + 1])
                 ratio.renew(*ratio.last, CAUSES[OUTLIER])
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from detector.core.models.baseline import Baseline
+from detector.core.models.baseline import Baseline, Calm
 from detector.core.models.compiled import compiled
 from detector.core.models.kernel import CAUSES, OUTLIER, Array
 from detector.core.models.reading import Reading
@@ -73,7 +73,7 @@ def _spread(sizes) -> float:  # type: ignore[no-untyped-def]
 
 
 def _crowd() -> Baseline:
-    return Baseline(budget=BUDGET, effect=EFFECT, direction="spike")
+    return Calm(budget=BUDGET, effect=EFFECT, direction="spike")
 
 
 @dataclass(slots=True)
