@@ -448,6 +448,19 @@ def test_what_is_usual_at_an_hour_of_a_weekend_is_not_on_another_day() -> None:
     assert [model_at(model, saturday, x).alert for x in (10.0, 2.0)] == [False, True]
 
 
+def test_what_an_hour_does_each_week_on_one_working_day_is_told_once() -> None:
+    """A full load on Thursdays at three; on a Friday it is told, and on a Thursday a load of another size."""
+    random, thursday = Random(6), 3 * 24 + 3
+    values = [1e4 * math.exp(random.gauss(0, 0.05)) * (8 if n % 168 == thursday else 1) for n in range(6 * 168)]
+    model = Baseline()
+    found = [number for number, _ in told(read(model, [float(round(x)) for x in values], step=HOUR)) if number > 24]
+
+    assert found == [thursday]
+    told_of = [model_at(model, 6 * 168 + thursday, x).alert for x in (80_000.0, 900_000.0, 1_000.0)]
+    assert told_of == [False, True, True]
+    assert model_at(model, 6 * 168 + thursday + 24, 80_000.0).alert
+
+
 def model_at(model: Baseline, hour: int, x: float) -> Reading:
     """What a copy of a model says of a value in this hour."""
     copy = Baseline()

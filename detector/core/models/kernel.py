@@ -97,7 +97,8 @@ HEAD = np.dtype(
 SEASONS = np.dtype(  # what only a series with many values a day has come to use, apart: others need not be waited for
     [
         ("hour", "f4", (24,)),  # effect of the hour of the day
-        ("hour_odd", "f4", (24,)),
+        ("hour_odd", "f4", (24,)),  # the last flagged residual at that hour
+        ("hour_odd_on", "u1", (24,)),  # and on which weekday; `WEEKLY` more where it is so each week
         ("hour_seen", "u1", (24,)),
         ("rest", "f4", (2, 24)),  # what the hours of a Saturday and of a Sunday add
         ("rest_odd", "f4", (2, 24)),
@@ -189,6 +190,7 @@ STUCK, FIRST_LARGE, ONLY_ZEROS, OUTLIER, OUTLIERS, DRIFT, NOISE, RANGE, NEW_NORM
 LOG, SHARE, COUNT, PLAIN = range(4)
 DAY = 86_400.0
 SATURDAY = 5
+WEEKLY = 8
 LARGEST = 1e18  # what is larger is judged as this: squares of it are still numbers of 32 bits
 HARD_RULES_FROM = 7  # values after which a value that is out by a factor of 8 is told
 WARM = 14  # values after which the learned limits are believed
@@ -797,35 +799,45 @@ def _return_to_old(h, m) -> None:  # type: ignore[no-untyped-def]
 
 @part
 def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
-    """As odd as the last time on this weekday, at this hour, or at this hour of a weekend: it does so, a season."""
+    """As odd as the last time on this weekday, at this hour, or at this hour of a weekend: it does so, a season.
+
+    What an hour does on one working day of the week is no season of its own, but is not told again while it does it.
+    """
     resting = m.hourly and m.weekday >= SATURDAY and h.gap > 1_800.0  # one value an hour: the last was a week ago
+    on, weekly, settled = m.weekday, False, False
     if resting:
         odd = float(s.rest_odd[m.weekday - SATURDAY, m.hour])
     elif m.hourly:
-        odd = float(s.hour_odd[m.hour])
+        odd, on = float(s.hour_odd[m.hour]), np.int64(s.hour_odd_on[m.hour])
+        settled = bool(on >= WEEKLY)
+        on %= WEEKLY
+        weekly = on == m.weekday and h.gap > 1_800.0
     else:
         odd = float(h.day_odd[m.weekday])
-    new_odd = odd if m.alert else 0.0
+    new_odd = odd if m.alert or on != m.weekday else 0.0
+    if on != m.weekday and (settled or on != (m.weekday + 6) % 7):
+        odd = 0.0  # nothing is like what was some days ago, or is so once a week
     if m.alert and (m.cause == OUTLIER or m.cause == OUTLIERS) and (h.count == 0 or resting):
-        new_odd = m.slow_residual
+        new_odd, on, settled = m.slow_residual, m.weekday, False
         if odd != 0.0 and abs(m.slow_residual - odd) < max(0.4 * abs(m.slow_residual), 2 * m.deviation):
             m.alert, m.cause, m.score = False, 0, min(m.score, 0.49)
             step = 0.5 * (m.slow_residual + odd)
             if resting:
                 s.rest[m.weekday - SATURDAY, m.hour] += step
                 m.effect += step
-            elif m.hourly:
+            elif m.hourly and not weekly:
                 s.hour[m.hour] += step
                 m.effect += step
-            else:
+            elif not m.hourly:
                 m.effect = m.earned * m.effect + step
                 h.day[m.weekday] = m.effect
-            new_odd, m.slow_residual, m.residual, m.z, m.slow_z, m.size = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            m.slow_residual, m.residual, m.z, m.slow_z, m.size = 0.0, 0.0, 0.0, 0.0, 0.0
             m.y = h.level + m.effect
+            new_odd, settled = step if weekly else 0.0, weekly
     if resting:
         s.rest_odd[m.weekday - SATURDAY, m.hour] = new_odd
     elif m.hourly:
-        s.hour_odd[m.hour] = new_odd
+        s.hour_odd[m.hour], s.hour_odd_on[m.hour] = new_odd, on + (WEEKLY if settled else 0)
     else:
         h.day_odd[m.weekday] = new_odd
 
