@@ -2,7 +2,7 @@
 
 import calendar
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -198,6 +198,35 @@ def test_the_first_value_below_zero_is_held_against_what_there_was_before(
     assert judged([*usual[:60], x, *usual[60:]]) == expected
 
 
+def test_the_new_normal_may_be_any_number_and_what_is_expected_stays_one() -> None:
+    for first in ([5.0] * 20, [0.5]):
+        model = Baseline()
+        read(model, [*first, 1e300])
+        model.renew(MONDAY + len(first) * DAY, 1e300, "outlier")
+
+        assert math.isfinite(model.judge_one(MONDAY + 40 * DAY, 5.0).expected)
+
+
+def test_what_is_expected_of_a_number_out_of_its_range_is_its_own_in_a_batch_too() -> None:
+    """Beside a zero that is no value, of which nothing is expected."""
+    sometimes_zero, share = [0.0 if n % 2 else 50.0 for n in range(60)], [0.3] * 60
+    heads, seasons = kernel.blank(2)
+    out = np.empty((2, kernel.WIDTH))
+    for n, values in enumerate([*zip(sometimes_zero, share, strict=True), (0.0, 3.0)]):
+        kernel.judge_many(
+            heads,
+            seasons,
+            np.arange(2),
+            MONDAY + n * DAY,
+            np.array(values),
+            Baseline().parameters,
+            kernel.UNTAUGHT,
+            out,
+        )
+
+    assert out[1, 3] == pytest.approx(0.3, rel=0.01)
+
+
 def test_what_is_expected_of_a_share_is_a_share() -> None:
     *_, first, second = read(Baseline(), [*drawn(30, lambda random: random.uniform(0.9, 0.95)), 300.5, 300.5])
 
@@ -371,6 +400,20 @@ def test_a_fault_that_had_become_normal_is_told_when_it_comes_again() -> None:
     assert [number for number, _ in judged(values)][-1] == 97
 
 
+def test_a_fault_that_comes_and_goes_is_told_again() -> None:
+    values = [*rows(60), *(x for n in range(3) for x in rows(6, 3_000.0, seed=n) + rows(6, seed=n + 10))]
+    found = [number for number, _ in judged(values)]
+
+    assert found[:3] == [60, 61, 62]
+    assert any(number >= 72 for number in found)
+
+
+def test_a_fault_after_a_return_does_not_take_the_good_level_away() -> None:
+    values = [*rows(60), *rows(6, 3_000.0, seed=2), *rows(4, seed=3), *rows(6, 30_000.0, seed=4), *rows(9, seed=5)]
+
+    assert [number for number, _ in judged(values) if number >= 76] == []
+
+
 @pytest.mark.parametrize("rate", [0.97, 0.98, 1.02, 1.03])
 def test_a_drift_is_found_both_ways_though_no_value_alone_is_far_out(rate: float) -> None:
     found = judged([x * rate ** max(0, n - 60) for n, x in enumerate(rows(100))])
@@ -459,6 +502,58 @@ def test_what_an_hour_does_each_week_on_one_working_day_is_told_once() -> None:
     told_of = [model_at(model, 6 * 168 + thursday, x).alert for x in (80_000.0, 900_000.0, 1_000.0)]
     assert told_of == [False, True, True]
     assert model_at(model, 6 * 168 + thursday + 24, 80_000.0).alert
+
+
+def test_what_three_hours_do_each_week_on_one_working_day_is_told_once_too() -> None:
+    found = odd_hours(lambda n: n % 168 in (57, 58, 59) and n > 5 * 168, range(7))
+
+    assert found == [5 * 168 + 57, 5 * 168 + 58, 5 * 168 + 59]
+
+
+@pytest.mark.parametrize("days", [(0, 2, 4), (0, 1, 2, 3, 4)], ids=["three days a week", "working days"])
+def test_what_an_hour_does_from_now_on_is_told_once_though_not_every_day_has_runs(days: tuple[int, ...]) -> None:
+    def new(n: int) -> bool:
+        return n % 24 == 9 and n > 5 * 168
+
+    assert len(odd_hours(new, days)) == 1
+
+
+def odd_hours(odd: Callable[[int], bool], days: Collection[int]) -> list[int]:
+    """Hours of 14 weeks that are told, of runs on some weekdays, where some are thrice the usual of their hour."""
+    random, model, found = Random(8), Baseline(), []
+    for n in range(14 * 168):
+        usual = 8_000 * (1.5 + math.sin(n % 24 / 24 * math.tau)) * math.exp(random.gauss(0, 0.03))
+        if n // 24 % 7 in days and model.judge_one(MONDAY + n * HOUR, float(round(usual * (3 if odd(n) else 1)))).alert:
+            found.append(n)
+    return [n for n in found if n > 3 * 168]
+
+
+def test_a_bad_run_again_on_a_weekend_is_no_season() -> None:
+    model, saturday = Baseline(), (3 * 7 + 5) * 24 + 9
+    read(model, rows(saturday, 8_000.0), step=HOUR)
+    again = [model.judge_one(MONDAY + saturday * HOUR + 300 * n, x) for n, x in enumerate((900.0, 900.0, 8_000.0))]
+
+    assert [reading.alert for reading in again] == [True, True, False]
+    assert not model_at(model, saturday + 168, 8_000.0).alert
+
+
+def test_what_was_excused_on_a_weekend_leaves_what_is_known_of_a_working_day() -> None:
+    random, wednesday, model = Random(3), 2 * 24 + 9, Baseline()
+    for n in range(5 * 168):
+        model.judge_one(MONDAY + n * HOUR, 8_000 * math.exp(random.gauss(0, 0.03)) * (3 if n % 168 == wednesday else 1))
+    model.unlearn(MONDAY + (4 * 168 + 5 * 24 + 9) * HOUR)
+
+    assert not model_at(model, 5 * 168 + wednesday, 24_000.0).alert
+
+
+@pytest.mark.parametrize("first", [0, 6, 12, 20])
+def test_an_outage_of_a_count_that_rests_at_night_is_told_whenever_it_was_first_seen(first: int) -> None:
+    random, model = np.random.default_rng(5), Baseline()
+    noon = 35 * 24 + 12
+    for hour in range(first, noon):
+        model.judge_one(MONDAY + hour * HOUR, float(random.poisson(40)) if hour % 24 > 8 else 0.0)
+
+    assert any(model.judge_one(MONDAY + (noon + n) * HOUR, 0.0).alert for n in range(2))
 
 
 def model_at(model: Baseline, hour: int, x: float) -> Reading:

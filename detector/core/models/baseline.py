@@ -75,7 +75,7 @@ class Baseline:
         `bounds`: whether those of values that are not told are wanted, too.
         """
         decades = math.ceil(10 * math.log10(min(self.budget, allowance)))  # few, so that they are made once
-        return _parameters(self.budget, self.effect, _DIRECTIONS[self.direction], decades, bounds)
+        return _parameters(self.budget, self.effect, _DIRECTIONS[self.direction], decades, bounds, self.fractions)
 
     def share(self, heads: Array, seasons: Array) -> None:
         """Take the state in these records, one of each, for its own: they are not copied."""
@@ -222,8 +222,8 @@ class Calm(Baseline):
 
 
 @lru_cache(maxsize=256)
-def _parameters(budget: float, effect: float, direction: float, decades: int, bounds: bool) -> Array:
-    return kernel.parameters(budget, effect, direction, sums=10 ** (decades / 10), bounds=bounds)
+def _parameters(budget: float, effect: float, direction: float, decades: int, bounds: bool, fractions: float) -> Array:
+    return kernel.parameters(budget, effect, direction, sums=10 ** (decades / 10), bounds=bounds, fractions=fractions)
 
 
 def read(row: Sequence[float]) -> Reading:

@@ -98,7 +98,7 @@ SEASONS = np.dtype(  # what only a series with many values a day has come to use
     [
         ("hour", "f4", (24,)),  # effect of the hour of the day
         ("hour_odd", "f4", (24,)),  # the last flagged residual at that hour
-        ("hour_odd_on", "u1", (24,)),  # and on which weekday; `WEEKLY` more where it is so each week
+        ("hour_odd_on", "u1", (24,)),  # and on which weekday; `WEEKLY` more where other days were calm since
         ("hour_seen", "u1", (24,)),
         ("rest", "f4", (2, 24)),  # what the hours of a Saturday and of a Sunday add
         ("rest_odd", "f4", (2, 24)),
@@ -153,6 +153,7 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
         ("hourly", "?"),
         ("young", "?"),
         ("turning", "?"),
+        ("same_hour", "?"),  # as the value before
         ("as_turned", "?"),
         ("drifting", "?"),
         ("month_turns", "?"),
@@ -191,6 +192,7 @@ LOG, SHARE, COUNT, PLAIN = range(4)
 DAY = 86_400.0
 SATURDAY = 5
 WEEKLY = 8
+EVERY_HOUR = 1_800.0  # series with values further apart have one an hour, at most
 LARGEST = 1e18  # what is larger is judged as this: squares of it are still numbers of 32 bits
 HARD_RULES_FROM = 7  # values after which a value that is out by a factor of 8 is told
 WARM = 14  # values after which the learned limits are believed
@@ -204,6 +206,7 @@ STUCK_ACCEPTED = 20  # repeats after which a value is what the series is now: ea
 # Zeros, as a share of the values, from which on they are no values but are judged by their own rate. A count that rests
 # every night has zeros that its hour explains: at one limit for both, it went to and fro and began anew twice a day.
 ZEROS_APART = 0.3
+ZEROS_APART_BY_HOURS = 0.45
 ZEROS_APART_OF_COUNTS = 0.5
 
 # The first value of a series of zeros
@@ -405,7 +408,9 @@ def _stuck(h, x: float) -> float:  # type: ignore[no-untyped-def]
 
 @part
 def _zeros_apart(h) -> float:  # type: ignore[no-untyped-def]
-    return ZEROS_APART_OF_COUNTS if h.scale == COUNT else ZEROS_APART
+    if h.scale == COUNT:
+        return ZEROS_APART_OF_COUNTS
+    return ZEROS_APART_BY_HOURS if h.gap < DAY / 2 else ZEROS_APART
 
 
 @part
@@ -427,7 +432,7 @@ def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-un
     """
     down = h.scale == LOG and scale == COUNT
     if (h.scale == COUNT and scale == LOG and h.mean < 300 and zero_share < ZEROS_APART_OF_COUNTS) or (
-        down and h.mean > 20
+        down and h.mean > 20 and zero_share < ZEROS_APART
     ):
         return  # not to and fro at the border
     if h.scale != SHARE and scale != SHARE and (zero_share < ZEROS_APART or down):
@@ -448,10 +453,13 @@ def _rescale(h, s, scale: int, zero_share: float) -> None:  # type: ignore[no-un
         h.offset_cov *= factor * factor
         for i in range(24):
             s.hour[i] *= factor
-            s.rest[0, i] *= factor
-            s.rest[1, i] *= factor
+            s.hour_odd[i] *= factor
+            for j in range(2):
+                s.rest[j, i] *= factor
+                s.rest_odd[j, i] *= factor
         for i in range(7):
             h.day[i] *= factor
+            h.day_odd[i] *= factor
     else:
         _begin_anew(h, s)
     h.has_old = False
@@ -470,12 +478,12 @@ def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
     h.loss_season = 0.0
     h.turn = 0.0
     for i in range(24):
-        s.hour[i] = 0.0
-        s.rest[0, i] = 0.0
-        s.rest[1, i] = 0.0
+        s.hour[i], s.hour_odd[i] = 0.0, 0.0
+        for j in range(2):
+            s.rest[j, i], s.rest_odd[j, i] = 0.0, 0.0
         s.hour_seen[i] = 0
     for i in range(7):
-        h.day[i] = 0.0
+        h.day[i], h.day_odd[i] = 0.0, 0.0
         h.day_seen[i] = 0
 
 
@@ -516,7 +524,7 @@ def _weight(least: float, count: float) -> float:
 def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
     """Score a value, then learn it. `p` is what `parameters` makes; the reading is in `m`."""
     m.lower, m.upper = -math.inf, math.inf
-    m.score, m.alert, m.cause, m.z, m.season, m.strictness = 0.0, False, 0, 0.0, 0, 0.0
+    m.score, m.alert, m.cause, m.z, m.season, m.strictness, m.is_zero = 0.0, False, 0, 0.0, 0, 0.0, False
     m.x = _clip(x, LARGEST)
     _count(h, m)
     _repeats(h, m, p)
@@ -545,8 +553,15 @@ def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
 
 
 @part
+def _hours(at: float) -> int:
+    """The hour that this is nearest to, counted since 1970: jobs of an hour start after it, or a little before."""
+    return int(math.floor(at / 3600.0 + 0.5))
+
+
+@part
 def _count(h, m) -> None:  # type: ignore[no-untyped-def]
     h.seen += 1
+    m.same_hour = h.seen > 1 and _hours(m.at) == _hours(h.at)
     if h.seen > 1:
         gap = max(m.at - h.at, 0.0)  # clocks are put back, and events come in disorder
         if h.gap == 0.0:
@@ -781,14 +796,14 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
 def _return_to_old(h, m) -> None:  # type: ignore[no-untyped-def]
     """Back where it was before the last new normal: nothing is told, and that level holds again.
 
-    One value may be there by chance, as that of a holiday is. So the level it left is remembered, but not for long: a
-    fault that had become the new normal is to be told when it comes again.
+    One value may be there by chance, as that of a holiday is. So the level it left is remembered, but not for long, and
+    no longer by returning again: a fault that had become the new normal is to be told when it comes again.
     """
     if m.alert and m.cause != STUCK and h.has_old and h.old_age < OLD_KEPT:
         from_old = abs(m.y - h.old - m.earned * m.effect)
         if from_old < max(3 * m.deviation, 0.35 * abs(m.residual)):
             m.alert, m.cause, m.score = False, 0, min(m.score, 0.49)
-            h.level, h.old, h.old_age = h.old, h.level, OLD_KEPT - DOUBTED
+            h.level, h.old, h.old_age = h.old, h.level, max(h.old_age, OLD_KEPT - DOUBTED - 1)
             h.count, h.side, h.offset, h.z1, h.z2 = 0, 0, 0.0, 0.0, 0.0
             m.expected = h.level + m.earned * m.effect
             m.slow_residual = m.residual = m.y - m.expected
@@ -803,43 +818,58 @@ def _odd_again(h, s, m) -> None:  # type: ignore[no-untyped-def]
 
     What an hour does on one working day of the week is no season of its own, but is not told again while it does it.
     """
-    resting = m.hourly and m.weekday >= SATURDAY and h.gap > 1_800.0  # one value an hour: the last was a week ago
-    on, weekly, settled = m.weekday, False, False
+    resting, on, weekly = _at_rest(h, m), m.weekday, False
     if resting:
         odd = float(s.rest_odd[m.weekday - SATURDAY, m.hour])
     elif m.hourly:
         odd, on = float(s.hour_odd[m.hour]), np.int64(s.hour_odd_on[m.hour])
-        settled = bool(on >= WEEKLY)
-        on %= WEEKLY
-        weekly = on == m.weekday and h.gap > 1_800.0
+        weekly = on % WEEKLY == m.weekday and h.gap > EVERY_HOUR and not m.same_hour
     else:
         odd = float(h.day_odd[m.weekday])
-    new_odd = odd if m.alert or on != m.weekday else 0.0
-    if on != m.weekday and (settled or on != (m.weekday + 6) % 7):
-        odd = 0.0  # nothing is like what was some days ago, or is so once a week
-    if m.alert and (m.cause == OUTLIER or m.cause == OUTLIERS) and (h.count == 0 or resting):
-        new_odd, on, settled = m.slow_residual, m.weekday, False
-        if odd != 0.0 and abs(m.slow_residual - odd) < max(0.4 * abs(m.slow_residual), 2 * m.deviation):
-            m.alert, m.cause, m.score = False, 0, min(m.score, 0.49)
-            step = 0.5 * (m.slow_residual + odd)
-            if resting:
-                s.rest[m.weekday - SATURDAY, m.hour] += step
-                m.effect += step
-            elif m.hourly and not weekly:
-                s.hour[m.hour] += step
-                m.effect += step
-            elif not m.hourly:
-                m.effect = m.earned * m.effect + step
-                h.day[m.weekday] = m.effect
-            m.slow_residual, m.residual, m.z, m.slow_z, m.size = 0.0, 0.0, 0.0, 0.0, 0.0
-            m.y = h.level + m.effect
-            new_odd, settled = step if weekly else 0.0, weekly
+    alike = odd != 0.0 and abs(m.slow_residual - odd) < max(0.4 * abs(m.slow_residual), 2 * m.deviation)
     if resting:
-        s.rest_odd[m.weekday - SATURDAY, m.hour] = new_odd
+        alike = alike and not m.same_hour  # a run again, and no week
+    elif on % WEEKLY != m.weekday:
+        alike = alike and on < WEEKLY
+    flagged = m.alert and (m.cause == OUTLIER or m.cause == OUTLIERS)
+    step = 0.5 * (m.slow_residual + odd)
+    if flagged and alike and (h.count == 0 or resting):
+        m.alert, m.cause, m.score = False, 0, min(m.score, 0.49)
+        if resting:
+            s.rest[m.weekday - SATURDAY, m.hour] += step
+            m.effect += step
+        elif m.hourly and not weekly:
+            s.hour[m.hour] += step
+            m.effect += step
+        elif not m.hourly:
+            m.effect = m.earned * m.effect + step
+            h.day[m.weekday] = m.effect
+        m.slow_residual, m.residual, m.z, m.slow_z, m.size = 0.0, 0.0, 0.0, 0.0, 0.0
+        m.y = h.level + m.effect
+        odd, on = (step, m.weekday + WEEKLY) if weekly else (0.0, m.weekday)
+    elif flagged and (h.count == 0 or m.hourly):  # of several in a row, none but the first may be so on all days
+        odd, on = m.slow_residual, m.weekday + (0 if h.count == 0 else WEEKLY)
+    elif not m.alert and on % WEEKLY == m.weekday:
+        odd = 0.0
+    elif not m.alert:
+        on = on % WEEKLY + WEEKLY  # a calm one since: no hour of all days
+    _keep_odd(h, s, m, resting, odd, on)
+
+
+@part
+def _at_rest(h, m) -> bool:  # type: ignore[no-untyped-def]
+    """Whether this is an hour of a weekend that is known by itself: of series with one value an hour."""
+    return bool(m.hourly and m.weekday >= SATURDAY and h.gap > EVERY_HOUR)
+
+
+@part
+def _keep_odd(h, s, m, resting: bool, odd: float, on: int) -> None:  # type: ignore[no-untyped-def]
+    if resting:
+        s.rest_odd[m.weekday - SATURDAY, m.hour] = odd
     elif m.hourly:
-        s.hour_odd[m.hour], s.hour_odd_on[m.hour] = new_odd, on + (WEEKLY if settled else 0)
+        s.hour_odd[m.hour], s.hour_odd_on[m.hour] = odd, on
     else:
-        h.day_odd[m.weekday] = new_odd
+        h.day_odd[m.weekday] = odd
 
 
 @part
@@ -897,7 +927,7 @@ def _new_normal(h, m) -> None:  # type: ignore[no-untyped-def]
         h.count, h.total, h.side = 1, m.slow_residual, side
     if h.count < NEW_NORMAL_AFTER * m.patience:
         return
-    if h.old_age > OLD_KEPT or not h.has_old:
+    if h.old_age >= OLD_KEPT - DOUBTED or not h.has_old:  # what a return left was no level to come back to
         h.old, h.has_old, h.old_age = h.level, True, 0
     _move_level(h, h.total / h.count)
     if m.alert:
@@ -1067,7 +1097,7 @@ def _begin(m, at: float) -> None:  # type: ignore[no-untyped-def]
     """What is the same for all values of a moment."""
     m.at = at
     m.weekday = (int(math.floor(at / DAY)) + 3) % 7
-    m.hour = int(math.floor(at / 3600.0 + 0.5)) % 24
+    m.hour = _hours(at) % 24
     m.month_turns = _at_turn_of_month(at)
     m.low, m.high, m.of_several, m.of_drift, m.of_noise = 1.0, 1.0, 1.0, 1.0, 1.0
     m.of_repeats, m.of_zeros, m.patience = 1.0, 1.0, 1.0
@@ -1128,11 +1158,12 @@ def unlearn(heads, seasons, at: float) -> None:  # type: ignore[no-untyped-def]
     h.count, h.side, h.total, h.z1, h.z2 = 0, 0, 0.0, 0.0, 0.0
     h.up, h.down, h.spread = 0.0, 0.0, 0.0
     h.alarms = max(h.alarms - 0.1, 0.0)
-    weekday, hour = (int(math.floor(at / DAY)) + 3) % 7, int(math.floor(at / 3600.0 + 0.5)) % 24
+    weekday, hour = (int(math.floor(at / DAY)) + 3) % 7, _hours(at) % 24
     h.day_odd[weekday] = 0.0
-    s.hour_odd[hour] = 0.0
-    if weekday >= SATURDAY:
+    if weekday >= SATURDAY and h.gap > EVERY_HOUR:
         s.rest_odd[weekday - SATURDAY, hour] = 0.0
+    else:
+        s.hour_odd[hour] = 0.0
 
 
 @compiled
@@ -1147,7 +1178,7 @@ def renew(heads, seasons, at: float, x: float, parameters) -> None:  # type: ign
     elif _look(then[0], seasons_then[0], m, at, x, parameters[0]) and then[0].scale == h.scale:
         by = m.slow_residual
     else:
-        by = _transform(h.scale, x, h.mean) - h.level
+        by = _transform(h.scale, _clip(x, LARGEST), h.mean) - h.level
     h.has_old = False
     _move_level(h, by)
 
@@ -1195,7 +1226,16 @@ def parameters(
     """
     tails = strictness_of(budget)
     strictness = tails if sums is None else strictness_of(sums)
-    told = (1.0 / EXCEEDANCE**tails, effect, direction, strictness, math.sqrt(tails), tails, fractions, bounds)
+    told = (
+        math.exp(min(DECAY * tails, MOST_EXPONENT)),
+        effect,
+        direction,
+        strictness,
+        math.sqrt(tails),
+        tails,
+        fractions,
+        bounds,
+    )
     return np.array([told], PARAMETERS)
 
 

@@ -304,7 +304,7 @@ class Relations:
             array[row:-1] = array[row + 1 :].copy()
 
     def snapshot(self) -> bytes:
-        """The state, as long as there are metrics and pairs: at most 3 kB, and 5 kB of metrics with hours."""
+        """The state, as long as there are metrics and pairs: at most 3 kB, and 7 kB of metrics with hours."""
         used, pairs = len(self._slots), len(self._pairs)
         below = np.tril_indices(used)
         numbers = np.concatenate([self._last[:used], self._mean[:used], self._cov[:used, :used][below]])
