@@ -78,6 +78,7 @@ from detector.worker import Worker
 SOURCE = "/detector"
 STATE_BYTES = 4_096
 STAGES = ("ingest", "worker", "api")
+LOOK = 0.1  # seconds until it is seen that all is to stop
 
 
 @dataclass
@@ -109,6 +110,13 @@ class Services:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must end the process, not only its thread
             self.failure = self.failure or error
             self.stop.set()
+
+    def wait(self) -> None:
+        """Until they are told to stop. Looks now and then: a signal that another thread took does not wake this one, in
+        which alone Python handles it; and one that came inside of `Event.wait` could wait for its lock for ever.
+        """
+        while not self.stop.is_set():
+            time.sleep(LOOK)
 
     def join(self, within: float) -> None:
         """Wait until all have stopped, after being told to. Raises what one of them raised."""
@@ -159,7 +167,7 @@ def run(
             built.append(Service("ingest", ingest.run))
         telemetry.started(stages, slot, web.address)
         services.start(built)
-        services.stop.wait()
+        services.wait()
         telemetry.stopping()
         services.join(config.worker.stop_timeout)
     telemetry.stopped()
@@ -195,7 +203,7 @@ def alert(config: Config, stop: Event, telemetry: Telemetry) -> None:
             built.append(Service(f"alert {receiver.name}", Alerting(reader, receiver, telemetry).run))
         telemetry.alerting({receiver.name: receiver.sink.kind for receiver in receivers}, web.address)
         services.start(built)
-        services.stop.wait()
+        services.wait()
         telemetry.stopping()
         services.join(config.worker.stop_timeout)
     telemetry.stopped()

@@ -55,9 +55,15 @@ class Process:
         self.popen.wait()
 
     def terminate(self, within: float = 15.0) -> int:
-        """As Kubernetes does. Returns the exit code."""
+        """As Kubernetes does. Returns the exit code; who does not end in time says where its threads are."""
         self.popen.terminate()
-        return self.popen.wait(within)
+        try:
+            return self.popen.wait(within)
+        except subprocess.TimeoutExpired as late:
+            self.popen.send_signal(signal.SIGABRT)
+            self.popen.wait()
+            said = self.text()
+            raise AssertionError(f"{late}:\n{said[said.find('Fatal Python error') :]}") from None
 
     def text(self) -> str:
         """What it has logged."""
@@ -123,7 +129,7 @@ class System:
                 [sys.executable, "-m", "detector", "run", "--config", str(self.path), "--stages", stages],
                 stdout=out,
                 stderr=out,
-                env={**os.environ, "DETECTOR_WORKER__SLOT": slot, **env},
+                env={**os.environ, "PYTHONFAULTHANDLER": "1", "DETECTOR_WORKER__SLOT": slot, **env},
             )
         process = Process(popen, log)
         self.processes.append(process)

@@ -4,7 +4,9 @@ After every schedule of accidents the control topic and the topic of breakers, r
 the events, ids included, that one undisturbed pass over the same log gives.
 """
 
+import ctypes
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -304,6 +306,23 @@ def test_a_clean_stop_is_quick_and_leaves_a_snapshot_at_the_committed_position(s
     store = RedisStore(client, system.config.redis.prefix, log)
     heads = {p: store.open(p)[0] for p in committed}
     assert {p: head.at for p, head in heads.items() if head} == {p: at for p, at in committed.items() if at}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for a thread in /proc: run it on Linux")
+def test_a_stop_that_another_thread_takes_is_a_stop(system: System) -> None:
+    process = system.start()
+    eventually(lambda: chr(34) + "recovered" in process.text(), "it to work")
+    tasks = Path(f"/proc/{process.popen.pid}/task")
+    takes = [int(task.name) for task in tasks.iterdir() if not blocks_sigterm((task / "status").read_text())]
+    other = next(thread for thread in takes if thread != process.popen.pid)
+
+    assert ctypes.CDLL(None).tgkill(process.popen.pid, other, signal.SIGTERM) == 0
+    assert process.popen.wait(15) == 0
+
+
+def blocks_sigterm(status: str) -> bool:
+    """Whether a thread blocks it, as those of librdkafka do."""
+    return bool(int(status.partition("SigBlk:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def test_a_poisonous_log_record_is_set_aside_byte_for_byte(system: System) -> None:
