@@ -40,7 +40,7 @@ class Calendar:
     def at(self, at: float) -> Moment:
         """What `at` (seconds since 1970) is there."""
         wall = self.wall(at)
-        return Moment(wall, self.weekend if self.is_holiday(wall) else ())
+        return Moment(wall, self.weekend) if self.holidays and self.is_holiday(wall) else Moment(wall)
 
     def wall(self, at: float) -> float:
         """What the clock there shows at `at`. It goes back once a year where clocks are changed."""

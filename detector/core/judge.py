@@ -14,7 +14,7 @@ from detector.core.emissions import SEVERITIES, Contributor
 from detector.core.lessons import Lessons, Told, note
 from detector.core.models import Model, kernel
 from detector.core.models.baseline import Baseline, read
-from detector.core.models.kernel import Array
+from detector.core.models.kernel import ALERT, LOWER, SEEN, SIDE, UPPER, Array, Z
 from detector.core.models.reading import Reading
 from detector.core.rules import DAY
 from detector.core.text import number, rounded, unit_of
@@ -27,7 +27,6 @@ NOTHING = Reading(0.0, False, -math.inf, math.nan, math.inf)
 PASSES = 2  # over the series of a load: what it moved, and its columns; each may use half of the budget
 LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
 EXCUSED = 0.5  # of the distance of a limit as it was before people moved it, roughly: the scale is not known here
-ALERT, LOWER, UPPER, Z = 1, 2, 4, 6  # where these are in what `kernel` says of a value
 MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
 DRIFT, ONLY_ZEROS, NEW_NORMAL = (kernel.CAUSES[n] for n in (kernel.DRIFT, kernel.ONLY_ZEROS, kernel.NEW_NORMAL))
 SLOW = (DRIFT, kernel.CAUSES[kernel.NOISE])  # found of many values: one calm one ends nothing
@@ -101,8 +100,9 @@ def judge(turn: Turn, values: Mapping[str, float]) -> dict[str, int]:
     judged = observe(turn, list(kept), np.array(list(kept.values()), np.float64))
     for finding in judged.findings.values():
         turn.parts.append(_part(turn, finding))
+    keep, at = turn.entity.series.keep, turn.at
     for metric, side in zip(judged.metrics, judged.side.tolist(), strict=True):
-        turn.entity.series.keep(metric, values[metric], side, turn.at)
+        keep(metric, values[metric], side, at)
     severities = {metric: finding.severity for metric, finding in judged.findings.items()}
     together = judge_together(turn, judged.load, judged.apart, judged.metrics, "")
     return severities | {CHECK: together} if together else severities
@@ -166,43 +166,53 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     and series beyond `MAX_SERIES` are not watched. A metric comes once.
     """
     moment = turn.settings.calendar.at(turn.at)
-    table, lessons = turn.entity.series, turn.entity.lessons
-    usual, unusual = _usual(turn.settings.model), turn.unusual()
+    lessons, usual, unusual = turn.entity.lessons, _usual(turn.settings.model), turn.unusual()
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
     if not metrics:
         return Judged({}, Load(metrics, values, values, lambda _: NOTHING), values)
     allowance = _allowance(turn, metrics)
-    out, samples = np.zeros((len(metrics), kernel.WIDTH)), np.zeros(len(metrics), np.int64)
+    out, alone, alerts = np.zeros((len(metrics), kernel.WIDTH)), dict[int, Reading](), 0
     if isinstance(usual, Baseline) and passed:
         parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=True)
         taught, passing = lessons.rows(metrics[:passed]), slice(passed)
-        samples[:passed] = table.judge(metrics[:passed], moment, values[passing], parameters, taught, out[passing])
-    alone: dict[int, Reading] = {}
+        alerts = turn.entity.series.judge(metrics[:passed], moment, values[passing], parameters, taught, out[passing])
+    for place in range(passed, len(metrics)):
+        alone[place] = _judge_alone(turn, metrics[place], moment, float(values[place]), out[place])
+        alerts += alone[place].alert
+    load = Load(metrics, values, out[:, Z], lambda place: alone.get(place) or read(out[place].tolist()))
+    findings = _findings(turn, load, moment, out, unusual) if alerts or unusual else {}
+    excused = _settle(lessons, metrics, values, out) if lessons.series else ()
+    told = _within_budget(findings, len(metrics), allowance, unusual) if findings else findings
+    turn.readings.append(Readings(metrics, values, out[:, LOWER : UPPER + 1], told.keys()))
+    return Judged(told, load, out[:, SIDE], excused)
 
-    def said_of(place: int) -> Reading:
-        return alone.get(place) or read(out[place].tolist())
 
-    for place, metric in enumerate(metrics[passed:], passed):
-        model = table.model(metric, turn.settings.model)
-        samples[place], model.taught = model.samples, lessons.of(metric)
-        alone[place] = reading_of(model, moment, float(values[place]))
-        out[place, ALERT], out[place, Z] = alone[place].alert, alone[place].z
-        out[place, LOWER : UPPER + 1] = alone[place].lower, alone[place].expected, alone[place].upper
-    findings: dict[str, Finding] = {}
-    for place in _worth_telling(out, metrics, unusual):
-        metric, value, reading = metrics[place], float(values[place]), said_of(place)
+def _judge_alone(turn: Turn, metric: str, moment: Moment, value: float, out: Array) -> Reading:
+    """Judge a value by a model of its own, which may be of any kind; `out` takes what `kernel` would have said."""
+    model = turn.entity.series.model(metric, turn.settings.model)
+    model.taught, samples = turn.entity.lessons.of(metric), model.samples
+    said = reading_of(model, moment, value)
+    out[ALERT], out[Z], out[SEEN] = said.alert, said.z, samples
+    out[LOWER : UPPER + 1] = said.lower, said.expected, said.upper
+    out[SIDE] = (value > said.upper) - (value < said.lower)
+    return said
+
+
+def _findings(turn: Turn, load: Load, moment: Moment, out: Array, unusual: Collection[str]) -> dict[str, Finding]:
+    """What is unusual of a load; what is so no more is noted."""
+    found: dict[str, Finding] = {}
+    table, lessons = turn.entity.series, turn.entity.lessons
+    for place in _worth_telling(out, load.metrics, unusual):
+        metric, value, reading = load.metrics[place], float(load.values[place]), load.reading(place)
+        samples = int(out[place, SEEN])
         if reading.alert:
             last = [*table.last.get(metric, ()), value]
-            finding = _finding(metric, value, reading, int(samples[place]), last, turn.at, moment.wall)
-            findings[metric] = _as_taught(finding, lessons) if metric in lessons.series else finding
+            finding = _finding(metric, value, reading, samples, last, turn.at, moment.wall)
+            found[metric] = _as_taught(finding, lessons) if metric in lessons.series else finding
         else:
-            turn.calm[metric] = _calm(turn, metric, value, reading, int(samples[place]))
-    excused = _settle(lessons, metrics, values, out) if lessons.series else ()
-    side = (values > out[:, UPPER]).astype(np.int8) - (values < out[:, LOWER])
-    told = _within_budget(findings, len(metrics), allowance, unusual)
-    turn.readings.append(Readings(metrics, values, out[:, LOWER : UPPER + 1], told.keys()))
-    return Judged(told, Load(metrics, values, out[:, Z], said_of), side, excused)
+            turn.calm[metric] = _calm(turn, metric, value, reading, samples)
+    return found
 
 
 def _settle(lessons: Lessons, metrics: list[str], values: Array, out: Array) -> list[str]:
@@ -224,8 +234,8 @@ def _watched(turn: Turn, metrics: list[str], values: Array) -> tuple[list[str], 
     """The metrics with a finite value that have a series, or may have one."""
     table = turn.entity.series
     room = MAX_SERIES[turn.entity.key.partition(":")[0]] - len(table)
-    finite = np.isfinite(values)
-    if not finite.all():
+    if not kernel.are_finite(values):
+        finite = np.isfinite(values)
         metrics, values = list(compress(metrics, finite.tolist())), values[finite]
     if room < len(metrics):
         new = np.array(table.unknown(metrics), np.bool_)

@@ -78,18 +78,18 @@ class SeriesTable:
 
     def judge(
         self, names: Sequence[str], moment: Moment, values: Array, parameters: Array, taught: Array, out: Array
-    ) -> Array:
+    ) -> int:
         """Judge, then learn, one finite value of each of these series by the baseline, in one pass. A name comes once.
 
-        `taught` and `out` are as `kernel.judge_many` takes them. Returns how many values each had seen before.
+        `taught` and `out` are as `kernel.judge_many` takes them. Returns how many are alerts.
         """
         found = list(map(self._rows.get, names))
         if None in found:
             found = list(map(self._row, names))
         rows = np.array(found, np.intp)
-        seen: Array = self._heads["seen"][rows]
-        days.judge_many(self._heads, self._seasons, rows, moment.wall, values, parameters, taught, out, moment.like)
-        return seen
+        return days.judge_many(
+            self._heads, self._seasons, rows, moment.wall, values, parameters, taught, out, moment.like
+        )
 
     def gap(self, name: str) -> float:
         """Usual seconds between two values of a series of the arrays; 0 while that is not known."""
@@ -117,7 +117,7 @@ class SeriesTable:
             self._models[name] = model
         return model
 
-    def keep(self, name: str, value: float, side: int, at: float) -> None:
+    def keep(self, name: str, value: float, side: float, at: float) -> None:
         """Take a value of the time `at` among the last ones of its series. `side` is -1 below its band, 1 above it.
 
         Events come in any order: the latest that was outside counts.
@@ -126,7 +126,9 @@ class SeriesTable:
             below, above = self.outside.get(name, (0, 0))
             told = int(min(max(at, 0.0), LAST))
             self.outside[name] = (max(below, told), above) if side < 0 else (below, max(above, told))
-        self.last[name] = [*self.last.get(name, ())[1 - KEEP_LAST :], value]
+        last = self.last.setdefault(name, [])
+        last.append(value)
+        del last[:-KEEP_LAST]
 
     def _row(self, name: str) -> int:
         row = self._rows.get(name)

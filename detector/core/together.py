@@ -9,7 +9,6 @@ import math
 import statistics
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +64,8 @@ def judge_together(turn: Turn, load: Load, alone: Collection[str], related: Coll
     state = _state(turn)
     judged = _judge(state, turn.at, load, alone, related, crowd)
     bad = [] if alone else [one for one in judged if one.bad]
+    if not (bad or state.open):
+        return INFO
     before, well = bool(state.open), {one.name for one in judged if not one.bad}
     well |= {name for name in state.open if APART in name} - {APART.join(pair) for pair in state.relations.pairs}
     state.open = sorted({name for name in state.open if name not in well} | {one.name for one in bad})
@@ -117,8 +118,8 @@ def _state(turn: Turn) -> Together:
 def _judge(
     state: Together, at: float, load: Load, alone: Collection[str], related: Collection[str], crowd: str
 ) -> list[_Judged]:
-    wanted = compress(range(len(load.metrics)), map(set(related).__contains__, load.metrics))
-    values = {load.metrics[place]: float(load.values[place]) for place in wanted}
+    wanted, found = set(related), zip(load.metrics, load.values.tolist(), strict=True)
+    values = {metric: value for metric, value in found if metric in wanted}
     pairs = state.relations.judge(at, values, alone, _pairs_of(state.open))
     judged = [_Judged(APART.join(pair.metrics), pair, pair.broken) for pair in pairs]
     moved = state.judge_crowd(crowd, at, load.z)

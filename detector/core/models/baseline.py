@@ -132,7 +132,7 @@ class Baseline:
         """(lower, expected, upper) in the unit of the values, whatever the day; infinite while nothing is known."""
         if self._dense is not None:
             return self._dense.bounds()
-        lower, expected, upper = kernel.bounds(self._heads[0])
+        lower, expected, upper = kernel.bounds(self._heads, 0)
         return lower, expected, upper
 
     @property
@@ -228,6 +228,6 @@ def _parameters(budget: float, effect: float, direction: float, decades: int, bo
 
 def read(row: Sequence[float]) -> Reading:
     """What `kernel` says of one value, in words."""
-    score, alert, lower, expected, upper, cause, z, season, strictness = row
+    score, alert, lower, expected, upper, cause, z, season, strictness, *_ = row
     chance = kernel.budget_of(strictness) if alert else 0.0
     return Reading(score, alert > 0, lower, expected, upper, kernel.CAUSES[int(cause)], z, int(season), chance)

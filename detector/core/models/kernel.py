@@ -280,9 +280,11 @@ HOUR_DEV_MOST = 5.4
 HOUR_DEV_CLIP = 4.9
 MOST_SEEN = 250  # that is counted of a weekday or an hour
 
-# What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z, seasons (bits, below), and
-# of an alert the strictness at which it would still have been one.
-WIDTH = 9
+# What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z, seasons (bits, below), of
+# an alert the strictness at which it would still have been one; how many values were seen before; and -1 for a value
+# below its band, 1 above it, 0 within.
+WIDTH = 11
+ALERT, LOWER, EXPECTED, UPPER, Z, SEEN, SIDE = 1, 2, 3, 4, 6, 9, 10
 WEEKDAY, HOUR, TURN = 1, 2, 4  # seasons that moved what is expected by `USED` deviations at least
 USED = 1.0
 Array = NDArray[Any]
@@ -1063,8 +1065,11 @@ def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
 
 
 @compiled
-def bounds(h) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]
-    """(lower, expected, upper) around the level, seasons left out; infinitely wide while nothing is believed."""
+def bounds(heads, row: int) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]
+    """(lower, expected, upper) around the level of one series, seasons left out; infinitely wide while nothing is
+    believed.
+    """
+    h = heads[row]
     expected = _restore(h.scale, h.level, h.mean)
     if h.learned <= WARM:
         return -math.inf, expected, math.inf
@@ -1076,20 +1081,35 @@ def bounds(h) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]
 @compiled
 def judge_many(  # type: ignore[no-untyped-def]
     heads, seasons, rows, at: float, values, parameters, taught, out
-) -> None:
+) -> int:
     """Score, then learn, one value of each of many series: `values[i]` of the series in row `rows[i]`.
+
+    Returns how many are alerts.
 
     `heads` and `seasons` are arrays of `HEAD` and `SEASONS`; `out` is len(rows) x `WIDTH` and takes the readings.
     `taught` is len(rows) x `LESSONS`, or `UNTAUGHT`.
     """
-    m, p = scratch(MOMENT), parameters[0]
+    m, p, alerts = scratch(MOMENT), parameters[0], 0
     _begin(m, at)
     for i in range(len(rows)):
         if i < len(taught):
             _take_lessons(m, taught, i)
+        out[i, SEEN] = heads[rows[i]].seen
         _judge(heads[rows[i]], seasons[rows[i]], m, values[i], p)
         out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = m.score, m.alert, m.lower, m.usual, m.upper
         out[i, 5], out[i, 6], out[i, 7], out[i, 8] = m.cause, m.z, m.season, m.strictness if m.alert else 0.0
+        out[i, SIDE] = (1.0 if values[i] > m.upper else 0.0) - (1.0 if values[i] < m.lower else 0.0)
+        alerts += m.alert
+    return alerts
+
+
+@compiled
+def are_finite(values) -> bool:  # type: ignore[no-untyped-def]
+    """Whether all of these are numbers, and none is infinite."""
+    for i in range(len(values)):  # noqa: SIM110  # compiled
+        if not math.isfinite(values[i]):
+            return False
+    return True
 
 
 @part

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from detector.core.models import kernel, records
 from detector.core.models.baseline import Calm, read
 from detector.core.models.compiled import compiled
-from detector.core.models.kernel import CAUSES, NOISE, OUTLIER, OUTLIERS
+from detector.core.models.kernel import ALERT, CAUSES, NOISE, OUTLIER, OUTLIERS, SEEN, Array
 from detector.core.models.reading import Reading
 
 MAX_METRICS = 16
@@ -46,7 +46,8 @@ UNIT = 1_000.0  # a ratio that is as usual
 FARTHEST = 30.0  # logarithm of a ratio
 TOLD = (CAUSES[OUTLIER], CAUSES[OUTLIERS], CAUSES[NOISE])
 
-_RATIO, _ALERT = Calm(budget=BUDGET, effect=EFFECT), 1  # which judges all ratios; where `kernel` says alert
+_RATIO = Calm(budget=BUDGET, effect=EFFECT)  # which judges all ratios
+_NONE = np.full(MAX_METRICS, np.nan)
 
 Matrix = NDArray[np.float32]
 Counts = NDArray[np.uint8]
@@ -217,15 +218,14 @@ class Relations:
         if pairs:
             rows, ratios = np.empty(pairs, np.intp), np.empty(pairs)
             found = _ratios(y, ends, lines, rows, ratios)
-            rows, ratios, out = rows[:found], ratios[:found], np.zeros((found, kernel.WIDTH))
-            samples = self._heads["seen"][rows].tolist()
-            kernel.judge_many(self._heads, self._seasons, rows, at, ratios, _RATIO.parameters, kernel.UNTAUGHT, out)
-            for place, row in enumerate(rows.tolist()):
-                if out[place, _ALERT]:
-                    odd.update(ends[row].tolist())
-                elif only is not None and self._pairs[row] not in only:
-                    continue
-                told.append(self._pair(row, y, read(out[place].tolist()), float(ratios[place]), samples[place]))
+            rows, ratios, out = rows[:found], ratios[:found], np.empty((found, kernel.WIDTH))
+            alerts = kernel.judge_many(
+                self._heads, self._seasons, rows, at, ratios, _RATIO.parameters, kernel.UNTAUGHT, out
+            )
+            told = self._told(y, rows, ratios, out, only) if alerts or only is None or only else []
+            odd.update(
+                slot for pair in told if pair.reading.alert for slot in map(self._slots.__getitem__, pair.metrics)
+            )
         for slot in odd:
             y[slot] = math.nan
         used = len(self._slots)
@@ -260,8 +260,23 @@ class Relations:
                         found[there] = found[here] * math.copysign(1.0, slope)
         return found
 
+    def _told(
+        self,
+        y: NDArray[np.float64],
+        rows: Array,
+        ratios: Array,
+        out: Array,
+        only: Collection[tuple[str, str]] | None,
+    ) -> list[Pair]:
+        """The pairs that were judged and alert, and of the others `only` these, where it is given."""
+        return [
+            self._pair(row, y, read(said), ratio, int(said[SEEN]))
+            for row, ratio, said in zip(rows.tolist(), ratios.tolist(), out.tolist(), strict=True)
+            if said[ALERT] or only is None or self._pairs[row] in only
+        ]
+
     def _logarithms(self, values: Mapping[str, float]) -> NDArray[np.float64]:
-        y = np.full(MAX_METRICS, np.nan)
+        y = _NONE.copy()
         new = []
         for name, value in values.items():
             if 0 < value < math.inf:
