@@ -1,14 +1,14 @@
 """What a job's entity does with the events of its runs, and with time that passes without them."""
 
 import math
+from typing import NamedTuple
 
 from detector.core import lineage, recovery
 from detector.core.events import JobObserved, RunObserved
-from detector.core.judge import MAX_SERIES, judge, model_of
+from detector.core.judge import MAX_SERIES, judge, usual_of
 from detector.core.judged import write_down
-from detector.core.ledger import close, find_run, hash_of, note_time
+from detector.core.ledger import close, find_run, hash_of, hash_of_dataset, note_time
 from detector.core.lessons import Told
-from detector.core.models import Model
 from detector.core.promises import completed
 from detector.core.state import NEVER, Good, Run
 from detector.core.text import duration, moment
@@ -58,7 +58,7 @@ def _fold(turn: Turn, run: Run, seen: RunObserved, over: bool) -> None:
     run.newest = max(run.newest, seen.event_time)
     for mine, theirs in ((run.inputs, seen.inputs), (run.outputs, seen.outputs)):
         for name, told in theirs.items():
-            key = hash_of(name)
+            key = hash_of_dataset(name)
             if key not in mine and len(mine) >= MAX_DATASETS:
                 continue
             first, second = (mine.get(key, UNKNOWN), told) if stale else (told, mine.get(key, UNKNOWN))
@@ -119,8 +119,8 @@ def metrics_of(run: Run) -> dict[str, float]:
     for side, datasets in (("in", run.inputs), ("out", run.outputs)):
         if not 0 < len(datasets) < MAX_DATASETS:
             continue
-        for name, index in (("rows", 0), ("bytes", 1)):
-            values = [datasets[key][index] for key in sorted(datasets)]
+        told = zip(*(datasets[key] for key in sorted(datasets)), strict=True)
+        for name, values in zip(("rows", "bytes"), told, strict=True):
             measured = [value for value in values if value is not None and 0 <= value < NEVER]
             if measured:
                 total = 0.0
@@ -182,8 +182,8 @@ def _judge_metrics(turn: Turn, run: Run) -> str:
 
 
 def _watched(turn: Turn, run: Run) -> dict[str, float]:
-    watched = turn.settings.metrics
-    return {metric: value for metric, value in metrics_of(run).items() if watched is None or metric in watched}
+    watched, found = turn.settings.metrics, metrics_of(run)
+    return found if watched is None else {metric: found[metric] for metric in found if metric in watched}
 
 
 def _late_facts(turn: Turn, run: Run) -> None:
@@ -251,34 +251,39 @@ def on_time(turn: Turn, grace_until: float) -> None:
         _late(turn)
 
 
-def _duration_model(turn: Turn) -> Model | None:
-    return model_of(turn, "duration") if "duration" in turn.entity.series else None
+class Learned(NamedTuple):
+    """How many seconds a run may take by what is learned: what is usual, of so many runs."""
+
+    limit: float
+    usual: float
+    runs: int
 
 
-def _learned_limit(turn: Turn) -> tuple[float, Model | None]:
-    """How many seconds a run may take by what is learned, and the model that knows."""
+def _learned_limit(turn: Turn) -> Learned | None:
+    """How long a run may take by what is learned; None while too little is."""
     rule = turn.settings.hanging
-    model = _duration_model(turn) if rule is not None else None
-    if rule is None or model is None or model.samples < rule.min_runs:
-        return NEVER, None
-    return turn.entity.lessons.hanging * max(rule.floor, rule.factor * model.bounds()[1]), model
+    if rule is None or "duration" not in turn.entity.series:
+        return None
+    usual, runs = usual_of(turn, "duration")
+    if runs < rule.min_runs:
+        return None
+    return Learned(turn.entity.lessons.hanging * max(rule.floor, rule.factor * usual), usual, runs)
 
 
 def _longest(turn: Turn) -> float:
     """How many seconds a run may take before it hangs."""
-    declared = turn.settings.max_duration
-    return min(NEVER if declared is None else declared, _learned_limit(turn)[0])
+    declared, learned = turn.settings.max_duration, _learned_limit(turn)
+    return min(NEVER if declared is None else declared, NEVER if learned is None else learned.limit)
 
 
 def _why(turn: Turn) -> str:
     """Why a run hangs that takes longer than `_longest`."""
     declared = turn.settings.max_duration
-    learned, model = _learned_limit(turn)
-    taught = turn.entity.lessons.hanging
-    if model is None or (declared is not None and declared <= learned):
+    learned, taught = _learned_limit(turn), turn.entity.lessons.hanging
+    if learned is None or (declared is not None and declared <= learned.limit):
         return f"at most {duration(declared or 0.0)} was declared"
     said = "" if taught == 1 else f"; taught by feedback: {taught:.3g} times as long as learned is allowed"
-    return f"{duration(model.bounds()[1])} is usual ({model.samples} runs seen{said})"
+    return f"{duration(learned.usual)} is usual ({learned.runs} runs seen{said})"
 
 
 def _hangs_at(turn: Turn, run: Run) -> float:
@@ -304,9 +309,9 @@ def _hangs(turn: Turn, run: Run) -> None:
     run.judged.append("hanging")
     longest, why = _longest(turn), _why(turn)
     running = turn.now - _runs_since(run)
-    learned, model = _learned_limit(turn)
-    if model is not None and learned <= longest:
-        _remember_told(turn, "hanging", running, model.bounds()[1], learned / turn.entity.lessons.hanging)
+    learned = _learned_limit(turn)
+    if learned is not None and learned.limit <= longest:
+        _remember_told(turn, "hanging", running, learned.usual, learned.limit / turn.entity.lessons.hanging)
     turn.find(
         "hanging",
         CRITICAL,

@@ -256,8 +256,9 @@ def _in_order(usual: Model, metrics: list[str], values: Array) -> tuple[list[str
 
 def _in_one_pass(usual: Model, metric: str) -> bool:
     """Series of columns are no dense streams: there are hundreds of them, and a dense stream keeps 130 kB."""
-    of_column = metric.endswith(")") or metric.rpartition(":")[0].endswith(")")
-    return type(usual) is Baseline and (usual.dense_below == 0 or of_column)
+    if type(usual) is not Baseline:
+        return False
+    return usual.dense_below == 0 or metric.endswith(")") or metric.rpartition(":")[0].endswith(")")
 
 
 def _worth_telling(out: Array, metrics: list[str], episodes: Collection[str]) -> list[int]:
@@ -280,6 +281,15 @@ def model_of(turn: Turn, metric: str) -> Model:
     if isinstance(usual, Baseline) and _in_one_pass(usual, metric):
         return turn.entity.series.baseline(metric, usual)
     return turn.entity.series.model(metric, turn.settings.model)
+
+
+def usual_of(turn: Turn, metric: str) -> tuple[float, int]:
+    """What is usual of a series, whatever the day, and how many values it has seen."""
+    usual = _usual(turn.settings.model)
+    if isinstance(usual, Baseline) and _in_one_pass(usual, metric):
+        return turn.entity.series.usual(metric)
+    model = turn.entity.series.model(metric, turn.settings.model)
+    return model.bounds()[1], model.samples
 
 
 class Judge(Protocol):

@@ -7,6 +7,7 @@ cannot both fail and complete.
 """
 
 import math
+from functools import lru_cache
 from hashlib import blake2b
 
 from detector.core.events import TERMINAL, RunState
@@ -20,6 +21,9 @@ MAX_OPEN = 64
 def hash_of(name: str) -> int:
     """Eight bytes that stand for a name that may be long."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
+
+
+hash_of_dataset = lru_cache(maxsize=16_384)(hash_of)  # datasets come again and again, runs do not
 
 
 def find_run(runs: Runs, run_id: str, state: RunState | None, event_time: float, now: float) -> Run | None:

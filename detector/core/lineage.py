@@ -81,6 +81,7 @@ def meet(turn: "Turn", up: Iterable[str] = (), down: Iterable[str] = (), at: flo
     """An event has named neighbours, at `at` (seconds since 1970). Those below that are new hear what holds now."""
     lineage = turn.entity.lineage
     for side, names in ((lineage.up, up), (lineage.down, down)):
+        known = len(side)
         for key in names:
             if key == turn.entity.key:
                 continue
@@ -89,7 +90,8 @@ def meet(turn: "Turn", up: Iterable[str] = (), down: Iterable[str] = (), at: flo
                 if side is lineage.down:
                     turn.met.append(key)
             side[key] = max(at, side.get(key, 0.0))
-        keep_newest(side)
+        if len(side) > known:
+            keep_newest(side)
 
 
 def learn(

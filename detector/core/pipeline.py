@@ -282,13 +282,17 @@ def _on_time(turn: Turn, partition: Partition) -> None:
 
 
 def _due(turn: Turn, partition: Partition) -> float:
-    breaker = turn.entity.judgement.breaker
-    times = [_expires_at(turn), people.due(turn), lineage.due(turn, partition.grace_until)]
-    times.append(promises.due(turn, _grace(turn, partition)))
+    breaker, grace_until = turn.entity.judgement.breaker, _grace(turn, partition)
+    times = [
+        _expires_at(turn),
+        people.due(turn),
+        lineage.due(turn, partition.grace_until),
+        promises.due(turn, grace_until),
+    ]
     if breaker.state is State.OPEN and breaker.retry_at is not None:
         times.append(breaker.retry_at)
     if turn.entity.key.startswith("job:"):
-        times.append(jobs.due(turn, _grace(turn, partition)))
+        times.append(jobs.due(turn, grace_until))
     return min(times)
 
 

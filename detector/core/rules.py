@@ -63,17 +63,16 @@ class Settings:
     announced: str = field(init=False, default="")
     of_loads: tuple[LoadCheck, ...] = field(init=False, default=())
     fresh: tuple[FreshWithin, ...] = field(init=False, default=())
+    is_promised: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        """`announced` is what readers of a breaker must be told anew when it changes."""
+        """`announced` is what readers of a breaker must be told anew when it changes. What `is_promised` is to come by
+        a time, so that its absence is news.
+        """
         object.__setattr__(self, "announced", f"{self.mode}/{self.on_unknown}")
         object.__setattr__(self, "of_loads", tuple(c for c in self.checks if not isinstance(c, FreshWithin)))
         object.__setattr__(self, "fresh", tuple(c for c in self.checks if isinstance(c, FreshWithin)))
-
-    @property
-    def is_promised(self) -> bool:
-        """Whether something is to come by a time, so that its absence is news."""
-        return self.deadline is not None or bool(self.fresh)
+        object.__setattr__(self, "is_promised", self.deadline is not None or bool(self.fresh))
 
 
 @dataclass(slots=True)

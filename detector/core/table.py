@@ -96,6 +96,11 @@ class SeriesTable:
         row = self._rows.get(name)
         return 0.0 if row is None else float(self._heads["gap"][row])
 
+    def usual(self, name: str) -> tuple[float, int]:
+        """What is usual of a series of the arrays, whatever the day, and how many values it has seen."""
+        row = self._row(name)
+        return kernel.bounds(self._heads, row)[1], int(self._heads["seen"][row])
+
     def baseline(self, name: str, of: Baseline) -> Baseline:
         """A series of the arrays as a model, with the parameters of `of`: good until the next series comes."""
         row = self._row(name)

@@ -36,6 +36,6 @@ class Window:
     def verdict(self, outcomes: list[Outcome]) -> Verdict:
         """Whether the window holds enough bad runs."""
         window = outcomes[-self.runs :]
-        criticals = sum(outcome.severity >= CRITICAL for outcome in window)
-        warnings = sum(outcome.severity >= WARNING for outcome in window)
-        return verdict(window, criticals >= self.criticals or warnings >= self.warnings)
+        bad = [outcome.severity for outcome in window if outcome.severity >= WARNING]
+        criticals = sum(severity >= CRITICAL for severity in bad) if bad else 0
+        return verdict(window, criticals >= self.criticals or len(bad) >= self.warnings)
