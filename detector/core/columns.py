@@ -183,7 +183,12 @@ def _observed(
         if turn.entity.lessons.of(metric).narrower or not _harmless(value, finding):
             flagged.append((value, finding))
     flagged.sort(key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
-    means = [metric for metric, place in watched.items() if statistics[of[place]] == "mean" or columns[place] == whole]
+    kept = set(judged.metrics)
+    means = {
+        metric: float(values[place])
+        for metric, place in watched.items()
+        if metric in kept and (statistics[of[place]] == "mean" or columns[place] == whole)
+    }
     together = judge_together(turn, judged.load, judged.apart, means, grain)
     return flagged, int(np.count_nonzero(np.isfinite(values))), together
 

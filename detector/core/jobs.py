@@ -1,6 +1,7 @@
 """What a job's entity does with the events of its runs, and with time that passes without them."""
 
 import math
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from detector.core import lineage, recovery
@@ -18,7 +19,6 @@ SETTLE = 10.0
 ABANDON = 7 * 86_400.0
 MAX_DATASETS = 1_000  # on one side of a run; of a run with so many, sums of rows and bytes are no series
 KEEP_WINDOWS = 16
-UNKNOWN = (None, None)
 
 
 def on_run(turn: Turn, seen: RunObserved) -> None:
@@ -59,21 +59,27 @@ def _fold(turn: Turn, run: Run, seen: RunObserved, over: bool) -> None:
     for mine, theirs in ((run.inputs, seen.inputs), (run.outputs, seen.outputs)):
         for name, told in theirs.items():
             key = hash_of_dataset(name)
-            if key not in mine and len(mine) >= MAX_DATASETS:
-                continue
-            first, second = (mine.get(key, UNKNOWN), told) if stale else (told, mine.get(key, UNKNOWN))
-            mine[key] = (second[0] if first[0] is None else first[0], second[1] if first[1] is None else first[1])
-    watched = turn.settings.metrics
-    for name, value in sorted(seen.metrics.items()):
-        if name in run.metrics:
-            run.metrics[name] = run.metrics[name] if stale else value
-        elif len(run.metrics) < MAX_SERIES["job"] and (watched is None or name in watched):
-            run.metrics[name] = value
+            known = mine.get(key)
+            if known is not None:
+                first, second = (known, told) if stale else (told, known)
+                mine[key] = (second[0] if first[0] is None else first[0], second[1] if first[1] is None else first[1])
+            elif len(mine) < MAX_DATASETS:
+                mine[key] = told
+    if seen.metrics:
+        _fold_metrics(run, seen.metrics, turn.settings.metrics, stale)
     run.nominal_time = run.nominal_time if seen.nominal_time is None else seen.nominal_time
     run.error = run.error or seen.error
     run.streaming = run.streaming or seen.streaming
     run.incomplete = run.incomplete or seen.incomplete
     run.code_version = seen.code_version or run.code_version
+
+
+def _fold_metrics(run: Run, told: Mapping[str, float], watched: Collection[str] | None, stale: bool) -> None:
+    for name, value in sorted(told.items()):
+        if name in run.metrics:
+            run.metrics[name] = run.metrics[name] if stale else value
+        elif len(run.metrics) < MAX_SERIES["job"] and (watched is None or name in watched):
+            run.metrics[name] = value
 
 
 def _waits_for_start(turn: Turn, run: Run) -> bool:

@@ -96,15 +96,16 @@ def judge(turn: Turn, values: Mapping[str, float]) -> dict[str, int]:
 
     A negative or infinite value, or none, is not a measurement: nothing is said or learned of it.
     """
-    kept = {metric: value for metric, value in values.items() if value >= 0}
-    judged = observe(turn, list(kept), np.array(list(kept.values()), np.float64))
+    if not min(values.values(), default=0.0) >= 0:
+        values = {metric: value for metric, value in values.items() if value >= 0}
+    judged = observe(turn, list(values), np.array(list(values.values()), np.float64))
+    if len(judged.metrics) < len(values):
+        values = {metric: values[metric] for metric in judged.metrics}
     for finding in judged.findings.values():
         turn.parts.append(_part(turn, finding))
-    keep, at = turn.entity.series.keep, turn.at
-    for metric, side in zip(judged.metrics, judged.side.tolist(), strict=True):
-        keep(metric, values[metric], side, at)
+    turn.entity.series.keep(judged.metrics, values, judged.side.tolist(), turn.at)
     severities = {metric: finding.severity for metric, finding in judged.findings.items()}
-    together = judge_together(turn, judged.load, judged.apart, judged.metrics, "")
+    together = judge_together(turn, judged.load, judged.apart, values, "")
     return severities | {CHECK: together} if together else severities
 
 

@@ -83,13 +83,13 @@ def meet(turn: "Turn", up: Iterable[str] = (), down: Iterable[str] = (), at: flo
     for side, names in ((lineage.up, up), (lineage.down, down)):
         known = len(side)
         for key in names:
-            if key == turn.entity.key:
-                continue
-            if key not in side:
+            if key in side:
+                side[key] = max(at, side[key])
+            elif key != turn.entity.key:
                 turn.unpublished = True
                 if side is lineage.down:
                     turn.met.append(key)
-            side[key] = max(at, side.get(key, 0.0))
+                side[key] = max(at, 0.0)
         if len(side) > known:
             keep_newest(side)
 
@@ -105,7 +105,7 @@ def learn(
     lineage = turn.entity.lineage
     lineage.owners, lineage.tags = owners or lineage.owners, tags or lineage.tags
     lineage.parent = parent or lineage.parent
-    for key in sorted(columns):
+    for key in sorted(columns) if columns else ():
         if key in lineage.columns or sum(map(len, lineage.columns.values())) < MAX_TRIPLES:
             lineage.columns[key] = columns[key]
 
@@ -183,9 +183,10 @@ def settle(turn: "Turn") -> None:
         _stop(turn)
     elif lineage.holding or (lineage.overruled and judgement.breaker.state is State.CLOSED):
         _release(turn, f"{key} is good again")
-    for reader in turn.met:
-        _forward_to(turn, reader)
-    turn.met = []
+    if turn.met:
+        for reader in turn.met:
+            _forward_to(turn, reader)
+        turn.met = []
 
 
 def _stop(turn: "Turn") -> None:

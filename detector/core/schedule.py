@@ -6,7 +6,7 @@ are kept, and neither replaces the other.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from operator import sub
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -76,15 +76,16 @@ class Schedule(msgspec.Struct, array_like=True):
         self.expected = self.late_at = None
         if rule is None or len(self.starts) < max(rule.min_runs, 2):
             return
-        starts = self.starts
-        watched = [(before, after) for before, after in pairwise(starts) if before != self.unwatched]
-        if not watched:
+        starts, befores, afters = self.starts, self.starts[:-1], self.starts[1:]
+        if self.unwatched in befores:
+            place = befores.index(self.unwatched)
+            del befores[place], afters[place]
+        if not befores:
             return
-        chosen = sorted(after - before for before, after in watched)
+        chosen = sorted(map(sub, afters, befores))
         if chosen[len(chosen) // 2] > DAY / 4:
-            chosen = _of_days(
-                [(calendar.wall(before), calendar.wall(after)) for before, after in watched], starts, calendar
-            )
+            watched = list(zip(map(calendar.wall, befores), map(calendar.wall, afters), strict=True))
+            chosen = _of_days(watched, starts, calendar)
         interval = chosen[len(chosen) // 2]
         strayed = max(interval - chosen[0], chosen[-1] - interval)
         # The cap must not cut off what was seen before: a job of workdays rests for twice its interval each weekend.

@@ -6,7 +6,7 @@ before the configuration changed, is none of the present one: such a series begi
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 
@@ -122,18 +122,20 @@ class SeriesTable:
             self._models[name] = model
         return model
 
-    def keep(self, name: str, value: float, side: float, at: float) -> None:
-        """Take a value of the time `at` among the last ones of its series. `side` is -1 below its band, 1 above it.
+    def keep(self, names: Iterable[str], values: Mapping[str, float], sides: Iterable[float], at: float) -> None:
+        """Take values of the time `at` among the last ones of their series. A side is -1 below the band, 1 above it.
 
         Events come in any order: the latest that was outside counts.
         """
-        if side:
-            below, above = self.outside.get(name, (0, 0))
-            told = int(min(max(at, 0.0), LAST))
-            self.outside[name] = (max(below, told), above) if side < 0 else (below, max(above, told))
-        last = self.last.setdefault(name, [])
-        last.append(value)
-        del last[:-KEEP_LAST]
+        kept = self.last
+        for name, side in zip(names, sides, strict=True):
+            last = kept.setdefault(name, [])
+            last.append(values[name])
+            del last[:-KEEP_LAST]
+            if side:
+                below, above = self.outside.get(name, (0, 0))
+                told = int(min(max(at, 0.0), LAST))
+                self.outside[name] = (max(below, told), above) if side < 0 else (below, max(above, told))
 
     def _row(self, name: str) -> int:
         row = self._rows.get(name)

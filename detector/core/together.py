@@ -49,12 +49,12 @@ class _Judged(NamedTuple):
         return self.of.reading
 
 
-def judge_together(turn: Turn, load: Load, alone: Collection[str], related: Collection[str], crowd: str) -> int:
+def judge_together(turn: Turn, load: Load, alone: Collection[str], related: Mapping[str, float], crowd: str) -> int:
     """Judge what the values of one load show together, and learn it. Returns its severity; `Turn.tell` says it.
 
     `alone` are the metrics that are unusual by themselves: they are told, and nothing is learned of them. `related` are
-    those that may go together in pairs. `crowd` names which series these are: those of each grain of a profile are a
-    crowd of their own.
+    those that may go together in pairs, with their values. `crowd` names which series these are: those of each grain of
+    a profile are a crowd of their own.
     """
     if not load.metrics:
         return INFO
@@ -116,11 +116,9 @@ def _state(turn: Turn) -> Together:
 
 
 def _judge(
-    state: Together, at: float, load: Load, alone: Collection[str], related: Collection[str], crowd: str
+    state: Together, at: float, load: Load, alone: Collection[str], related: Mapping[str, float], crowd: str
 ) -> list[_Judged]:
-    wanted, found = set(related), zip(load.metrics, load.values.tolist(), strict=True)
-    values = {metric: value for metric, value in found if metric in wanted}
-    pairs = state.relations.judge(at, values, alone, _pairs_of(state.open))
+    pairs = state.relations.judge(at, related, alone, _pairs_of(state.open))
     judged = [_Judged(APART.join(pair.metrics), pair, pair.broken) for pair in pairs]
     moved = state.judge_crowd(crowd, at, load.z)
     return judged if moved is None else [*judged, _Judged(f"{CROWD}{crowd}", moved, moved.left)]

@@ -358,10 +358,14 @@ class Turn(msgspec.Struct):
         what is bad then is not kept either, or it would count with what comes later. A repair in maintenance is one.
         """
         judgement, severity = self.entity.judgement, min(severity, self.settings.worst)
-        known = next((outcome.severity for outcome in judgement.outcomes if outcome.run == run), -1)
-        if (severity <= known and not mends) or (severity > 0 and (self.quiet or self.is_held())):
+        outcomes = judgement.outcomes
+        kept = [outcome for outcome in outcomes if outcome.run != run]
+        if len(kept) < len(outcomes) and not mends:
+            known = next(outcome.severity for outcome in outcomes if outcome.run == run)
+            if severity <= known:
+                return
+        if severity > 0 and (self.quiet or self.is_held()):
             return
-        kept = [outcome for outcome in judgement.outcomes if outcome.run != run]
         keeps = max(KEEP_OUTCOMES, self.settings.policy.keeps)
         judgement.outcomes = [*kept[1 - keeps :], Outcome(run, severity, self.at)]
         if judgement.breaker.warming_up and len(judgement.outcomes) >= WARM:

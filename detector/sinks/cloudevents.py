@@ -17,7 +17,10 @@ from detector.seams import Send
 SPECVERSION = "1.0"
 JSON = "application/json"
 STRUCTURED = "application/cloudevents"
-_KINDS = ("job:", "dataset:")
+_ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time")
+_HEADERS = tuple(f"ce_{name}" for name in _ATTRIBUTES)
+_CONTENT_TYPE = ("content-type", JSON.encode())
+_KINDS = ("job", "dataset")
 
 
 class Topics(Protocol):
@@ -44,6 +47,9 @@ class Topics(Protocol):
         """The log, for messages from one entity to another."""
 
 
+_encoder = msgspec.json.Encoder()
+
+
 class NotCloudEvent(ValueError):
     """The record holds no CloudEvent; the message says what is missing."""
 
@@ -55,26 +61,22 @@ def encode(emission: Emission, source: str, topics: Topics) -> Send:
     """
     if emission.topic == "log":
         return Send(topics.log, emission.key.encode(), encode_message(emission.data))  # type: ignore[arg-type]
-    headers = [(f"ce_{name}", value.encode()) for name, value in attributes(emission, source).items()]
-    data = None
+    headers = tuple(zip(_HEADERS, map(str.encode, _values(emission, source)), strict=False))
+    topic, key, data = getattr(topics, emission.topic), emission.key.encode(), None
     if emission.data is not None:
-        data = msgspec.json.encode(emission.data)
-        headers.append(("content-type", JSON.encode()))
-    topic: str = getattr(topics, emission.topic)
-    return Send(topic, emission.key.encode(), data, tuple(headers), emission.partition)
+        data, headers = _encoder.encode(emission.data), (*headers, _CONTENT_TYPE)
+    return Send(topic, key, data, headers, emission.partition)
 
 
 def attributes(emission: Emission, source: str) -> dict[str, str]:
     """The attributes of the event, in a fixed order. (source, id) is unique, and the same after any replay."""
-    named = {
-        "specversion": SPECVERSION,
-        "id": emission.id,
-        "source": source,
-        "type": emission.type,
-        "subject": subject(emission.key),
-        "time": rfc3339(emission.time),
-    }
-    return {name: value for name, value in named.items() if value is not None}
+    return dict(zip(_ATTRIBUTES, _values(emission, source), strict=False))
+
+
+def _values(emission: Emission, source: str) -> tuple[str, ...]:
+    """The values of `_ATTRIBUTES`; of a time that no calendar has there is none, and it is the last."""
+    told, time = (SPECVERSION, emission.id, source, emission.type, subject(emission.key)), rfc3339(emission.time)
+    return told if time is None else (*told, time)
 
 
 def as_json_line(emission: Emission, source: str) -> bytes:
@@ -100,10 +102,8 @@ def decode(record: Record) -> dict[str, Any]:
 
 def subject(key: str) -> str:
     """The entity without its kind, `<namespace>/<name>`: the data says which kind it is."""
-    for kind in _KINDS:
-        if key.startswith(kind):
-            return key[len(kind) :]
-    return key
+    kind, _, name = key.partition(":")
+    return name if kind in _KINDS and kind != key else key
 
 
 def rfc3339(at: float) -> str | None:

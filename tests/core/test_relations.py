@@ -48,7 +48,7 @@ class Table:
         said: list[Emission] = []
         turn, names = self._turn(said), list(values)
         judged = observe(turn, names, np.array(list(values.values())))
-        judge_together(turn, judged.load, judged.findings, names, "load")
+        judge_together(turn, judged.load, judged.findings, values, "load")
         turn.tell(f"r{self.count}")
         return judged.findings, [anomaly for anomaly in anomalies(said) if anomaly.check == CHECK]
 
