@@ -149,17 +149,19 @@ def _judge_facts(turn: Turn, run: Run) -> None:
         }
         run.judged += new
         run.severity = max([run.severity, *judge(turn, new).values()])
-    run.severity = max(run.severity, judge_declared(turn, run))
+    run.severity, told = max(run.severity, judge_declared(turn, run)), _told_as(run)
     if run.state == "COMPLETE" and not run.streaming:
         run.severity = max(run.severity, judge_columns(turn, run))
-    turn.tell(_told_as(run))
+    turn.tell(told)
     if run.state == "COMPLETE":
-        run.severity = max(run.severity, judge_schema(turn, run, "output", _told_as(run)))
+        run.severity = max(run.severity, judge_schema(turn, run, "output", told))
     run.measured = run.schema = None
     _judge_assertions(turn, run)
 
 
 def _judge_assertions(turn: Turn, run: Run) -> None:
+    if not run.assertions:
+        return
     judged = set(run.judged)
     new = {name: ok for name, ok in sorted(run.assertions.items()) if _judged_as(name, ok) not in judged}
     if new:

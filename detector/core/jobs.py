@@ -122,17 +122,17 @@ def metrics_of(run: Run) -> dict[str, float]:
     found = {name: value for name, value in run.metrics.items() if name not in CHECKS and 0 <= value < NEVER}
     if run.started is not None and run.ended is not None and not run.streaming:
         found["duration"] = max(run.ended - run.started, 0.0)
-    for side, datasets in (("in", run.inputs), ("out", run.outputs)):
+    for names, datasets in ((("rows_in", "bytes_in"), run.inputs), (("rows_out", "bytes_out"), run.outputs)):
         if not 0 < len(datasets) < MAX_DATASETS:
             continue
         told = zip(*(datasets[key] for key in sorted(datasets)), strict=True)
-        for name, values in zip(("rows", "bytes"), told, strict=True):
+        for name, values in zip(names, told, strict=True):
             measured = [value for value in values if value is not None and 0 <= value < NEVER]
             if measured:
                 total = 0.0
                 for value in measured:
                     total += value
-                found[f"{name}_{side}"] = total
+                found[name] = total
     return dict(sorted(found.items()))
 
 
@@ -179,7 +179,9 @@ def _judge_metrics(turn: Turn, run: Run) -> str:
     """
     if run.streaming:
         return "a good run"
-    new = {metric: value for metric, value in _watched(turn, run).items() if metric not in run.judged}
+    new = _watched(turn, run)
+    if run.judged:
+        new = {metric: value for metric, value in new.items() if metric not in run.judged}
     run.judged += new
     bad = judge(turn, {} if run.incomplete else new)
     turn.tell(run.id)

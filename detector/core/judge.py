@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import compress
 from typing import Literal, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 
 from detector.core import sentences
@@ -63,7 +64,7 @@ class Finding(NamedTuple):
         return self.samples < kernel.WARM
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True):
     """What one pass over many series found, by metric, and all that was judged.
 
     `side` is -1 for what is below its band, 1 for what is above it, and 0 within. `excused` are those of which it was
@@ -173,7 +174,8 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     if not metrics:
         return Judged({}, Load(metrics, values, values, lambda _: NOTHING), values)
     allowance = _allowance(turn, metrics)
-    out, alone, alerts = np.zeros((len(metrics), kernel.WIDTH)), dict[int, Reading](), 0
+    alone: dict[int, Reading] = {}
+    out, alerts = np.zeros((len(metrics), kernel.WIDTH)), 0
     if isinstance(usual, Baseline) and passed:
         parameters = usual.within(max(allowance / len(metrics), LEAST_CHANCE), bounds=True)
         taught, passing = lessons.rows(metrics[:passed]), slice(passed)

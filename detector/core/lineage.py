@@ -81,16 +81,16 @@ def meet(turn: "Turn", up: Iterable[str] = (), down: Iterable[str] = (), at: flo
     """An event has named neighbours, at `at` (seconds since 1970). Those below that are new hear what holds now."""
     lineage = turn.entity.lineage
     for side, names in ((lineage.up, up), (lineage.down, down)):
-        known = len(side)
+        grown = False
         for key in names:
             if key in side:
                 side[key] = max(at, side[key])
             elif key != turn.entity.key:
-                turn.unpublished = True
+                turn.unpublished = grown = True
                 if side is lineage.down:
                     turn.met.append(key)
                 side[key] = max(at, 0.0)
-        if len(side) > known:
+        if grown:
             keep_newest(side)
 
 
@@ -103,8 +103,12 @@ def learn(
 ) -> None:
     """What an event says of the entity beside its neighbours; what it is silent of stays as it was."""
     lineage = turn.entity.lineage
-    lineage.owners, lineage.tags = owners or lineage.owners, tags or lineage.tags
-    lineage.parent = parent or lineage.parent
+    if owners:
+        lineage.owners = owners
+    if tags:
+        lineage.tags = tags
+    if parent:
+        lineage.parent = parent
     for key in sorted(columns) if columns else ():
         if key in lineage.columns or sum(map(len, lineage.columns.values())) < MAX_TRIPLES:
             lineage.columns[key] = columns[key]

@@ -109,7 +109,8 @@ def on_time(turn: Turn) -> None:
 
 def due(turn: Turn) -> float:
     """When the next of these is over."""
-    override, probe = turn.entity.judgement.override, turn.entity.judgement.probe
+    judgement = turn.entity.judgement
+    override, probe = judgement.override, judgement.probe
     until = NEVER if override is None else override.until
     return until if probe is None else min(until, probe.until)
 

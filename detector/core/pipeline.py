@@ -47,6 +47,7 @@ POISON_LIMIT = 3
 POISON_REST = 3_600.0
 HEARTBEAT = "io.detector.heartbeat.v1"
 QUARANTINED = "io.detector.entity.quarantined.v1"
+OBSERVED = (RunObserved, DatasetObserved, JobObserved)
 BOARD_MESSAGES = get_args(BoardMessage)
 NO_POISON: Mapping[str, str] = MappingProxyType({})
 
@@ -191,13 +192,9 @@ def _observe(turn: Turn, body: Observation) -> None:
 
 
 def _time_of(body: Observation, now: float) -> float:
-    match body:
-        case RunObserved() | DatasetObserved() | JobObserved():
-            return body.event_time
-        case Profiled():
-            return body.profile.event_time
-        case _:
-            return now
+    if isinstance(body, OBSERVED):
+        return body.event_time
+    return body.profile.event_time if isinstance(body, Profiled) else now
 
 
 # ---------------------------------------------------------------- time
@@ -314,13 +311,14 @@ def _expire(turn: Turn, partition: Partition) -> None:
 
 def schedule(partition: Partition, key: str, at: float) -> None:
     """Enter into the index when an entity next wants the time."""
-    if partition.due.get(key) == at:
+    due = partition.due
+    if due.get(key) == at:
         return
-    partition.due[key] = at
+    due[key] = at
     partition.changed.add(key)
     if at < NEVER:
         heappush(partition.queue, (at, key))
-    if len(partition.queue) > 2 * len(partition.due) + 1_000:
+    if len(partition.queue) > 2 * len(due) + 1_000:
         rebuild(partition)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from detector.core.emissions import Contributor
@@ -28,7 +29,7 @@ NAMED, LONGEST = 3, 100
 OFF = 2.0  # deviations from which a series of a crowd is counted as off
 
 
-class Load(NamedTuple):
+class Load(msgspec.Struct, frozen=True):
     """The values of one load, by metric, and what was said of each by itself: `z` are deviations, 0 while not known."""
 
     metrics: list[str]

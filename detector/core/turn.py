@@ -90,7 +90,7 @@ class Calm(NamedTuple):
     renewed: bool = False
 
 
-class Readings(NamedTuple):
+class Readings(msgspec.Struct, frozen=True):
     """What one pass over several series said: their values, a row of (lower, expected, upper) for each, and those that
     are told as unusual.
     """
@@ -380,7 +380,7 @@ class Turn(msgspec.Struct):
         verdict = self.settings.policy.verdict(judgement.outcomes)
         if verdict is Verdict.TRIP or (probing and severity > 0):
             self._trip(self.worst[1] or reason)
-        elif verdict is Verdict.RECOVER and severity == 0 and self._is_mended():
+        elif breaker.state is not State.CLOSED and verdict is Verdict.RECOVER and severity == 0 and self._is_mended():
             self.moves(breakers.recover(breaker, self.now, "a good run"))
 
     def is_held(self) -> bool:
@@ -482,11 +482,11 @@ class Turn(msgspec.Struct):
         The last good version is, since that is what one goes back to.
         """
         entity, judgement = self.entity, self.entity.judgement
-        breaker, good = judgement.breaker, entity.runs.good
+        good = entity.runs.good
         version = good.version if good else None
         if not self.unpublished and version == judgement.good_version:
             return
-        told = self.signal()
+        breaker, told = judgement.breaker, self.signal()
         judgement.good_version = version
         value = BreakerValue(
             entity=entity.key,

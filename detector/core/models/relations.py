@@ -19,6 +19,7 @@ reduced major axis for line-fitting" (2009).
 
 import math
 from collections.abc import Collection, Mapping
+from itertools import repeat
 from typing import NamedTuple
 
 import msgspec
@@ -47,7 +48,6 @@ FARTHEST = 30.0  # logarithm of a ratio
 TOLD = (CAUSES[OUTLIER], CAUSES[OUTLIERS], CAUSES[NOISE])
 
 _RATIO = Calm(budget=BUDGET, effect=EFFECT)  # which judges all ratios
-_NONE = np.full(MAX_METRICS, np.nan)
 
 Matrix = NDArray[np.float32]
 Counts = NDArray[np.uint8]
@@ -81,8 +81,15 @@ _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Stored)
 
 
 @compiled
-def _ratios(y, ends, lines, rows, ratios) -> int:  # type: ignore[no-untyped-def]
-    """The ratios of the pairs that are there: fills `rows`, which they are, and `ratios`. Returns how many."""
+def _ratios(values, slots, y, ends, lines, rows, ratios) -> int:  # type: ignore[no-untyped-def]
+    """The ratios of the pairs that are there: fills `rows`, which they are, and `ratios`. Returns how many.
+
+    Fills `y` with the logarithms of the values, by their slots (-1 is none); NaN is what is not there.
+    """
+    y[:] = math.nan
+    for i in range(len(values)):
+        if slots[i] >= 0 and 0 < values[i] < math.inf:
+            y[slots[i]] = math.log(values[i])
     found = 0
     for k in range(len(ends)):
         ratio = y[ends[k, 0]] - lines[k, 0] * y[ends[k, 1]] + lines[k, 1]
@@ -210,24 +217,13 @@ class Relations:
         What is `doubted` is judged, but nothing is learned of it, nor of a pair that no longer goes together. With
         `only`, nothing is returned of pairs that alert nobody, but for these.
         """
-        y = self._logarithms(values)
-        pairs = len(self._pairs)
-        ends, lines = self._ends[:pairs], self._lines[:pairs]
-        odd = {self._slots[name] for name in doubted if name in self._slots}
-        told: list[Pair] = []
-        if pairs:
-            rows, ratios = np.empty(pairs, np.intp), np.empty(pairs)
-            found = _ratios(y, ends, lines, rows, ratios)
-            rows, ratios, out = rows[:found], ratios[:found], np.empty((found, kernel.WIDTH))
-            alerts = kernel.judge_many(
-                self._heads, self._seasons, rows, at, ratios, _RATIO.parameters, kernel.UNTAUGHT, out
-            )
-            told = self._told(y, rows, ratios, out, only) if alerts or only is None or only else []
-            odd.update(
-                slot for pair in told if pair.reading.alert for slot in map(self._slots.__getitem__, pair.metrics)
-            )
-        for slot in odd:
-            y[slot] = math.nan
+        y, pairs = np.empty(MAX_METRICS), len(self._pairs)
+        ends, lines, rows, ratios = self._ends[:pairs], self._lines[:pairs], np.empty(pairs, np.intp), np.empty(pairs)
+        found = _ratios(*self._placed(values), y, ends, lines, rows, ratios)
+        told = self._judge_ratios(at, y, rows[:found], ratios[:found], only) if found else []
+        if doubted or told:
+            odd = [*doubted, *(name for pair in told if pair.reading.alert for name in pair.metrics)]
+            y[[self._slots[name] for name in odd if name in self._slots]] = math.nan
         used = len(self._slots)
         gone, first, second = _learn_and_revise(y[:used], self._last, self._mean, self._cov, self._count, ends, lines)
         if gone >= 0:
@@ -235,6 +231,20 @@ class Relations:
         elif first >= 0:
             self._take_up(first, second)
         return told
+
+    def _judge_ratios(
+        self, at: float, y: Array, rows: Array, ratios: Array, only: Collection[tuple[str, str]] | None
+    ) -> list[Pair]:
+        """Judge the ratios of some pairs. Returns those that alert and, of the others, `only` these."""
+        out, lessons = np.empty((len(rows), kernel.WIDTH)), kernel.UNTAUGHT
+        alerts = kernel.judge_many(self._heads, self._seasons, rows, at, ratios, _RATIO.parameters, lessons, out)
+        if not (alerts or only is None or only):
+            return []
+        return [
+            self._pair(row, y, read(said), ratio, int(said[SEEN]))
+            for row, ratio, said in zip(rows.tolist(), ratios.tolist(), out.tolist(), strict=True)
+            if said[ALERT] or only is None or self._pairs[row] in only
+        ]
 
     def renew(self, pairs: Collection[tuple[str, str]]) -> None:
         """The last ratio of each of these is the new normal, at once."""
@@ -260,35 +270,15 @@ class Relations:
                         found[there] = found[here] * math.copysign(1.0, slope)
         return found
 
-    def _told(
-        self,
-        y: NDArray[np.float64],
-        rows: Array,
-        ratios: Array,
-        out: Array,
-        only: Collection[tuple[str, str]] | None,
-    ) -> list[Pair]:
-        """The pairs that were judged and alert, and of the others `only` these, where it is given."""
-        return [
-            self._pair(row, y, read(said), ratio, int(said[SEEN]))
-            for row, ratio, said in zip(rows.tolist(), ratios.tolist(), out.tolist(), strict=True)
-            if said[ALERT] or only is None or self._pairs[row] in only
-        ]
-
-    def _logarithms(self, values: Mapping[str, float]) -> NDArray[np.float64]:
-        y = _NONE.copy()
-        new = []
-        for name, value in values.items():
-            if 0 < value < math.inf:
-                slot = self._slots.get(name)
-                if slot is None:
-                    new.append(name)
-                else:
-                    y[slot] = math.log(value)
-        for name in sorted(new)[: MAX_METRICS - len(self._slots)]:
-            y[len(self._slots)] = math.log(values[name])
-            self._slots[name] = len(self._slots)
-        return y
+    def _placed(self, values: Mapping[str, float]) -> tuple[Array, Array]:
+        """The values, and the slots of their metrics: new ones take those that are left."""
+        slots = list(map(self._slots.get, values, repeat(-1)))
+        if -1 in slots and len(self._slots) < MAX_METRICS:
+            new = sorted(name for name, value in values.items() if name not in self._slots and 0 < value < math.inf)
+            for name in new[: MAX_METRICS - len(self._slots)]:
+                self._slots[name] = len(self._slots)
+            slots = list(map(self._slots.get, values, repeat(-1)))
+        return np.array(list(values.values()), np.float64), np.array(slots, np.intp)
 
     def _pair(self, row: int, y: NDArray[np.float64], reading: Reading, ratio: float, samples: int) -> Pair:
         (first, second), (slope, offset) = self._ends[row].tolist(), self._lines[row].tolist()
