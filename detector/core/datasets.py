@@ -23,7 +23,8 @@ FORGET_FAILING = 7 * 86_400.0
 
 def on_dataset(turn: Turn, seen: DatasetObserved) -> None:
     """Fold what one event says of the dataset; judge what a run wrote when that run is over."""
-    lineage.learn(turn, {}, seen.dataset.owners, seen.dataset.tags)
+    if seen.dataset.owners or seen.dataset.tags:
+        lineage.learn(turn, {}, seen.dataset.owners, seen.dataset.tags)
     if seen.dataset.aliases:
         lineage.known_as(turn, seen.dataset.aliases, turn.believed(seen.event_time))
     turn.subset = seen.dataset.subset

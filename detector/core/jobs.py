@@ -125,7 +125,7 @@ def metrics_of(run: Run) -> dict[str, float]:
     for names, datasets in ((("rows_in", "bytes_in"), run.inputs), (("rows_out", "bytes_out"), run.outputs)):
         if not 0 < len(datasets) < MAX_DATASETS:
             continue
-        told = zip(*(datasets[key] for key in sorted(datasets)), strict=True)
+        told = zip(*map(datasets.__getitem__, sorted(datasets)), strict=True)
         for name, values in zip(names, told, strict=True):
             measured = [value for value in values if value is not None and 0 <= value < NEVER]
             if measured:
@@ -140,7 +140,8 @@ def _judge_run(turn: Turn, run: Run) -> None:
     runs = turn.entity.runs
     close(runs, run, turn.believed(NEVER))
     runs.ended_last = max(runs.ended_last, turn.believed(run.ended or 0.0))
-    _hangs_no_more(turn, f"the run ended ({run.state.lower()})", run)
+    if turn.entity.judgement.episodes:
+        _hangs_no_more(turn, f"the run ended ({run.state.lower()})", run)
     if run.state == "FAIL":
         run.severity, reason = CRITICAL, _failed(turn, run, "failed", CRITICAL)
     elif run.state == "ABORT":

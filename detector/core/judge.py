@@ -100,11 +100,12 @@ def judge(turn: Turn, values: Mapping[str, float]) -> dict[str, int]:
     if not min(values.values(), default=0.0) >= 0:
         values = {metric: value for metric, value in values.items() if value >= 0}
     judged = observe(turn, list(values), np.array(list(values.values()), np.float64))
-    if len(judged.metrics) < len(values):
-        values = {metric: values[metric] for metric in judged.metrics}
+    metrics = judged.metrics
+    if len(metrics) < len(values):
+        values = {metric: values[metric] for metric in metrics}
     for finding in judged.findings.values():
         turn.parts.append(_part(turn, finding))
-    turn.entity.series.keep(judged.metrics, values, judged.side.tolist(), turn.at)
+    turn.entity.series.keep(metrics, values, judged.side.tolist(), turn.at)
     severities = {metric: finding.severity for metric, finding in judged.findings.items()}
     together = judge_together(turn, judged.load, judged.apart, values, "")
     return severities | {CHECK: together} if together else severities

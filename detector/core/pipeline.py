@@ -218,9 +218,8 @@ def _advance(
     if tick.at >= partition.heartbeat_at + rules.heartbeat:
         partition.heartbeat_at = tick.at
         beat = Heartbeat(partition=partition.number, clock=tick.at)
-        turn_id = Turn(Entity(""), rules.default, rules, place, tick.at, tick.at, emissions).next_id()
-        key = f"heartbeat:{partition.number}"
-        emissions.append(Emission(turn_id, "breakers", key, HEARTBEAT, tick.at, beat, partition.number))
+        told_as, key = place.emission_id(len(emissions)), f"heartbeat:{partition.number}"
+        emissions.append(Emission(told_as, "breakers", key, HEARTBEAT, tick.at, beat, partition.number))
 
 
 def _rule(partition: Partition, body: Commanded, place: Place, rules: Rules, emissions: list[Emission]) -> None:
@@ -280,12 +279,9 @@ def _on_time(turn: Turn, partition: Partition) -> None:
 
 def _due(turn: Turn, partition: Partition) -> float:
     breaker, grace_until = turn.entity.judgement.breaker, _grace(turn, partition)
-    times = [
-        _expires_at(turn),
-        people.due(turn),
-        lineage.due(turn, partition.grace_until),
-        promises.due(turn, grace_until),
-    ]
+    times = [_expires_at(turn), people.due(turn), lineage.due(turn, partition.grace_until)]
+    if turn.settings.is_promised:
+        times.append(promises.due(turn, grace_until))
     if breaker.state is State.OPEN and breaker.retry_at is not None:
         times.append(breaker.retry_at)
     if turn.entity.key.startswith("job:"):

@@ -20,8 +20,8 @@ INSTANT = 1e-3
 
 
 def due(turn: Turn, grace_until: float) -> float:
-    """When a promise of this entity is next to be looked at, in seconds since 1970."""
-    if not turn.settings.is_promised or turn.now == 0:
+    """When a promise of an entity that has one is next to be looked at, in seconds since 1970."""
+    if turn.now == 0:
         return NEVER
     return max(min(_deadline_at(turn), _stale_at(turn)), grace_until)
 

@@ -103,6 +103,8 @@ def _collected(turn: "Turn", root: str, since: float) -> Collected:
 
 def on_run(turn: "Turn", run: "Run") -> None:
     """A run of this job is over: it redoes some, or it must itself be redone."""
+    if not turn.entity.recovery:
+        return
     good = run.state == "COMPLETE" and run.severity == 0
     for root, mine in sorted(turn.entity.recovery.items()):
         if mine.told:

@@ -64,6 +64,10 @@ class Place(msgspec.Struct, frozen=True):
     offset: int
     appended: float
 
+    def emission_id(self, ordinal: int) -> str:
+        """The id of an emission at this place."""
+        return emission_id(self.topic_id, self.partition, self.offset, ordinal)
+
 
 class Part(NamedTuple):
     """One thing that is unusual about a load. `brief` is what is said of it where another one leads; `also` are its
@@ -143,7 +147,7 @@ class Turn(msgspec.Struct):
 
     def next_id(self) -> str:
         """The id that the next emission will have."""
-        return emission_id(self.place.topic_id, self.place.partition, self.place.offset, len(self.emissions))
+        return self.place.emission_id(len(self.emissions))
 
     def say(self, type_: str, data: Data, key: str = "") -> None:
         """Add an event for the control topic, about the entity if nothing else is said."""
@@ -260,6 +264,8 @@ class Turn(msgspec.Struct):
     def unusual(self) -> set[str]:
         """The checks that open anomalies are of, whatever these are called by."""
         episodes = self.entity.judgement.episodes
+        if not episodes:
+            return set()
         return {check for name, episode in episodes.items() for check in (name, *episode.checks)}
 
     def tell(self, run_id: str | None) -> None:
@@ -269,6 +275,8 @@ class Turn(msgspec.Struct):
         once. An anomaly keeps the name that it began with, and is over when each check that was unusual is calm again:
         what is told of one load in parts, and in any order, comes to the same.
         """
+        if not (self.parts or self.calm):
+            return
         parts, self.parts, calm, self.calm = self.parts, [], self.calm, {}
         grains: dict[str, list[Part]] = {}
         for part in parts:

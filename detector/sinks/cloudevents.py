@@ -115,8 +115,8 @@ def rfc3339(at: float) -> str | None:
         when = datetime.fromtimestamp(at, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    text = when.isoformat(timespec="microseconds")[:26].rstrip("0").rstrip(".")
-    return text + "Z"
+    text: str = msgspec.to_builtins(when)
+    return text[:-1].rstrip("0") + "Z" if when.microsecond else text
 
 
 def _texts(headers: Headers) -> dict[str, str]:
