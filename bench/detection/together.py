@@ -161,7 +161,7 @@ def shipped(stream: Stream) -> Judged:
         turn = Turn(entity, settings, rules, Place("bench", 0, i, at), at, at, said)
         judged = observe(turn, names, stream.values[i])
         alone[i] = bool(judged.findings)
-        related = dict(zip(judged.metrics, judged.load.values.tolist(), strict=True))
+        related = dict(zip(judged.load.metrics, judged.load.values.tolist(), strict=True))
         judge_together(turn, judged.load, judged.findings, related, "load")
         turn.tell(None)
         together[i] = any(

@@ -183,7 +183,7 @@ def _observed(
         if turn.entity.lessons.of(metric).narrower or not _harmless(value, finding):
             flagged.append((value, finding))
     flagged.sort(key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
-    kept = set(judged.metrics)
+    kept = set(judged.load.metrics)
     means = {
         metric: float(values[place])
         for metric, place in watched.items()

@@ -80,7 +80,7 @@ def _on_write(turn: Turn, seen: DatasetObserved, run_id: str) -> None:
 
 def _write_down_readings(turn: Turn, run: Run, seen: DatasetObserved) -> None:
     """What a reader measured, and what was heard of a load later."""
-    if not turn.readings:
+    if not turn.judged:
         return
     if seen.role == "output":
         write_down(turn, run, "load", _reason(run), run_id=_told_as(run))

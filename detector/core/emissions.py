@@ -404,7 +404,7 @@ def digest(previous: bytes, emissions: list[Emission]) -> bytes:
 
     Judged runs are left out: the last digits of their bands may differ from one CPU to another, and stop nobody.
     """
-    signals = [emission for emission in emissions if emission.topic != "runs"] if emissions else emissions
+    signals = [emission for emission in emissions if emission.topic != "runs"]
     if not signals:
         return previous
     running = blake2b(previous, digest_size=16)

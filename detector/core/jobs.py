@@ -203,7 +203,7 @@ def _late_facts(turn: Turn, run: Run) -> None:
     reason = _judge_metrics(turn, run)
     if run.severity > before:
         turn.outcome(run.hash, run.severity, reason, run.began)
-    if turn.readings:
+    if turn.judged:
         write_down(turn, run, "run", reason, run_id=run.id)
 
 

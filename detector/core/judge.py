@@ -13,18 +13,18 @@ from detector.core import sentences
 from detector.core.calendar import Moment
 from detector.core.emissions import SEVERITIES, Contributor
 from detector.core.lessons import Lessons, Told, note
+from detector.core.load import Load
 from detector.core.models import Model, kernel
-from detector.core.models.baseline import Baseline, read
+from detector.core.models.baseline import Baseline
 from detector.core.models.kernel import ALERT, LOWER, SEEN, SIDE, UPPER, Array, Z
 from detector.core.models.reading import Reading
 from detector.core.rules import DAY
 from detector.core.text import number, rounded, unit_of
-from detector.core.together import CHECK, Load, judge_together
-from detector.core.turn import CRITICAL, WARNING, Calm, Part, Readings, Turn
+from detector.core.together import CHECK, judge_together
+from detector.core.turn import CRITICAL, WARNING, Calm, Part, Turn
 
 SEVERE = 2 / 3
 QUARTER = 91 * DAY
-NOTHING = Reading(0.0, False, -math.inf, math.nan, math.inf)
 PASSES = 2  # over the series of a load: what it moved, and its columns; each may use half of the budget
 LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
 EXCUSED = 0.5  # of the distance of a limit as it was before people moved it, roughly: the scale is not known here
@@ -67,29 +67,17 @@ class Finding(NamedTuple):
 class Judged(msgspec.Struct, frozen=True):
     """What one pass over many series found, by metric, and all that was judged.
 
-    `side` is -1 for what is below its band, 1 for what is above it, and 0 within. `excused` are those of which it was
-    said that such a value is no anomaly.
+    `excused` are those of which it was said that such a value is no anomaly.
     """
 
     findings: dict[str, Finding]
     load: Load
-    side: Array
     excused: Collection[str] = ()
 
     @property
     def apart(self) -> set[str]:
         """What is unusual by itself, told or not: it says nothing of what several show together."""
         return {*self.findings, *self.excused}
-
-    @property
-    def metrics(self) -> list[str]:
-        """What was judged."""
-        return self.load.metrics
-
-    @property
-    def z(self) -> Array:
-        """How far off each of `metrics` is, in usual deviations; 0 where these are not known yet."""
-        return self.load.z
 
 
 def judge(turn: Turn, values: Mapping[str, float]) -> dict[str, int]:
@@ -100,14 +88,14 @@ def judge(turn: Turn, values: Mapping[str, float]) -> dict[str, int]:
     if not min(values.values(), default=0.0) >= 0:
         values = {metric: value for metric, value in values.items() if value >= 0}
     judged = observe(turn, list(values), np.array(list(values.values()), np.float64))
-    metrics = judged.metrics
+    load, metrics = judged.load, judged.load.metrics
     if len(metrics) < len(values):
         values = {metric: values[metric] for metric in metrics}
     for finding in judged.findings.values():
         turn.parts.append(_part(turn, finding))
-    turn.entity.series.keep(metrics, values, judged.side.tolist(), turn.at)
+    turn.entity.series.keep(metrics, values, load.side.tolist(), turn.at)
     severities = {metric: finding.severity for metric, finding in judged.findings.items()}
-    together = judge_together(turn, judged.load, judged.apart, values, "")
+    together = judge_together(turn, load, judged.apart, values, "")
     return severities | {CHECK: together} if together else severities
 
 
@@ -173,7 +161,7 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     metrics, values = _watched(turn, metrics, values)
     metrics, values, passed = _in_order(usual, metrics, values)
     if not metrics:
-        return Judged({}, Load(metrics, values, values, lambda _: NOTHING), values)
+        return Judged({}, Load(metrics, values, np.empty((0, kernel.WIDTH))))
     allowance = _allowance(turn, metrics)
     alone: dict[int, Reading] = {}
     out, alerts = np.zeros((len(metrics), kernel.WIDTH)), 0
@@ -184,12 +172,13 @@ def observe(turn: Turn, metrics: list[str], values: Array) -> Judged:
     for place in range(passed, len(metrics)):
         alone[place] = _judge_alone(turn, metrics[place], moment, float(values[place]), out[place])
         alerts += alone[place].alert
-    load = Load(metrics, values, out[:, Z], lambda place: alone.get(place) or read(out[place].tolist()))
-    findings = _findings(turn, load, moment, out, unusual) if alerts or unusual else {}
+    load = Load(metrics, values, out, alone)
+    findings = _findings(turn, load, moment, unusual) if alerts or unusual else {}
     excused = _settle(lessons, metrics, values, out) if lessons.series else ()
     told = _within_budget(findings, len(metrics), allowance, unusual) if findings else findings
-    turn.readings.append(Readings(metrics, values, out[:, LOWER : UPPER + 1], told.keys()))
-    return Judged(told, load, out[:, SIDE], excused)
+    load.unusual = told.keys()
+    turn.judged.append(load)
+    return Judged(told, load, excused)
 
 
 def _judge_alone(turn: Turn, metric: str, moment: Moment, value: float, out: Array) -> Reading:
@@ -203,13 +192,13 @@ def _judge_alone(turn: Turn, metric: str, moment: Moment, value: float, out: Arr
     return said
 
 
-def _findings(turn: Turn, load: Load, moment: Moment, out: Array, unusual: Collection[str]) -> dict[str, Finding]:
+def _findings(turn: Turn, load: Load, moment: Moment, unusual: Collection[str]) -> dict[str, Finding]:
     """What is unusual of a load; what is so no more is noted."""
     found: dict[str, Finding] = {}
     table, lessons = turn.entity.series, turn.entity.lessons
-    for place in _worth_telling(out, load.metrics, unusual):
+    for place in _worth_telling(load, unusual):
         metric, value, reading = load.metrics[place], float(load.values[place]), load.reading(place)
-        samples = int(out[place, SEEN])
+        samples = int(load.said[place, SEEN])
         if reading.alert:
             last = [*table.last.get(metric, ()), value]
             finding = _finding(metric, value, reading, samples, last, turn.at, moment.wall)
@@ -265,11 +254,11 @@ def _in_one_pass(usual: Model, metric: str) -> bool:
     return usual.dense_below == 0 or metric.endswith(")") or metric.rpartition(":")[0].endswith(")")
 
 
-def _worth_telling(out: Array, metrics: list[str], episodes: Collection[str]) -> list[int]:
+def _worth_telling(load: Load, episodes: Collection[str]) -> list[int]:
     """Where there is an alert, or an episode that may be over: for the rest no objects are made."""
-    told = out[:, ALERT] > 0
+    told = load.said[:, ALERT] > 0
     if episodes:
-        told |= np.fromiter((metric in episodes for metric in metrics), np.bool_, len(metrics))
+        told |= np.fromiter((metric in episodes for metric in load.metrics), np.bool_, len(load.metrics))
     return np.flatnonzero(told).tolist()
 
 

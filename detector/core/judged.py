@@ -11,10 +11,10 @@ Kind = Literal["run", "load", "profile", "window"]
 
 
 def write_down(turn: Turn, run: Run, kind: Kind, reason: str, *, run_id: str | None = None, grain: str = "") -> None:
-    """Tell of a run that was judged, or of what was heard of it later, with all readings since the last call."""
-    readings, turn.readings = turn.readings, []
-    metrics = [metric for one in readings for metric in one.metrics]
-    unusual = {metric for one in readings for metric in one.unusual}
+    """Tell of a run that was judged, or of what was heard of it later, with all loads since the last call."""
+    loads, turn.judged = turn.judged, []
+    metrics = [metric for load in loads for metric in load.metrics]
+    unusual = {metric for load in loads for metric in load.unusual}
     data = JudgedRun(
         entity=turn.entity.key,
         kind=kind,
@@ -29,8 +29,8 @@ def write_down(turn: Turn, run: Run, kind: Kind, reason: str, *, run_id: str | N
         version=run.version,
         code_version=run.code_version,
         metrics=metrics,
-        values=b"".join([one.values.astype("<f8", copy=False).tobytes() for one in readings]),
-        bands=b"".join([one.bands.astype("<f8", copy=False).tobytes() for one in readings]),
+        values=b"".join([load.values.astype("<f8", copy=False).tobytes() for load in loads]),
+        bands=b"".join([load.bands.astype("<f8", copy=False).tobytes() for load in loads]),
         unusual=[place for place, metric in enumerate(metrics) if metric in unusual] if unusual else [],
         due=turn.entity.runs.schedule.expected,
     )

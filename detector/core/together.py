@@ -7,18 +7,18 @@ warning at most: no single number is wrong.
 
 import math
 import statistics
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from detector.core.emissions import Contributor
-from detector.core.models.kernel import CAUSES, NEW_NORMAL, NOISE, Array
+from detector.core.load import Load
+from detector.core.models.kernel import CAUSES, NEW_NORMAL, NOISE
 from detector.core.models.reading import Reading
 from detector.core.models.relations import Pair
-from detector.core.models.together import UNIT, Crowd, Together, weight
+from detector.core.models.together import FEWEST, UNIT, Crowd, Together, weight
 from detector.core.text import number, rounded, unit_of
 from detector.core.turn import INFO, KEEP_CONTRIBUTORS, WARNING, Calm, Part, Turn
 
@@ -27,15 +27,6 @@ CROWD = "crowd "
 APART = "\0"  # between the names of two metrics
 NAMED, LONGEST = 3, 100
 OFF = 2.0  # deviations from which a series of a crowd is counted as off
-
-
-class Load(msgspec.Struct, frozen=True):
-    """The values of one load, by metric, and what was said of each by itself: `z` are deviations, 0 while not known."""
-
-    metrics: list[str]
-    values: Array
-    z: Array
-    reading: Callable[[int], Reading]  # by the place of the metric
 
 
 class _Judged(NamedTuple):
@@ -121,7 +112,7 @@ def _judge(
 ) -> list[_Judged]:
     pairs = state.relations.judge(at, related, alone, _pairs_of(state.open))
     judged = [_Judged(APART.join(pair.metrics), pair, pair.broken) for pair in pairs]
-    moved = state.judge_crowd(crowd, at, load.z)
+    moved = state.judge_crowd(crowd, at, load.z) if len(load.metrics) >= FEWEST else None
     return judged if moved is None else [*judged, _Judged(f"{CROWD}{crowd}", moved, moved.left)]
 
 
@@ -134,7 +125,8 @@ def _of_pair(state: Together, load: Load, pair: Pair) -> Part:
         zip(pair.metrics, (1.0, 1.0 if pair.positive else -1.0), strict=True)
     )  # it may just have been given up
     signs |= {metric: sign for metric, sign in state.relations.connected(pair.metrics[0]).items() if metric in places}
-    shares = _shares({metric: sign * float(load.z[places[metric]]) for metric, sign in signs.items()})
+    z = load.z.tolist()
+    shares = _shares({metric: sign * z[places[metric]] for metric, sign in signs.items()})
     first = max((0, 1), key=lambda side: (shares[pair.metrics[side]], -side))
     metric, other = pair.metrics[first], pair.metrics[1 - first]
     value, beside = (float(load.values[places[one]]) for one in (metric, other))
@@ -178,8 +170,9 @@ def _as_shares(parts: Mapping[str, float]) -> dict[str, float]:
 
 
 def _of_crowd(load: Load, crowd: Crowd) -> Part:
-    places = {metric: place for place, metric in enumerate(load.metrics) if load.z[place] != 0.0}
-    shares = _as_shares({metric: weight(float(load.z[place])) for metric, place in places.items()})
+    z = load.z.tolist()
+    places = {metric: place for place, metric in enumerate(load.metrics) if z[place] != 0.0}
+    shares = _as_shares({metric: weight(z[place]) for metric, place in places.items()})
     contributors = _contributors(shares, load, places)
     off = int(np.count_nonzero(np.abs(load.z) >= OFF))
     worst = ", ".join(

@@ -29,8 +29,8 @@ from detector.core.emissions import (
 from detector.core.events import AliasTold
 from detector.core.incidents import Incident
 from detector.core.lessons import Told
+from detector.core.load import Load
 from detector.core.messages import BOARD, COLUMN, PARTITION, BoardMessage, FindingTold, Message
-from detector.core.models.kernel import Array
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, Episode, Run
 from detector.core.text import moment
@@ -94,17 +94,6 @@ class Calm(NamedTuple):
     renewed: bool = False
 
 
-class Readings(msgspec.Struct, frozen=True):
-    """What one pass over several series said: their values, a row of (lower, expected, upper) for each, and those that
-    are told as unusual.
-    """
-
-    metrics: Sequence[str]
-    values: Array
-    bands: Array
-    unusual: Collection[str]
-
-
 ALL_CALM = Calm("all that was unusual is back to normal")
 
 
@@ -117,7 +106,7 @@ class Turn(msgspec.Struct):
 
     `met` are neighbours below that were not known before. `windows` are the mutes and the maintenance of the partition;
     `quiet` is the maintenance that the entity is in, or empty.
-    `readings` are all that was judged of a run, and not written down yet.
+    `judged` are the loads of a run that were judged, and are not written down yet.
     `subset` are the parts of a dataset that this turn speaks of; nothing is all of it. `excused`: a person has said
     that it was no fault; `overruled`: that others may go on all the same.
     """
@@ -139,7 +128,7 @@ class Turn(msgspec.Struct):
     subset: tuple[str, ...] = ()
     excused: bool = False
     overruled: bool = False
-    readings: list[Readings] = msgspec.field(default_factory=list)
+    judged: list[Load] = msgspec.field(default_factory=list)
 
     def believed(self, event_time: float) -> float:
         """A time that a producer told, or the latest that can be true: its clock must not run ours into the future."""

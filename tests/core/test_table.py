@@ -196,7 +196,9 @@ def test_series_that_may_become_dense_streams_are_objects_beside_the_columns_in_
             seen_by(plain, Settings(), number, values),
         )
         if number < 16:  # from then on they are dense streams, of another model
-            assert sorted(zip(one.metrics, one.z, strict=True)) == sorted(zip(other.metrics, other.z, strict=True))
+            assert sorted(zip(one.load.metrics, one.load.z, strict=True)) == sorted(
+                zip(other.load.metrics, other.load.z, strict=True)
+            )
         if number % 7 == 0:
             mixed = load(dump(mixed))
 
@@ -224,8 +226,8 @@ def test_the_z_of_every_judged_series_is_told_in_the_order_of_the_metrics() -> N
         judged = seen_by(entity, Settings(), number, {name: random.gauss(100, 3) for name in ("a", "b", "c")})
     judged = seen_by(entity, Settings(), 40, {"c": math.nan, "b": 100.0, "a": 160.0})
 
-    assert judged.metrics == ["b", "a"]
-    assert abs(judged.z[0]) < 4 < judged.z[1]
+    assert judged.load.metrics == ["b", "a"]
+    assert abs(judged.load.z[0]) < 4 < judged.load.z[1]
 
 
 def test_only_the_last_values_of_what_is_told_by_itself_are_kept() -> None:
@@ -244,7 +246,7 @@ def test_columns_that_are_too_many_are_not_watched_and_those_that_are_go_on() ->
     for number in range(2):
         judged = seen_by(entity, Settings(), number, {f"m{n}": 1.0 for n in range(MAX_SERIES["dataset"] + 5)})
 
-    assert len(entity.series) == len(judged.metrics) == MAX_SERIES["dataset"]
+    assert len(entity.series) == len(judged.load.metrics) == MAX_SERIES["dataset"]
     assert entity.series.baseline("m0", Baseline()).samples == 2
 
 

@@ -89,8 +89,6 @@ class Together:
 
         None for too few series, or too many crowds.
         """
-        if len(deviations) < FEWEST:
-            return None
         known = deviations[deviations != 0.0]
         if len(known) < FEWEST or (name not in self._crowds and len(self._crowds) >= MAX_CROWDS):
             return None
