@@ -238,7 +238,7 @@ class Checkpoint:
         bodies = [(record, self._read(record, known)) for record in batch if record.offset >= held.position]
         self._fetch(held, [_key(r) for r, body in bodies if isinstance(body, Envelope) and r.key is not None])
         for record, body in bodies:
-            if held.mute_until <= record.offset and held.muted:
+            if held.position < held.mute_until <= record.offset:
                 held.position = held.mute_until
             if not held.muted and held.unproven:
                 self._replayed(held)
@@ -287,7 +287,7 @@ class Checkpoint:
         for key in keys:
             if key not in held.entities:
                 held.entities[key] = Entity(key)
-        failures = self._failures.get((held.number, record.offset), {})
+        failures = self._failures.get((held.number, record.offset), {}) if self._failures else {}
         poisoned = {key: type(error).__name__ for key, (times, error) in failures.items() if times > 1}
         try:
             emissions = self._step(
@@ -317,9 +317,10 @@ class Checkpoint:
     def _fetch(self, held: Held, keys: Iterable[str]) -> None:
         """Load the states that are needed and not in memory, in one round trip."""
         known, due = held.entities, held.partition.due
-        missing = sorted({key for key in keys if key not in known and key in due})
+        missing = [key for key in keys if key not in known and key in due]
         if not missing:
             return
+        missing = sorted(set(missing))
         if held.saved is None:
             raise SnapshotMoved(f"{len(missing)} states are in no snapshot")
         found = dict(zip(missing, self._store.load(held.number, missing, held.saved), strict=True))

@@ -92,7 +92,8 @@ def _fold(run: Run, seen: DatasetObserved, over: bool) -> None:
     note_time(run, seen.state, seen.event_time)
     stale = over or seen.event_time < run.newest
     run.newest = max(run.newest, seen.event_time)
-    run.streaming = run.streaming or seen.streaming
+    if seen.streaming:
+        run.streaming = True
     dataset = seen.dataset
     if seen.role == "output":
         for name, value in (("rows", dataset.rows), ("bytes", dataset.bytes), ("files", dataset.files)):

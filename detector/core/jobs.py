@@ -31,8 +31,10 @@ def on_run(turn: Turn, seen: RunObserved) -> None:
     lineage.meet(turn, up=seen.inputs, down=seen.outputs, at=turn.believed(seen.event_time))
     lineage.learn(turn, seen.columns_from, seen.owners, seen.tags, seen.parent)
     _fold(turn, run, seen, over)
-    runs.streaming = runs.streaming or run.streaming
-    runs.sends_start = runs.sends_start or seen.state == "START"
+    if run.streaming:
+        runs.streaming = True
+    if seen.state == "START":
+        runs.sends_start = True
     if run.state == "RUNNING" and not over:
         turn.probes(run.id)
     if run.state != "OTHER" and not runs.streaming:
@@ -67,11 +69,15 @@ def _fold(turn: Turn, run: Run, seen: RunObserved, over: bool) -> None:
                 mine[key] = told
     if seen.metrics:
         _fold_metrics(run, seen.metrics, turn.settings.metrics, stale)
-    run.nominal_time = run.nominal_time if seen.nominal_time is None else seen.nominal_time
+    if seen.nominal_time is not None:
+        run.nominal_time = seen.nominal_time
     run.error = run.error or seen.error
-    run.streaming = run.streaming or seen.streaming
-    run.incomplete = run.incomplete or seen.incomplete
-    run.code_version = seen.code_version or run.code_version
+    if seen.streaming:
+        run.streaming = True
+    if seen.incomplete:
+        run.incomplete = True
+    if seen.code_version:
+        run.code_version = seen.code_version
 
 
 def _fold_metrics(run: Run, told: Mapping[str, float], watched: Collection[str] | None, stale: bool) -> None:

@@ -91,10 +91,11 @@ def judge(turn: Turn, values: Mapping[str, float]) -> dict[str, int]:
     load, metrics = judged.load, judged.load.metrics
     if len(metrics) < len(values):
         values = {metric: values[metric] for metric in metrics}
-    for finding in judged.findings.values():
+    severities: dict[str, int] = {}
+    for metric, finding in judged.findings.items():
         turn.parts.append(_part(turn, finding))
+        severities[metric] = finding.severity
     turn.entity.series.keep(metrics, values, load.side.tolist(), turn.at)
-    severities = {metric: finding.severity for metric, finding in judged.findings.items()}
     together = judge_together(turn, load, judged.apart, values, "")
     return severities | {CHECK: together} if together else severities
 

@@ -13,8 +13,12 @@ Kind = Literal["run", "load", "profile", "window"]
 def write_down(turn: Turn, run: Run, kind: Kind, reason: str, *, run_id: str | None = None, grain: str = "") -> None:
     """Tell of a run that was judged, or of what was heard of it later, with all loads since the last call."""
     loads, turn.judged = turn.judged, []
-    metrics = [metric for load in loads for metric in load.metrics]
-    unusual = {metric for load in loads for metric in load.unusual}
+    metrics, unusual, values, bands = list[str](), set[str](), b"", b""
+    for load in loads:
+        metrics += load.metrics
+        unusual.update(load.unusual)
+        values += load.values.astype("<f8", copy=False).tobytes()
+        bands += load.bands.astype("<f8", copy=False).tobytes()
     data = JudgedRun(
         entity=turn.entity.key,
         kind=kind,
@@ -29,8 +33,8 @@ def write_down(turn: Turn, run: Run, kind: Kind, reason: str, *, run_id: str | N
         version=run.version,
         code_version=run.code_version,
         metrics=metrics,
-        values=b"".join([load.values.astype("<f8", copy=False).tobytes() for load in loads]),
-        bands=b"".join([load.bands.astype("<f8", copy=False).tobytes() for load in loads]),
+        values=values,
+        bands=bands,
         unusual=[place for place, metric in enumerate(metrics) if metric in unusual] if unusual else [],
         due=turn.entity.runs.schedule.expected,
     )

@@ -156,9 +156,11 @@ def _take_entity(turn: Turn, partition: Partition, record: Record, body: Observa
     else:
         _observe(turn, body)
         entity.seen = max(entity.seen, record.timestamp)
-        entity.judgement.poisoned = 0
+        if entity.judgement.poisoned:
+            entity.judgement.poisoned = 0
     lineage.settle(turn)
-    entity.seen = entity.seen or turn.now  # a state that was made of a published breaker has not seen anything
+    if not entity.seen:
+        entity.seen = turn.now  # a state that was made of a published breaker has not seen anything
     if isinstance(body, Tick) and turn.now >= _expires_at(turn):
         _expire(turn, partition)
     else:

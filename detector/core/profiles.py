@@ -78,7 +78,10 @@ def columns_of(statistics: Statistics, most: int | None = None) -> Columns:
     names = {name: place for place, name in enumerate(statistics.statistics)}
     cells = np.frombuffer(statistics.values, "<f8").reshape(len(statistics.columns), len(statistics.statistics))
     chosen = list(columns)[:most]
-    cells = cells[np.ix_([columns[name] for name in chosen], list(names.values()))].astype(np.float64)
+    if cells.shape == (len(chosen), len(names)):
+        cells = cells.astype(np.float64)
+    else:
+        cells = cells[np.ix_([columns[name] for name in chosen], list(names.values()))].astype(np.float64)
     cells[np.isinf(cells)] = math.nan
     return Columns(chosen, list(names), cells)
 
@@ -129,6 +132,7 @@ def fractions_of(statistics: Statistics) -> list[float]:
     return sorted(fraction for fraction in found if 0.0 < fraction < 1.0)
 
 
+@lru_cache(maxsize=10_000)
 def _fraction(name: str) -> float | None:
     if name[:1] != "q" or not name[1:2].isdigit():
         return None
@@ -176,7 +180,7 @@ def series(columns: Columns, rows: float | None, at: float) -> Iterator[Series]:
 
 
 def _series(statistic: str, order: int, values: Array) -> Series:
-    there = np.flatnonzero(values == values)
+    (there,) = (values == values).nonzero()
     return Series(statistic, order, there, values[there])
 
 

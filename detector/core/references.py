@@ -5,6 +5,7 @@ Pure functions over `Reference`, which is made of a few bytes, since a table may
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ LISTED = 0.01  # share of a category that is told as new or vanished
 LEAST_SHARE = 1e-12
 KEY, CATEGORY = 0.98, 0.01  # shares of distinct values from which on, and up to which, a column is a key, a category
 _NONE = Reference()
+_MISSING, _LARGEST = np.float32(math.nan).astype("<f4").tobytes(), float(np.finfo(np.float32).max)
 
 
 class Load(NamedTuple):
@@ -42,12 +44,17 @@ class Load(NamedTuple):
         """Those of each column, in the order of `fractions`."""
         found = np.empty((len(self.columns.names), len(self.fractions)))
         for place, fraction in enumerate(self.fractions):
-            found[:, place] = self.columns.of(f"q{fraction:g}")
+            found[:, place] = self.columns.of(_named(fraction))
         return found
 
     def place(self, name: str) -> int:
         """Which row is a column's. Raises `ValueError` for one that is not there."""
         return self.columns.names.index(name)
+
+
+@lru_cache(maxsize=1_000)
+def _named(fraction: float) -> str:
+    return f"q{fraction:g}"
 
 
 class Categories(NamedTuple):
@@ -228,25 +235,33 @@ def _ends(columns: Columns) -> Array:
 
 def _learned(usual: Array, now: Array, alpha: Array) -> Array:
     """What is usual, moved towards what is; what is new begins as it is, and what is missing says nothing."""
-    with np.errstate(over="ignore"):
-        moved = usual + alpha[:, None] * (now - usual)
-    return np.where(np.isnan(usual), now, np.where(np.isnan(now), usual, moved))
+    moved = np.empty(usual.shape)
+    _move(usual, now, alpha, moved)
+    return moved
+
+
+@compiled
+def _move(usual: Array, now: Array, alpha: Array, moved: Array) -> None:
+    for i in range(usual.shape[0]):
+        for j in range(usual.shape[1]):
+            if math.isnan(usual[i, j]):
+                moved[i, j] = now[i, j]
+            elif math.isnan(now[i, j]):
+                moved[i, j] = usual[i, j]
+            else:
+                moved[i, j] = usual[i, j] + alpha[i] * (now[i, j] - usual[i, j])
 
 
 def _unpacked(packed: Sequence[bytes], width: int) -> Array:
     """Rows of so many numbers; NaN where there are none."""
-    missing = np.full(width, math.nan, "<f4").tobytes()
-    return (
-        np.frombuffer(b"".join([one or missing for one in packed]), "<f4")
-        .reshape(len(packed), width)
-        .astype(np.float64)
-    )
+    missing = width * _MISSING
+    cells = np.frombuffer(b"".join([one or missing for one in packed]), "<f4")
+    return cells.reshape(len(packed), width).astype(np.float64)
 
 
 def _packed(values: Array) -> list[bytes]:
     """The bytes of each row."""
-    limit = float(np.finfo(np.float32).max)
-    packed, size = np.clip(values, -limit, limit).astype("<f4").tobytes(), 4 * values.shape[1]
+    packed, size = values.clip(-_LARGEST, _LARGEST).astype("<f4").tobytes(), 4 * values.shape[1]
     return [packed[at : at + size] for at in range(0, len(packed), size)] if size else [b""] * len(values)
 
 

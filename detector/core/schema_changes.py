@@ -113,7 +113,8 @@ def explain(shape: Shape, run: Run) -> None:
     run.explained = told if told is not None and unusual else ""
     shape.loads += 1
     weight = max(ALPHA, 1 / shape.loads)
-    for kind in sorted({*shape.lifecycles, *([told] if told else [])}):
+    known = {*shape.lifecycles, told} if told else shape.lifecycles
+    for kind in sorted(known):
         share = shape.lifecycles.get(kind, 0.0)
         shape.lifecycles[kind] = share + weight * ((kind == told) - share)
 
