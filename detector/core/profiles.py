@@ -13,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from detector.core.events import Statistics
+from detector.core.models.compiled import compiled
 from detector.core.models.kernel import Array
 
 DAY, YEAR = 86_400.0, 366 * 86_400.0
 LARGE = 10_000.0
+SIZES = ("mean", "sum", "std")
 COUNTS = frozenset({"count", "null_count", "distinct", "sum"})
 AMOUNTS = ("mean", "std", "min", "max")
 TIME_WORDS = ("_at", "_ts", "_time", "_date", "timestamp", "datetime", "eventtime", "updated", "created")
@@ -216,12 +218,12 @@ def fingerprint(columns: Columns, at: float) -> Fingerprint:
 
     A column that only holds when it was loaded is new in every load, and says nothing of the rows.
     """
-    kept = ~_stamps(columns, at)
-    real = [name for name in columns.statistics if name in ("mean", "sum", "std") or _fraction(name) is not None]
-    real = sorted(name for name in real if (columns.of(name)[kept] == columns.of(name)[kept]).any())
-    cells = np.array([columns.of(name)[kept] for name in real])
-    shape = np.array([means_of(columns, None)[kept], columns.of("min")[kept], columns.of("max")[kept]])
-    names = "\0".join([*(name for name, keep in zip(columns.names, kept.tolist(), strict=True) if keep), "", *real])
+    kept = _without_stamps(columns, at)
+    told = zip(kept.statistics, (kept.cells == kept.cells).any(axis=0).tolist(), strict=True)
+    real = sorted(name for name, is_told in told if is_told and (name in SIZES or _fraction(name) is not None))
+    cells = np.array([kept.of(name) for name in real])
+    shape = np.array([means_of(kept, None), kept.of("min"), kept.of("max")])
+    names = "\0".join([*kept.names, "", *real])
     known = cells[cells == cells]
     telling = int(np.count_nonzero((known != np.trunc(known)) | (np.abs(known) >= LARGE)))
     return Fingerprint(_hash(names, cells, 40), _hash(names.partition("\0\0")[0], shape, 30), telling)
@@ -235,10 +237,22 @@ def _hash(names: str, cells: Array, bits: int) -> bytes:
     return blake2b(names.encode() + b"\0" + rounded.astype("<i8").tobytes(), digest_size=8).digest()
 
 
-def _stamps(columns: Columns, at: float) -> Array:
-    """Which columns hold nothing but about the time of the load."""
-    low, high = columns.of("min"), columns.of("max")
-    units = np.array(UNITS_OF_TIME)[:, None]
-    with np.errstate(over="ignore"):
-        found: Array = ((high - low <= 3_600 * units) & (np.abs(high / units - at) <= DAY)).any(axis=0)
+def _without_stamps(columns: Columns, at: float) -> Columns:
+    """The columns but for those that hold nothing but about the time of the load."""
+    stamps = np.zeros(len(columns.names), np.bool_)
+    if not _find_stamps(columns.of("min"), columns.of("max"), np.array(UNITS_OF_TIME), at, stamps):
+        return columns
+    names = [name for name, is_stamp in zip(columns.names, stamps.tolist(), strict=True) if not is_stamp]
+    return Columns(names, columns.statistics, columns.cells[~stamps])
+
+
+@compiled
+def _find_stamps(low: Array, high: Array, units: Array, at: float, stamps: Array) -> int:
+    """Returns how many there are."""
+    found = 0
+    for i in range(len(low)):
+        for unit in units:
+            if high[i] - low[i] <= 3_600 * unit and abs(high[i] / unit - at) <= DAY:
+                stamps[i] = True
+        found += stamps[i]
     return found
