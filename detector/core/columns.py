@@ -183,11 +183,11 @@ def _observed(
         if turn.entity.lessons.of(metric).narrower or not _harmless(value, finding):
             flagged.append((value, finding))
     flagged.sort(key=lambda found: (-found[1].severity, -found[1].score, found[0].order))
-    kept = set(judged.load.metrics)
+    is_mean = ((columns == whole) | np.array([one == "mean" for one in statistics], np.bool_)[of]).tolist()
     means = {
-        metric: float(values[place])
-        for metric, place in watched.items()
-        if metric in kept and (statistics[of[place]] == "mean" or columns[place] == whole)
+        metric: value
+        for metric, value in zip(judged.load.metrics, judged.load.values.tolist(), strict=True)
+        if is_mean[watched[metric]]
     }
     together = judge_together(turn, judged.load, judged.apart, means, grain)
     return flagged, int(np.count_nonzero(np.isfinite(values))), together
