@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -157,7 +158,9 @@ class SeriesTable:
 
     def store(self) -> Stored:
         """All of it; equal tables are stored as equal bytes, however they came about."""
-        rows = np.array(list(self._rows.values()), np.intp)
+        rows: Any = slice(self._used)
+        if len(self._rows) < self._used:  # some series went over to a model
+            rows = np.array(list(self._rows.values()), np.intp)
         return Stored(
             zlib.compress(msgspec.msgpack.encode(list(self._rows)), 1),
             records.pack(self._heads[rows], self._seasons[rows]),

@@ -19,6 +19,7 @@ reduced major axis for line-fitting" (2009).
 
 import math
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from itertools import repeat
 from typing import NamedTuple
 
@@ -311,7 +312,7 @@ class Relations:
     def snapshot(self) -> bytes:
         """The state, as long as there are metrics and pairs: at most 3 kB, and 7 kB of metrics with hours."""
         used, pairs = len(self._slots), len(self._pairs)
-        below = np.tril_indices(used)
+        below = _below(used)
         numbers = np.concatenate([self._last[:used], self._mean[:used], self._cov[:used, :used][below]])
         return _encoder.encode(
             _Stored(
@@ -334,7 +335,7 @@ class Relations:
             raise ValueError("not a snapshot of relations")
         new = Relations()
         new._slots = {name: slot for slot, name in enumerate(stored.names)}
-        numbers, below = np.frombuffer(stored.numbers, np.float32), np.tril_indices(used)
+        numbers, below = np.frombuffer(stored.numbers, np.float32), _below(used)
         new._last[:used], new._mean[:used] = numbers[:used], numbers[used : 2 * used]
         for matrix, found in ((new._cov, numbers[2 * used :]), (new._count, np.frombuffer(stored.counts, np.uint8))):
             matrix[below] = found
@@ -347,6 +348,12 @@ class Relations:
         new._pairs = [(stored.names[first], stored.names[second]) for first, second in ends.tolist()]
         for name in Relations.__slots__:
             setattr(self, name, getattr(new, name))
+
+
+@lru_cache(maxsize=MAX_METRICS + 1)
+def _below(used: int) -> tuple[Array, Array]:
+    """The places of a symmetric matrix that say all of it."""
+    return np.tril_indices(used)
 
 
 def is_told(reading: Reading, value: float) -> bool:
