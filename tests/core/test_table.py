@@ -275,10 +275,20 @@ def test_bytes_that_are_no_records_are_refused(damage: Callable[[bytes], bytes])
         records.unpack(damage(packed), 2)
 
 
-def test_a_series_that_has_seen_nothing_takes_one_bit_for_each_word() -> None:
-    words = -(-(kernel.HEAD.itemsize + kernel.SEASONS.itemsize) // 4)
+def test_a_series_that_has_seen_nothing_takes_next_to_nothing() -> None:
+    assert len(records.pack(*kernel.blank(80))) < 80 * 5
 
-    assert len(records.pack(*kernel.blank(80))) == 10 * words
+
+def test_the_series_of_a_table_that_is_loaded_daily_take_less_than_70_bytes_each() -> None:
+    count, draw = 120, np.random.default_rng(1)
+    heads, seasons = kernel.blank(count)
+    for day in range(60):
+        values, out = 100 * draw.lognormal(0, 0.05, count), np.empty((count, kernel.WIDTH))
+        kernel.judge_many(
+            heads, seasons, np.arange(count), 86_400.0 * day, values, Baseline().parameters, kernel.UNTAUGHT, out
+        )
+
+    assert 40 * count < len(records.pack(heads, seasons)) < 70 * count
 
 
 @pytest.mark.parametrize("names", [b"", b"\x00\x01", b"names"])

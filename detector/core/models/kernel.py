@@ -42,10 +42,6 @@ HEAD = np.dtype(
     [
         ("last", "f8"),  # the last value, as it was
         ("at", "f8"),  # when, seconds since 1970
-        ("mean", "f8"),  # of the size of the values: it may be larger than an f4 can be
-        ("high", "f8"),  # slowly forgotten maximum
-        ("offset_var", "f8"),  # squares: too large for an f4
-        ("offset_cov", "f8"),
         ("gap", "f4"),  # usual seconds between two values
         ("seen", "u4"),  # values seen
         ("learned", "u4"),  # values that were not zeros of an intermittent series
@@ -68,8 +64,12 @@ HEAD = np.dtype(
         ("profiled", "?"),  # each hour of a day was seen once
         ("whole", "f4"),  # share of whole numbers among the values
         ("unit", "f4"),  # smallest value above 0, up to 1: the quantum of a share
+        ("mean", "f4"),  # of the size of the values
+        ("high", "f4"),  # slowly forgotten maximum
         ("level", "f4"),
         ("offset", "f4"),  # exponential mean of the residuals to the level
+        ("offset_var", "f4"),  # and of its square, and of it times the residual
+        ("offset_cov", "f4"),
         ("dev", "f4"),  # mean absolute residual to the expectation
         ("slow_dev", "f4"),  # to the level with seasons
         ("loss_plain", "f4"),  # mean absolute residual without seasons
@@ -279,6 +279,7 @@ HOUR_DEV_PRIOR = 4.1  # values at an hour that its own noise must outweigh
 HOUR_DEV_MOST = 5.4
 HOUR_DEV_CLIP = 4.9
 MOST_SEEN = 250  # that is counted of a weekday or an hour
+DIGITS = 10  # binary ones after the first
 
 # What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z, seasons (bits, below), of
 # an alert the strictness at which it would still have been one; how many values were seen before; and -1 for a value
@@ -552,6 +553,7 @@ def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
         m.score = max(m.score, 0.5) if m.alert else min(m.score, 0.499)
         if not _turn_of_month(h, m):
             _learn(h, s, m)
+        _shorten(h, s, m)
 
 
 @part
@@ -1062,6 +1064,34 @@ def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
     known = h.day_seen[weekday]
     rate = _weight(DAY_RATE_HOURLY, known + 3)
     h.day[weekday] += rate * (_clip(own, cap * 3) if known > 24 else own)
+
+
+@part
+def _shorten(h, s, m) -> None:  # type: ignore[no-untyped-def]
+    """Leave `DIGITS` of what needs no more: means, but for the level, and for those of more than some 200 values.
+
+    It makes a stored series a third shorter. Here, and not where it is stored: a state that was stored and loaded must
+    go on as one that was not.
+    """
+    h.gap, h.whole, h.mean, h.alarms = _short(h.gap), _short(h.whole), _short(h.mean), _short(h.alarms)
+    h.offset, h.offset_var, h.offset_cov = _short(h.offset), _short(h.offset_var), _short(h.offset_cov)
+    h.dev, h.slow_dev, h.rho = _short(h.dev), _short(h.slow_dev), _short(h.rho)
+    h.loss_plain, h.loss_season = _short(h.loss_plain), _short(h.loss_season)
+    h.tail_up, h.tail_down = _short(h.tail_up), _short(h.tail_down)
+    h.z1, h.slow_z1 = _short(h.z1), _short(h.slow_z1)
+    h.up, h.down, h.spread = _short(h.up), _short(h.down), _short(h.spread)
+    h.day[m.weekday], h.day_odd[m.weekday] = _short(h.day[m.weekday]), _short(h.day_odd[m.weekday])
+    if m.hourly:
+        hour, rest = m.hour, max(m.weekday - SATURDAY, 0)
+        s.hour[hour], s.hour_odd[hour] = _short(s.hour[hour]), _short(s.hour_odd[hour])
+        s.rest[rest, hour], s.rest_odd[rest, hour] = _short(s.rest[rest, hour]), _short(s.rest_odd[rest, hour])
+        s.hour_dev[hour] = _short(s.hour_dev[hour])
+
+
+@part
+def _short(x: float) -> float:
+    bits = np.float32(x).view(np.int32)
+    return float(np.int32((bits + np.int32(1 << (22 - DIGITS))) & np.int32(-1 << (23 - DIGITS))).view(np.float32))
 
 
 @compiled
