@@ -21,7 +21,7 @@ from detector.core.models.reading import Reading
 from detector.core.rules import DAY
 from detector.core.text import number, rounded, unit_of
 from detector.core.together import CHECK, judge_together
-from detector.core.turn import CRITICAL, WARNING, Calm, Part, Turn
+from detector.core.turn import CRITICAL, SLOW, WARNING, Calm, Part, Turn
 
 SEVERE = 2 / 3
 QUARTER = 91 * DAY
@@ -30,7 +30,6 @@ LEAST_CHANCE = kernel.budget_of(kernel.STRICTEST)
 EXCUSED = 0.5  # of the distance of a limit as it was before people moved it, roughly: the scale is not known here
 MAX_SERIES = {"job": 64, "dataset": 1_000}  # of an entity: a job's metrics are free text, columns are not
 DRIFT, ONLY_ZEROS, NEW_NORMAL = (kernel.CAUSES[n] for n in (kernel.DRIFT, kernel.ONLY_ZEROS, kernel.NEW_NORMAL))
-SLOW = (DRIFT, kernel.CAUSES[kernel.NOISE])  # found of many values: one calm one ends nothing
 HOLDS = 8
 
 
@@ -350,12 +349,13 @@ def _allowance(turn: Turn, metrics: list[str]) -> float:
 
 def _direction(value: float, reading: Reading, last: list[float]) -> Literal["low", "high"]:
     """On which side of what is usual. What is expected follows a slow drift, and may have come to its other side: the
-    last values tell. Too many zeros are too little of what else there is.
+    model knows, or else the last values tell. Too many zeros are too little of what else there is.
     """
     if reading.cause == DRIFT:
         begin, end = sentences.trend(last, reading.season)
-        if begin != end:
-            return "low" if end < begin else "high"
+        went = reading.z or end - begin
+        if went:
+            return "low" if went < 0 else "high"
     return "low" if value < reading.expected or reading.cause == ONLY_ZEROS else "high"
 
 

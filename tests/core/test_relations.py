@@ -104,7 +104,7 @@ def test_a_third_fewer_rows_than_were_read_is_found_although_loads_differ_by_as_
 
     assert (said.check, said.severity, said.phase) == (CHECK, "warning", "started")
     assert said.summary == (
-        "rows out and rows in do not go together any more: rows out 70,100, where 86,190 to 116,988 fit rows in 101,000"
+        "rows out and rows in do not go together any more: rows out 70,100, where 85,675 to 117,715 fit rows in 101,000"
         " (51 runs seen)"
     )
     assert (said.observed, said.direction, said.unit, said.samples) == (70_100, "low", "rows", 51)

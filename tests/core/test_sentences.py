@@ -244,7 +244,7 @@ def rows(random: Random, count: int, level: float = 10_000.0, spread: float = 0.
         (
             "drift",
             lambda r: rows(r, 60) + [float(round(x * 0.98**n)) for n, x in enumerate(rows(r, 40))],
-            r"drifting down for some time, from about [\d,]+ to [\d,]+ in the last 9 runs, though one alone may be",
+            r"drifting down for some time(, from about [\d,]+ to [\d,]+ in the last 9 runs)?, though one alone may be",
         ),
         (
             "noise",

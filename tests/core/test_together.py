@@ -133,7 +133,9 @@ def test_a_leak_is_told_once() -> None:
 def slow(checks: str = "rows", severity: int = 1) -> tuple[World, random.Random]:
     """A table with a slow anomaly that goes on."""
     world, rng = settled()
-    world.entities[TABLE].judgement.episodes[checks] = Episode("e", MONDAY, severity, checks=[checks], holds=HOLDS)
+    world.entities[TABLE].judgement.episodes[checks] = Episode(
+        "e", MONDAY, severity, cause="drift", checks=[checks], holds=HOLDS
+    )
     return world, rng
 
 

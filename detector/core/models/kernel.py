@@ -61,7 +61,7 @@ HEAD = np.dtype(
         ("has_old", "?"),
         ("negative", "?"),  # a value below 0 was seen
         ("large", "?"),  # a value above 1 was seen
-        ("profiled", "?"),  # each hour of a day was seen once
+        ("profiled", "?"),  # each hour of a day was seen once, or weekdays explain most of it
         ("whole", "f4"),  # share of whole numbers among the values
         ("unit", "f4"),  # smallest value above 0, up to 1: the quantum of a share
         ("mean", "f4"),  # of the size of the values
@@ -134,6 +134,7 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
         ("floor", "f8"),
         ("least", "f8"),
         ("drift_least", "f8"),
+        ("held", "f8"),  # how much a sum that grows stops the level from following, in [0, 1]
         ("reach", "f8"),  # of the band to each side, before what people taught of it
         ("low", "f8"),  # and from here to `patience` what they taught: see `LESSONS`
         ("high", "f8"),
@@ -200,14 +201,14 @@ FACTOR = 8.0
 SIGMA = 1.2533  # a standard deviation, in mean absolute ones of a normal distribution: sqrt(pi / 2)
 
 # Repeats
-STUCK_LIMIT = 5.0  # decades of improbability
+STUCK_LIMIT = 5.5  # decades of improbability
 STUCK_ACCEPTED = 20  # repeats after which a value is what the series is now: earlier, and faults would count as habits
 
 # Zeros, as a share of the values, from which on they are no values but are judged by their own rate. A count that rests
 # every night has zeros that its hour explains: at one limit for both, it went to and fro and began anew twice a day.
 ZEROS_APART = 0.3
-ZEROS_APART_BY_HOURS = 0.45
-ZEROS_APART_OF_COUNTS = 0.5
+ZEROS_APART_BY_HOURS = 0.598
+ZEROS_APART_OF_COUNTS = 0.459
 
 # The first value of a series of zeros
 FIRST_FACTOR = 8.0  # times all that it has shown
@@ -227,17 +228,18 @@ EFFECT_PLAIN = 1.2
 # Limits of a residual, in deviations
 TAIL_FROM = 2.5
 TAIL_FIRST = 0.13  # before there is evidence; a normal distribution has about 0.1, a heavy tail 0.3
-TAIL_MOST = 0.25
+TAIL_MOST = 0.317
 TAIL_MEMORY = 180.0  # a third of the values that exceedances are counted over
 TAIL_RATE = 0.03
 TAIL_OF_FRACTIONS = 0.24  # upwards at least: most seconds and means have a heavy one, which few values show
 TAIL_OF_COUNTS = 0.1  # that of a normal distribution, which the square root makes of counts
-LIMIT_LEAST = 4.51
+LIMIT_LEAST = 3.39
 LIMIT_MOST = 11.0  # old storms excuse no more than this
-LIMIT_SHARE = 5.47  # of a small share: a rate of nulls has storms in its nature
+LIMIT_SHARE = 4.91  # of a small share: a rate of nulls has storms in its nature
 SHARE_SMALL = 0.27
 SHARE_REACH = 0.53  # and no storm excuses so much more: 26 % where there was nothing
 LIMIT_UNSEEN = 1.7  # times the limit on a weekday or at an hour that was never seen
+COLD = 5.63  # values that a first deviation is as uncertain as: limits are 1 + COLD / n times as wide
 LIMIT_YOUNG = 1.6
 ONE_OF_TWO, ONE_OF_THREE = 1 / 1.414, 1 / 1.732  # what the sum of so many residuals is multiplied by
 SEVERAL = 0.856  # times the limit, for two or three residuals together
@@ -246,14 +248,14 @@ SEVERAL = 0.856  # times the limit, for two or three residuals together
 DRIFT_SLACK = 0.56
 DRIFT_LIMIT = 8.65
 DRIFT_HOURLY = 0.81  # times the limit, of a series with many values a day
-DRIFT_CLIP = 1.85
+DRIFT_CLIP = 1.8
 DRIFT_DAMP = 0.44  # how much less a residual may count because it goes on from the last ones
 DRIFT_EFFECT = 0.19
 QUIET_AFTER_DRIFT = 25  # values until a drift or noise may be told again
 QUIET_AFTER_NOISE = 20
-DRIFT_HOLD = 0.91  # how much a growing CUSUM stops the level from following
-RHO_RATE = 0.025
-NOISE_SLACK = 4.47
+DRIFT_HOLD = 0.75  # how much a growing CUSUM stops the level from following
+RHO_RATE = 0.0205
+NOISE_SLACK = 3.65
 NOISE_LIMIT = 30.0
 NOISE_EFFECT = 0.8  # times the least effect of a drift
 
@@ -262,22 +264,26 @@ NEW_NORMAL_AFTER = 4
 TURN_FIRST = 3.0  # deviations of a first turn of the month that are remembered
 OLD_KEPT = 80  # values that a level which was left is remembered for
 DOUBTED = 8  # and so many where a return may have been none
-ALARMS_MOST = 0.34  # more alerts than this among the last ones mean that the model is wrong: it learns
-LEVEL_RATE = 0.041
-HOURLY_SLOWER = 3.3
+ALARMS_MOST = 0.365  # more alerts than this among the last ones mean that the model is wrong: it learns
+LEVEL_RATE = 0.0439
+HOURLY_SLOWER = 2.77
 OFFSET_RATE = 0.33
 DEV_RATE = 0.028
+SLOW_DEV_RATE = 0.019
 DAY_RATE = 0.093
 DAY_PLAIN = 4.9  # deviations beyond which a day of the week needs no more proof
 DAY_RATE_HOURLY = 0.012
-HOUR_RATE = 0.045
-REST_RATE = 0.15
-REST_SHRINK = 4.0  # times what the others are shrunk by: a weekend like the other days is the rule
+DAY_UNSEEN = 20.0  # a weekday that was never seen may differ from the day before by so many variances of what is left
+DAY_EXPLAINS = 0.5  # of what is left without weekdays, so little is left with them that the noise is learned anew
+HOUR_RATE = 0.0581
+REST_RATE = 0.108
+REST_SHRINK = 4.92  # times what the others are shrunk by: a weekend like the other days is the rule
 REST_CLIP = 1.5  # times what others are clipped at
-HOUR_DEV_RATE = 0.022
-HOUR_DEV_PRIOR = 4.1  # values at an hour that its own noise must outweigh
-HOUR_DEV_MOST = 5.4
-HOUR_DEV_CLIP = 4.9
+HOUR_DEV_RATE = 0.0282
+HOUR_DEV_PRIOR = 3.85  # values at an hour that its own noise must outweigh
+HOUR_DEV_MOST = 4.06
+HOUR_DEV_CLIP = 5.68
+LIKE_BEFORE = 2  # values that this counts for
 MOST_SEEN = 250  # that is counted of a weekday or an hour
 DIGITS = 10  # binary ones after the first
 
@@ -298,7 +304,7 @@ SEVERAL_TAUGHT = 2.0  # times the limit of several, on a side that was taught to
 # False alarms of a healthy series, for each of its values, by strictness: measured, see docs/benchmarks.md
 BUDGETS = (2.6e-4, 3.8e-4, 6.4e-4, 1.06e-3, 1.85e-3, 2.64e-3, 4.2e-3)
 STRICTNESSES = (1.4, 1.2, 1.0, 0.85, 0.7, 0.6, 0.5)
-EXCEEDANCE = 6e-05  # that the tails are asked for at strictness 1
+EXCEEDANCE = 4.8e-05  # that the tails are asked for at strictness 1
 DECAY = -math.log(EXCEEDANCE)
 STRICTEST = 2.5  # what is so many times beyond its limit is no noise, however small the budget
 
@@ -528,6 +534,7 @@ def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
     """Score a value, then learn it. `p` is what `parameters` makes; the reading is in `m`."""
     m.lower, m.upper = -math.inf, math.inf
     m.score, m.alert, m.cause, m.z, m.season, m.strictness, m.is_zero = 0.0, False, 0, 0.0, 0, 0.0, False
+    m.held = 0.0
     m.x = _clip(x, LARGEST)
     _count(h, m)
     _repeats(h, m, p)
@@ -669,7 +676,7 @@ def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     m.young = m.hourly and day_seen < 24
     if m.hourly and day_seen == 0:  # a day that was never seen is like the one before it
         h.day[m.weekday] = h.day[(m.weekday + 6) % 7]
-        h.day_seen[m.weekday] = day_seen = 2
+        h.day_seen[m.weekday] = day_seen = LIKE_BEFORE
     of_day, of_hour = _season(h, s, m.hourly, m.weekday, m.hour)
     m.effect = of_day + of_hour
     m.earned = 0.0
@@ -741,7 +748,7 @@ def _limit(over: float, tail: float, most: float, p) -> float:  # type: ignore[n
 @part
 def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     """The residual against its limit; then the last two or three together."""
-    m.cold = 1 + 5.0 / h.learned
+    m.cold = 1 + COLD / h.learned
     wider = 1.0
     if m.hourly:  # quiet hours have noise of their own
         known = min(float(s.hour_seen[m.hour]), 1.0 / HOUR_DEV_RATE)
@@ -887,16 +894,22 @@ def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
     if h.quiet == 0:
         m.score = max(m.score, 0.999 * drift / (drift + limit))
     m.drifting = drift > limit
+    m.held = DRIFT_HOLD / DRIFT_LIMIT * drift
     if m.drifting:
         side = -1.0 if h.down > h.up else 1.0
-        if abs(m.slow_residual) > m.drift_least and h.quiet == 0 and not _is_wrong_way(p, side):
-            m.alert, m.cause = True, m.cause if m.alert else DRIFT
+        wanted = h.quiet == 0 and not _is_wrong_way(p, side)
+        if wanted and abs(m.slow_residual) > m.drift_least:
+            if not m.alert:
+                m.alert, m.cause, m.z = True, DRIFT, side * abs(m.slow_z)
             m.strictness = max(m.strictness, p.strictness * drift / limit)
             h.quiet = QUIET_AFTER_DRIFT
-        h.up = h.down = 0.0
-        if m.size < 0.7 * m.limit:
-            h.level += 0.5 * m.slow_residual
-            m.slow_residual *= 0.5
+        elif wanted:  # too little to be told, so far: the sum waits at its limit for more
+            h.up, h.down = min(h.up, limit), min(h.down, limit)
+        if h.quiet > 0 or not wanted:
+            h.up = h.down = 0.0
+            if m.size < 0.7 * m.limit:
+                h.level += 0.5 * m.slow_residual
+                m.slow_residual *= 0.5
     m.drifting = m.drifting or drift > 0.5 * limit
 
 
@@ -1004,10 +1017,22 @@ def _learn(h, s, m) -> None:  # type: ignore[no-untyped-def]
         h.day_seen[m.weekday] = min(h.day_seen[m.weekday] + 1, MOST_SEEN)
         h.day[m.weekday] += _weight(DAY_RATE, h.day_seen[m.weekday]) * own
     rate = max(LEVEL_RATE if not m.hourly else LEVEL_RATE / HOURLY_SLOWER, 1.0 / h.learned if h.learned < 10 else 0.0)
-    if m.warm and h.quiet == 0:
-        rate *= max(0.0, 1.0 - DRIFT_HOLD / DRIFT_LIMIT * max(h.up, h.down))
-    if not m.young or h.learned < 24:
-        h.level += rate * _clip(plain, slow_cap)
+    if h.quiet == 0:
+        rate *= max(0.0, 1.0 - m.held)
+    step = rate * _clip(plain, slow_cap)
+    if not m.young:
+        h.level += step
+    elif h.learned < 24:
+        h.level += step
+        _stay(s, step)
+
+
+@part
+def _stay(s, step: float) -> None:  # type: ignore[no-untyped-def]
+    """The level has moved in the first day: the hours that were seen stay where they were."""
+    for i in range(24):
+        if s.hour_seen[i] > 0:
+            s.hour[i] -= step
 
 
 @part
@@ -1022,13 +1047,18 @@ def _learn_noise(h, s, m, cap: float, slow_cap: float) -> None:  # type: ignore[
     if m.hourly and not h.profiled and s.hour_seen[m.hour] >= 1:
         h.profiled = True
         h.fitted = 3  # what the first day left unexplained says nothing of the days to come
+    elif not h.profiled and h.day_seen[m.weekday] >= 2 and h.loss_season < DAY_EXPLAINS * h.loss_plain:
+        h.profiled = True
+        h.fitted = min(h.fitted, 4)  # nor does what was left before the days of the week were known
+        h.dev *= h.loss_season / h.loss_plain
+        h.slow_dev *= h.loss_season / h.loss_plain
     if m.hourly and h.profiled and m.warm:
         odd = min(abs(m.residual) / (h.dev + 1e-9), HOUR_DEV_CLIP)
         rate = _weight(HOUR_DEV_RATE, s.hour_seen[m.hour] + 2)
         s.hour_dev[m.hour] += rate * (odd - s.hour_dev[m.hour])
     h.fitted += 1
     h.dev += _weight(DEV_RATE, h.fitted) * (min(abs(m.residual), cap) - h.dev)
-    h.slow_dev += _weight(DEV_RATE * 0.6, h.fitted) * (min(abs(m.slow_residual), slow_cap) - h.slow_dev)
+    h.slow_dev += _weight(SLOW_DEV_RATE, h.fitted) * (min(abs(m.slow_residual), slow_cap) - h.slow_dev)
 
 
 @part
@@ -1050,20 +1080,25 @@ def _learn_tails(h, m) -> None:  # type: ignore[no-untyped-def]
 
 @part
 def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
+    """Share what is left of a value out to its hour and its day, by how little is known of each.
+
+    So a first Saturday is news of Saturdays, and not of its hours. The very first day is the hours' alone: no other day
+    is known. (R. E. Kalman, "A new approach to linear filtering and prediction problems", 1960, without covariances.)
+    """
     hour, weekday = m.hour, m.weekday
-    days = h.day_seen[weekday] / 24.0
+    seen, days = float(s.hour_seen[hour]), h.day_seen[weekday] / 24.0
     if weekday >= SATURDAY and days > 1:
         own = m.y - h.level - s.hour[hour] - h.day[weekday] - s.rest[weekday - SATURDAY, hour]
         s.rest[weekday - SATURDAY, hour] += _weight(REST_RATE, days + 1) * _clip(own, REST_CLIP * cap)
-    own = m.y - h.level - s.hour[hour] - (h.day[weekday] if h.day_seen[weekday] >= 20 else 0.0)
+    of_hour, of_day = max(1.0 / max(seen, 1e-3), HOUR_RATE), 0.0
+    if h.learned > 24:
+        of_day = max(1.0 / (24.0 * days - LIKE_BEFORE), DAY_RATE_HOURLY) if days > LIKE_BEFORE / 24.0 else DAY_UNSEEN
+    own = (m.y - h.level - s.hour[hour] - h.day[weekday]) / (1.0 + of_hour + of_day)
+    of_one = cap / (1.0 + of_hour + of_day)
+    s.hour[hour] += of_hour * (_clip(own, 1.5 * of_one) if seen > 0 else own)
+    h.day[weekday] += of_day * (_clip(own, 3.0 * of_one) if days >= 1 else own)
     s.hour_seen[hour] = min(s.hour_seen[hour] + 1, MOST_SEEN)
-    known = s.hour_seen[hour]
-    s.hour[hour] += _weight(HOUR_RATE, known) * (_clip(own, cap * (0.5 if m.young else 1.5)) if known > 1 else own)
-    own = m.y - h.level - s.hour[hour] - h.day[weekday]
     h.day_seen[weekday] = min(h.day_seen[weekday] + 1, MOST_SEEN)
-    known = h.day_seen[weekday]
-    rate = _weight(DAY_RATE_HOURLY, known + 3)
-    h.day[weekday] += rate * (_clip(own, cap * 3) if known > 24 else own)
 
 
 @part
