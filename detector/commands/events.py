@@ -50,11 +50,13 @@ def tail(
 
     settings = configuration(config)
     show = _json if as_json else Screen().show
+    # Not an exception: inside a callback of librdkafka it would be lost. Before the first event is shown, since whoever
+    # has seen what they wanted may be quick.
+    stop = Stop() if follow else None
     with Tail(kafka_of(settings), settings.topics.control, Wanted(glob, type_)) as topic:
         for shown in topic.last(None if from_start else last):
             show(shown.at, shown.entity, shown.event)
-        if follow:
-            stop = Stop()  # not an exception: inside a callback of librdkafka it would be lost
+        if stop:
             for shown in topic.follow(stop.event.is_set):
                 show(shown.at, shown.entity, shown.event)
             raise typer.Exit(INTERRUPTED if stop.interrupted else 0)

@@ -514,6 +514,32 @@ def test_a_first_weekend_teaches_nothing_of_the_hours_of_a_working_day(seed: int
     assert sum(map(abs, far)) / len(far) < 0.06
 
 
+@pytest.mark.parametrize("minutes", [10, 20, 30])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_day_is_a_day_however_many_values_it_has(minutes: int, seed: int) -> None:
+    random, each = Random(seed), 24 * 60 // minutes
+    values = [
+        float(round(1e6 * math.exp(0.6 * math.cos(number / each * math.tau) + random.gauss(0, 0.05))))
+        for number in range(15 * each)
+    ]
+
+    assert [number for number, _ in judged(values, step=60.0 * minutes) if number > each] == []
+
+
+@pytest.mark.parametrize("factor", [0.001, 10])
+def test_a_fault_that_a_weekday_begins_with_is_not_what_that_day_is_like(factor: float) -> None:
+    midnight, count = 3 * 24, 0
+    for seed in range(20):
+        random = Random(seed)
+        values = [1e6 * math.exp(random.gauss(0, 0.05)) * (factor if n == midnight else 1) for n in range(5 * 24)]
+        found = [number for number, _ in judged(list(map(float, map(round, values))), step=HOUR)]
+        count += sum(number > midnight for number in found)
+
+        assert midnight in found
+
+    assert count < 40  # in the two days after, of 20 series
+
+
 def test_what_is_left_before_the_weekdays_are_known_is_no_noise() -> None:
     values = weekly(42)
     model = Baseline()

@@ -134,6 +134,7 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
         ("floor", "f8"),
         ("least", "f8"),
         ("drift_least", "f8"),
+        ("drifts", "f8"),  # to which side: -1 or 1
         ("held", "f8"),  # how much a sum that grows stops the level from following, in [0, 1]
         ("reach", "f8"),  # of the band to each side, before what people taught of it
         ("low", "f8"),  # and from here to `patience` what they taught: see `LESSONS`
@@ -153,6 +154,7 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
         ("warm", "?"),
         ("hourly", "?"),
         ("young", "?"),
+        ("first_day", "?"),  # of all, of a series with hours
         ("turning", "?"),
         ("same_hour", "?"),  # as the value before
         ("as_turned", "?"),
@@ -547,7 +549,7 @@ def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
             _compare(h, s, m, p)
             _return_to_old(h, m)
             _odd_again(h, s, m)
-            _drift(h, m, p)
+            _drift(h, s, m, p)
             _noise(h, m, p)
             _new_normal(h, m)
             if m.alert or p.bounds:
@@ -560,6 +562,8 @@ def _judge(h, s, m, x: float, p) -> None:  # type: ignore[no-untyped-def]
         m.score = max(m.score, 0.5) if m.alert else min(m.score, 0.499)
         if not _turn_of_month(h, m):
             _learn(h, s, m)
+        if m.cause == DRIFT:  # what is expected follows it, and may have come to the other side of the value
+            m.z = m.drifts * abs(m.slow_z)
         _shorten(h, s, m)
 
 
@@ -669,6 +673,14 @@ def _is_comparable(h, s, m) -> bool:  # type: ignore[no-untyped-def]
 
 
 @part
+def _is_only_day(h, weekday: int) -> bool:  # type: ignore[no-untyped-def]
+    others = 0
+    for i in range(7):
+        others += h.day_seen[i] if i != weekday else 0
+    return others == 0
+
+
+@part
 def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     """What the level, the seasons as far as they are earned, and the last residuals say of this value."""
     m.hourly = h.gap < DAY / 2
@@ -677,6 +689,7 @@ def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     if m.hourly and day_seen == 0:  # a day that was never seen is like the one before it
         h.day[m.weekday] = h.day[(m.weekday + 6) % 7]
         h.day_seen[m.weekday] = day_seen = LIKE_BEFORE
+    m.first_day = m.hourly and _is_only_day(h, m.weekday)
     of_day, of_hour = _season(h, s, m.hourly, m.weekday, m.hour)
     m.effect = of_day + of_hour
     m.earned = 0.0
@@ -884,7 +897,7 @@ def _keep_odd(h, s, m, resting: bool, odd: float, on: int) -> None:  # type: ign
 
 
 @part
-def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
+def _drift(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     """Leaks and creeps: a CUSUM to each side of the residuals to the slow level."""
     limit = DRIFT_LIMIT * p.strictness * m.cold * (DRIFT_HOURLY if m.hourly else 1.0) * m.of_drift
     pull = _clip(m.slow_z * max(m.damp, DRIFT_DAMP), DRIFT_CLIP)
@@ -895,12 +908,11 @@ def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
         m.score = max(m.score, 0.999 * drift / (drift + limit))
     m.drifting = drift > limit
     m.held = DRIFT_HOLD / DRIFT_LIMIT * drift
+    m.drifts = -1.0 if h.down > h.up else 1.0
     if m.drifting:
-        side = -1.0 if h.down > h.up else 1.0
-        wanted = h.quiet == 0 and not _is_wrong_way(p, side)
+        wanted = h.quiet == 0 and not _is_wrong_way(p, m.drifts)
         if wanted and abs(m.slow_residual) > m.drift_least:
-            if not m.alert:
-                m.alert, m.cause, m.z = True, DRIFT, side * abs(m.slow_z)
+            m.alert, m.cause = True, m.cause if m.alert else DRIFT
             m.strictness = max(m.strictness, p.strictness * drift / limit)
             h.quiet = QUIET_AFTER_DRIFT
         elif wanted:  # too little to be told, so far: the sum waits at its limit for more
@@ -909,6 +921,8 @@ def _drift(h, m, p) -> None:  # type: ignore[no-untyped-def]
             h.up = h.down = 0.0
             if m.size < 0.7 * m.limit:
                 h.level += 0.5 * m.slow_residual
+                if m.first_day:
+                    _stay(s, 0.5 * m.slow_residual)
                 m.slow_residual *= 0.5
     m.drifting = m.drifting or drift > 0.5 * limit
 
@@ -1020,16 +1034,17 @@ def _learn(h, s, m) -> None:  # type: ignore[no-untyped-def]
     if h.quiet == 0:
         rate *= max(0.0, 1.0 - m.held)
     step = rate * _clip(plain, slow_cap)
-    if not m.young:
+    if not m.young or m.first_day or h.learned < 24:
         h.level += step
-    elif h.learned < 24:
-        h.level += step
-        _stay(s, step)
+        if m.young or m.first_day:
+            _stay(s, step)
 
 
 @part
 def _stay(s, step: float) -> None:  # type: ignore[no-untyped-def]
-    """The level has moved in the first day: the hours that were seen stay where they were."""
+    """The level has moved in the first day: the hours that were seen stay where they were, since what they add to it is
+    learned by the days that follow, each a little.
+    """
     for i in range(24):
         if s.hour_seen[i] > 0:
             s.hour[i] -= step
@@ -1091,8 +1106,10 @@ def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
         own = m.y - h.level - s.hour[hour] - h.day[weekday] - s.rest[weekday - SATURDAY, hour]
         s.rest[weekday - SATURDAY, hour] += _weight(REST_RATE, days + 1) * _clip(own, REST_CLIP * cap)
     of_hour, of_day = max(1.0 / max(seen, 1e-3), HOUR_RATE), 0.0
-    if h.learned > 24:
+    if not m.first_day:
         of_day = max(1.0 / (24.0 * days - LIKE_BEFORE), DAY_RATE_HOURLY) if days > LIKE_BEFORE / 24.0 else DAY_UNSEEN
+    if m.alert and days < 1:  # it may be a fault: the days to come must not be like it
+        of_day = min(of_day, 1.0)
     own = (m.y - h.level - s.hour[hour] - h.day[weekday]) / (1.0 + of_hour + of_day)
     of_one = cap / (1.0 + of_hour + of_day)
     s.hour[hour] += of_hour * (_clip(own, 1.5 * of_one) if seen > 0 else own)
