@@ -49,7 +49,19 @@ class Company:
         try:
             yield
         finally:
-            self.demo.speed = 0.0
+            self.hold_in_trouble()
+
+    def hold_in_trouble(self) -> None:
+        """Its time goes on until it is in trouble, and stands still while that lasts."""
+
+        def is_held() -> bool:
+            self.demo.speed = 0.0 if self.is_in_trouble() else 600.0
+            if self.demo.speed:
+                return False
+            settled = time.monotonic() + 2.0  # what was on its way has come
+            return all(self.is_in_trouble() for _ in iter(lambda: time.monotonic() < settled, False))
+
+        eventually(is_held, "trouble that lasts", NOT_SETTLED)
 
     def get(self, path: str, **parameters: str) -> Any:
         headers = {"authorization": f"Bearer {self.token}"}
@@ -74,14 +86,14 @@ class Company:
 
     @property
     def entity(self) -> str:
-        """The dataset that holds those that wait."""
-        found = (one["entity"] for one in self.incident["findings"] if one.get("ended") is None)
-        return next(entity for entity in found if entity.startswith("dataset:"))
+        """The dataset that holds those that wait; empty if none does."""
+        found = (one["entity"] for one in self.incident.get("findings", []) if one.get("ended") is None)
+        return next((entity for entity in found if entity.startswith("dataset:")), "")
 
     def is_in_trouble(self) -> bool:
-        """Whether some wait for an open incident, something has to be done again, and series are there to look at."""
-        incident = self.incident
-        return len(incident.get("affected", [])) >= 4 and bool(self.get("plans")["items"])
+        """Whether some wait for an open incident of a dataset, and something has to be done again."""
+        is_waited_for = len(self.incident.get("affected", [])) >= 4
+        return is_waited_for and bool(self.entity) and bool(self.get("plans")["items"])
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +106,7 @@ def company() -> Iterator[Company]:
             eventually(lambda: demo.status.phase == "live", "the company to live", 120)
             origin, _, token = demo.status.page.partition("/#token=")
             held = Company(origin, token, demo)
-
-            def is_held_in_trouble() -> bool:
-                demo.speed = 0.0 if held.is_in_trouble() else 600.0
-                if demo.speed:
-                    return False
-                settled = time.monotonic() + 2.0  # what was on its way has come
-                return all(held.is_in_trouble() for _ in iter(lambda: time.monotonic() < settled, False))
-
-            eventually(is_held_in_trouble, "trouble that lasts", NOT_SETTLED)
+            held.hold_in_trouble()
             held.mute("job:airflow/ingest_ad_*", "the source is being moved")
             yield held
         finally:
