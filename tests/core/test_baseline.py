@@ -159,7 +159,7 @@ def test_whatever_comes_a_reading_is_made_of_numbers(parameters: dict[str, Any],
 @given(
     st.lists(st.tuples(st.sampled_from([DAY, HOUR, 0.0, -HOUR]), VALUES), max_size=120),
     st.sampled_from([0.0, 1e-3, 1.0]),
-    st.sampled_from([1e-9, 6.4e-4, 1.0]),
+    st.sampled_from([1e-9, 4.5e-4, 1.0]),
 )
 def test_no_number_however_large_or_small_is_divided_by_zero(
     values: list[tuple[float, float]], effect: float, budget: float
@@ -363,6 +363,38 @@ def test_what_the_turn_of_the_month_has_is_told_on_another_day() -> None:
     assert (130, "outlier") in judged(values)
 
 
+@pytest.mark.parametrize("factor", [0.2, 0.5])
+def test_a_fault_at_the_turn_of_a_month_does_not_unlearn_those_that_were_alike(factor: float) -> None:
+    values, last = turns(400, 2)
+    values[last[5]] *= factor / 3
+
+    assert judged(values) == [(last[1], "outlier"), (last[5], "outlier")]
+
+
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_a_new_level_just_before_the_month_turns_is_not_what_the_turn_does(before: int) -> None:
+    _, last = turns(120)
+    since = last[1] - 1 - before  # the turn begins a day before the last one
+    values = [x * (0.6 if n >= since else 1.0) for n, x in enumerate(rows(120))]
+    readings = read(Baseline(), values)
+
+    assert episodes(readings) == 1
+    assert max(number for number, _ in told(readings)) <= since + 3
+
+
+def test_a_sunday_that_was_never_seen_may_be_like_a_saturday_and_a_wednesday_may_not() -> None:
+    values = weekly(42)
+    seen = [n for n in range(34) if n % 7 not in (2, 6)]
+
+    def then(number: int) -> bool:
+        model = Baseline()
+        for n in seen:
+            model.judge_one(MONDAY + n * DAY, values[n])
+        return model.judge_one(MONDAY + number * DAY, 3_000.0).alert
+
+    assert [then(34), then(37)] == [False, True]
+
+
 # ---------------------------------------------------------------- shifts, drifts, noise, repeats
 
 
@@ -512,6 +544,20 @@ def test_a_first_weekend_teaches_nothing_of_the_hours_of_a_working_day(seed: int
 
     assert abs(sum(far[:3]) / 3) < 0.08  # before the Monday itself can have taught it
     assert sum(map(abs, far)) / len(far) < 0.06
+
+
+@pytest.mark.parametrize("begins", [0, 6.5])  # on a Monday, on a Sunday at noon
+@pytest.mark.parametrize("seed", range(4))
+def test_a_first_weekend_may_be_half_as_large_and_not_empty(begins: float, seed: int) -> None:
+    hours = half_full_weekends(10 * 24, seed)[int(begins * 24) :]
+    first = int(begins * 24)
+    model = Baseline()
+    readings = read(model, hours, first, HOUR)
+    empty = Baseline()
+    read(empty, hours[: 5 * 24 - first], first, HOUR)
+
+    assert told(readings) == []
+    assert begins or model_at(empty, 5 * 24, hours[5 * 24] / 5).alert
 
 
 @pytest.mark.parametrize("minutes", [10, 20, 30])

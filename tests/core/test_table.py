@@ -279,16 +279,18 @@ def test_a_series_that_has_seen_nothing_takes_next_to_nothing() -> None:
     assert len(records.pack(*kernel.blank(80))) < 80 * 5
 
 
-def test_the_series_of_a_table_that_is_loaded_daily_take_less_than_70_bytes_each() -> None:
-    count, draw = 120, np.random.default_rng(1)
+@pytest.mark.parametrize(
+    ("step", "values", "most"), [pytest.param(DAY, 60, 70, id="daily"), pytest.param(HOUR, 21 * 24, 160, id="hourly")]
+)
+def test_what_a_series_of_a_table_that_is_loaded_often_takes_is_small(step: float, values: int, most: int) -> None:
+    count, parameters = 600, Baseline().parameters  # of 50 columns
     heads, seasons = kernel.blank(count)
-    for day in range(60):
-        values, out = 100 * draw.lognormal(0, 0.05, count), np.empty((count, kernel.WIDTH))
-        kernel.judge_many(
-            heads, seasons, np.arange(count), 86_400.0 * day, values, Baseline().parameters, kernel.UNTAUGHT, out
-        )
+    out, draw = np.empty((count, kernel.WIDTH)), np.random.default_rng(1)
+    for number in range(values):
+        x = 100 * draw.lognormal(0, 0.05, count)
+        kernel.judge_many(heads, seasons, np.arange(count), MONDAY + number * step, x, parameters, kernel.UNTAUGHT, out)
 
-    assert 40 * count < len(records.pack(heads, seasons)) < 70 * count
+    assert most / 2 < len(records.pack(heads, seasons)) / count < most
 
 
 @pytest.mark.parametrize("names", [b"", b"\x00\x01", b"names"])

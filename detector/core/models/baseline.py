@@ -43,7 +43,7 @@ class Baseline:
     kind: ClassVar[str] = "baseline"
     fractions: ClassVar[float] = kernel.TAIL_OF_FRACTIONS
 
-    budget: float = 6.4e-4
+    budget: float = 4.5e-4
     effect: float = 1.0
     direction: Literal["both", "spike", "drop"] = "both"
     dense_below: float = 0.0

@@ -91,7 +91,8 @@ HEAD = np.dtype(
         ("alarms", "f4"),  # exponential share of alerts
         ("day", "f4", (7,)),  # effect of the day of the week, Monday first
         ("day_odd", "f4", (7,)),  # the last flagged residual on that day
-        ("day_seen", "u1", (8,)),  # of the seven, and one more: a record of whole words
+        ("day_seen", "u1", (7,)),
+        ("turns", "?"),  # the last odd day at a turn of the month was like `turn`
     ]
 )
 SEASONS = np.dtype(  # what only a series with many values a day has come to use, apart: others need not be waited for
@@ -155,6 +156,8 @@ MOMENT = np.dtype(  # scratch: what is known of the value that is judged, filled
         ("hourly", "?"),
         ("young", "?"),
         ("first_day", "?"),  # of all, of a series with hours
+        ("new_kind", "?"),  # the first day of a weekend, or the first working day, of these
+        ("unlike", "?"),  # and the first values of it
         ("turning", "?"),
         ("same_hour", "?"),  # as the value before
         ("as_turned", "?"),
@@ -220,74 +223,87 @@ FIRST_FACTOR = 8.0  # times all that it has shown
 FLOOR_LOG = 0.02
 FLOOR_SHARE = 0.99  # times the square root of the quantum, of a share that is often 0
 FLOOR_COUNT = 0.37
-EFFECT = 0.25
+EFFECT = 0.276
 EFFECT_FRACTIONS = 0.8  # seconds and means: heavy upper tails are their nature
 EFFECT_SHARE = 0.04
 EFFECT_FIRST_SHARE = 0.25  # of a share that was always 0: about 6 %
-EFFECT_STEPS = 0.45  # shares that take few values: of few rows
+EFFECT_STEPS = 0.519  # shares that take few values: of few rows
 EFFECT_PLAIN = 1.2
+KIND_SEEN = 2  # first values of a first weekend, or of a first working day, that are told by what they are out by alone
+KIND_FACTOR = 4.0  # namely by so much: what a weekend is like is not known
+KIND_EFFECT, KIND_ROOT = math.log(KIND_FACTOR), math.sqrt(KIND_FACTOR)
 
 # Limits of a residual, in deviations
-TAIL_FROM = 2.5
+TAIL_FROM = 2.51
 TAIL_FIRST = 0.13  # before there is evidence; a normal distribution has about 0.1, a heavy tail 0.3
 TAIL_MOST = 0.317
 TAIL_MEMORY = 180.0  # a third of the values that exceedances are counted over
 TAIL_RATE = 0.03
-TAIL_OF_FRACTIONS = 0.24  # upwards at least: most seconds and means have a heavy one, which few values show
+TAIL_OF_FRACTIONS = 0.285  # upwards at least: most seconds and means have a heavy one, which few values show
 TAIL_OF_COUNTS = 0.1  # that of a normal distribution, which the square root makes of counts
 LIMIT_LEAST = 3.39
-LIMIT_MOST = 11.0  # old storms excuse no more than this
+LIMIT_MOST = 10.7  # old storms excuse no more than this
 LIMIT_SHARE = 4.91  # of a small share: a rate of nulls has storms in its nature
-SHARE_SMALL = 0.27
-SHARE_REACH = 0.53  # and no storm excuses so much more: 26 % where there was nothing
-LIMIT_UNSEEN = 1.7  # times the limit on a weekday or at an hour that was never seen
-COLD = 5.63  # values that a first deviation is as uncertain as: limits are 1 + COLD / n times as wide
-LIMIT_YOUNG = 1.6
+SHARE_SMALL = 0.271
+SHARE_REACH = 0.526  # and no storm excuses so much more: 26 % where there was nothing
+LIMIT_UNSEEN = 1.91  # times the limit on a weekday or at an hour that was never seen
+COLD = 6.5  # values that a first deviation is as uncertain as: limits are 1 + COLD / n times as wide
+LIMIT_YOUNG = 1.1  # the same on the first Monday, Tuesday, ... of a series with hours: of logarithms
+LIMIT_YOUNG_OTHERS = 1.6  # and of others
 ONE_OF_TWO, ONE_OF_THREE = 1 / 1.414, 1 / 1.732  # what the sum of so many residuals is multiplied by
-SEVERAL = 0.856  # times the limit, for two or three residuals together
+SEVERAL = 0.836  # times the limit, for two or three residuals together
 
 # Leaks, creeps and noise
-DRIFT_SLACK = 0.56
-DRIFT_LIMIT = 8.65
-DRIFT_HOURLY = 0.81  # times the limit, of a series with many values a day
-DRIFT_CLIP = 1.8
-DRIFT_DAMP = 0.44  # how much less a residual may count because it goes on from the last ones
+DRIFT_SLACK = 0.592
+DRIFT_LIMIT = 11.5
+DRIFT_HOURLY = 0.46  # times the limit, of a series with many values a day
+DRIFT_CLIP = 3.0  # a load a day cannot wait for many
+DRIFT_CLIP_HOURLY = 1.77
+DRIFT_DAMP = 0.47  # how much less a residual may count because it goes on from the last ones
 DRIFT_EFFECT = 0.19
 QUIET_AFTER_DRIFT = 25  # values until a drift or noise may be told again
 QUIET_AFTER_NOISE = 20
-DRIFT_HOLD = 0.75  # how much a growing CUSUM stops the level from following
-RHO_RATE = 0.0205
-NOISE_SLACK = 3.65
+DRIFT_HOLD = 0.762  # how much a growing CUSUM stops the level from following
+RHO_RATE = 0.021
+NOISE_SLACK = 4.06
 NOISE_LIMIT = 30.0
-NOISE_EFFECT = 0.8  # times the least effect of a drift
+NOISE_EFFECT = 0.746  # times the least effect of a drift
 
 # Learning: weights of the newest value
 NEW_NORMAL_AFTER = 4
-TURN_FIRST = 3.0  # deviations of a first turn of the month that are remembered
+TURN_FIRST = 3.0  # deviations of a turn of the month that are remembered
 OLD_KEPT = 80  # values that a level which was left is remembered for
 DOUBTED = 8  # and so many where a return may have been none
-ALARMS_MOST = 0.365  # more alerts than this among the last ones mean that the model is wrong: it learns
+ALARMS_MOST = 0.332  # more alerts than this among the last ones mean that the model is wrong: it learns
 LEVEL_RATE = 0.0439
-HOURLY_SLOWER = 2.77
+HOURLY_SLOWER = 2.73
 OFFSET_RATE = 0.33
 DEV_RATE = 0.028
-SLOW_DEV_RATE = 0.019
+SLOW_DEV_RATE = 0.0195
+LATE = (
+    0.5  # share of the values, the last ones, that deviations are of at first, of logarithms: their hours are learned
+)
 DAY_RATE = 0.093
 DAY_PLAIN = 4.9  # deviations beyond which a day of the week needs no more proof
-DAY_RATE_HOURLY = 0.012
-DAY_UNSEEN = 20.0  # a weekday that was never seen may differ from the day before by so many variances of what is left
+DAY_RATE_HOURLY = 0.0128
+DAY_AGAIN = 4.67  # the smaller, the more a weekday may differ from the same one a week before
+DAY_UNSEEN = 19.2  # a weekday that was never seen may differ from the day before by so many variances of what is left
 DAY_EXPLAINS = 0.5  # of what is left without weekdays, so little is left with them that the noise is learned anew
-HOUR_RATE = 0.0581
+HOUR_RATE = 0.0466
+HOUR_UNSEEN = 100.0  # and an hour that was never seen from the level; no more than a day does where both are new
 REST_RATE = 0.108
-REST_SHRINK = 4.92  # times what the others are shrunk by: a weekend like the other days is the rule
+REST_SHRINK = 7.91  # times what the others are shrunk by: a weekend like the other days is the rule
 REST_CLIP = 1.5  # times what others are clipped at
-HOUR_DEV_RATE = 0.0282
-HOUR_DEV_PRIOR = 3.85  # values at an hour that its own noise must outweigh
+HOUR_DEV_RATE = 0.0289
+HOUR_DEV_PRIOR = 3.88  # values at an hour that its own noise must outweigh
 HOUR_DEV_MOST = 4.06
-HOUR_DEV_CLIP = 5.68
+HOUR_DEV_CLIP = 6.59
 LIKE_BEFORE = 2  # values that this counts for
 MOST_SEEN = 250  # that is counted of a weekday or an hour
 DIGITS = 10  # binary ones after the first
+# What is kept of what the hours add: so many steps for a deviation, where `DIGITS` are not coarser. What values teach
+# must often be more than half of a step, or what is a little wrong stays so.
+HOUR_STEPS, REST_STEPS, HOUR_DEV_STEPS = 16.0, 8.0, 64.0
 
 # What a reading has, in this order: score, alert (0 or 1), lower, expected, upper, cause, z, seasons (bits, below), of
 # an alert the strictness at which it would still have been one; how many values were seen before; and -1 for a value
@@ -304,7 +320,7 @@ UNTAUGHT = np.zeros((0, LESSONS))
 SEVERAL_TAUGHT = 2.0  # times the limit of several, on a side that was taught to be wider: three at its edge stay silent
 
 # False alarms of a healthy series, for each of its values, by strictness: measured, see docs/benchmarks.md
-BUDGETS = (2.3e-4, 3.4e-4, 6.4e-4, 1.25e-3, 3.05e-3, 5.2e-3, 7.5e-3)
+BUDGETS = (1.9e-4, 2.5e-4, 4.5e-4, 9.5e-4, 2.55e-3, 4.55e-3, 6.6e-3)
 STRICTNESSES = (1.4, 1.2, 1.0, 0.85, 0.7, 0.6, 0.5)
 EXCEEDANCE = 4.8e-05  # that the tails are asked for at strictness 1
 DECAY = -math.log(EXCEEDANCE)
@@ -322,6 +338,7 @@ CENTERS = 1 + (np.arange(STEPS) + 0.5) / STEPS  # and log(x) of the middle of th
 INVERSES, LOGARITHMS = 1 / CENTERS, np.log(CENTERS)
 LN2 = math.log(2.0)
 FRACTION, ONE = (1 << 52) - 1, 1023 << 52  # bits of a number: those after its exponent; the exponent of 1
+EXPONENT = 255 << 23  # the same bits of a number of 32
 ROUNDER = 1.5 * 2.0**52  # where this is added, a number is rounded, and its last bits count what it was
 MOST_EXPONENT = 708.0
 
@@ -488,6 +505,7 @@ def _begin_anew(h, s) -> None:  # type: ignore[no-untyped-def]
     h.loss_plain = 0.0
     h.loss_season = 0.0
     h.turn = 0.0
+    h.turns = False
     for i in range(24):
         s.hour[i], s.hour_odd[i] = 0.0, 0.0
         for j in range(2):
@@ -681,16 +699,36 @@ def _is_only_day(h, weekday: int) -> bool:  # type: ignore[no-untyped-def]
 
 
 @part
+def _last_alike(h, weekday: int) -> int:  # type: ignore[no-untyped-def]
+    """The last weekday before this one that is as it a working day, or a day of the weekend, and was seen; else -1."""
+    for back in range(1, 7):
+        other = (weekday + 7 - back) % 7
+        if h.day_seen[other] > 0 and (other >= SATURDAY) == (weekday >= SATURDAY):
+            return other
+    return -1
+
+
+@part
 def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     """What the level, the seasons as far as they are earned, and the last residuals say of this value."""
     m.hourly = h.gap < DAY / 2
     day_seen = h.day_seen[m.weekday]
     m.young = m.hourly and day_seen < 24
-    if m.hourly and day_seen == 0:  # a day that was never seen is like the one before it
-        h.day[m.weekday] = h.day[(m.weekday + 6) % 7]
-        h.day_seen[m.weekday] = day_seen = LIKE_BEFORE
     m.first_day = m.hourly and _is_only_day(h, m.weekday)
+    m.new_kind = m.unlike = False
+    if m.young and not m.first_day:
+        alike = _last_alike(h, m.weekday)
+        m.new_kind = alike < 0
+        m.unlike = m.new_kind and day_seen < LIKE_BEFORE + KIND_SEEN
+        if day_seen == 0:  # as the last such day, or else as the day before
+            h.day[m.weekday] = h.day[alike if alike >= 0 else (m.weekday + 6) % 7]
+            h.day_seen[m.weekday] = day_seen = LIKE_BEFORE
     of_day, of_hour = _season(h, s, m.hourly, m.weekday, m.hour)
+    if not m.hourly and day_seen == 0 and m.weekday >= SATURDAY:  # it may be like the other day of the weekend
+        other = SATURDAY + 6 - m.weekday
+        like, _ = _season(h, s, m.hourly, other, m.hour)
+        if abs(m.y - h.level - like) < abs(m.y - h.level):
+            of_day, day_seen = like, h.day_seen[other]
     m.effect = of_day + of_hour
     m.earned = 0.0
     if h.learned > 8:
@@ -703,6 +741,8 @@ def _expect(h, s, m) -> None:  # type: ignore[no-untyped-def]
     carried = m.phi * h.offset
     m.turning = m.month_turns and not m.hourly and h.gap < 1.6 * DAY
     m.as_turned = m.turning and abs(m.y - slow - carried - h.turn) < abs(m.y - slow - carried)
+    if h.count > 1 and h.side * h.turn > 0:  # it was so before the month turned: a new level, or a fault
+        m.as_turned = False
     if m.as_turned:
         slow += h.turn
     m.expected = slow + carried
@@ -741,6 +781,11 @@ def _least(h, m, p) -> None:  # type: ignore[no-untyped-def]
         m.floor = 0.02 * h.mean
         m.least = EFFECT_PLAIN * h.mean
         m.drift_least = DRIFT_EFFECT / EFFECT * m.least
+    if m.unlike and (h.scale == LOG or h.scale == COUNT):
+        by = KIND_EFFECT  # of a count, the root of the factor
+        if h.scale == COUNT:
+            by = m.expected * (KIND_ROOT - 1 if m.residual > 0 else 1 - 1 / KIND_ROOT)
+        m.least, m.drift_least = max(m.least, by), max(m.drift_least, by)
     m.least *= p.least_effect
     m.drift_least *= p.least_effect
 
@@ -780,7 +825,7 @@ def _compare(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     if (not m.hourly and h.day_seen[m.weekday] < 2) or (m.hourly and s.hour_seen[m.hour] < 1):
         stretch *= LIMIT_UNSEEN
     if m.young:
-        stretch *= LIMIT_YOUNG
+        stretch *= LIMIT_YOUNG if h.scale == LOG else LIMIT_YOUNG_OTHERS
     counts = h.scale == COUNT
     tail_up = TAIL_OF_COUNTS if counts else np.float64(h.tail_up)
     if h.scale == LOG and h.whole <= 0.7:
@@ -900,7 +945,7 @@ def _keep_odd(h, s, m, resting: bool, odd: float, on: int) -> None:  # type: ign
 def _drift(h, s, m, p) -> None:  # type: ignore[no-untyped-def]
     """Leaks and creeps: a CUSUM to each side of the residuals to the slow level."""
     limit = DRIFT_LIMIT * p.strictness * m.cold * (DRIFT_HOURLY if m.hourly else 1.0) * m.of_drift
-    pull = _clip(m.slow_z * max(m.damp, DRIFT_DAMP), DRIFT_CLIP)
+    pull = _clip(m.slow_z * max(m.damp, DRIFT_DAMP), DRIFT_CLIP_HOURLY if m.hourly else DRIFT_CLIP)
     h.up = max(0.0, h.up + pull - DRIFT_SLACK)
     h.down = max(0.0, h.down - pull - DRIFT_SLACK)
     drift = max(h.up, h.down)
@@ -999,10 +1044,20 @@ def _turn_of_month(h, m) -> bool:  # type: ignore[no-untyped-def]
         return False
     if m.alert and m.patience > 1:  # people say that it is wrong
         return False
-    if not ((abs(m.z) > 2.0 and m.as_turned) or abs(m.z) > min(m.limit, TURN_FIRST)):
-        return False
-    h.turn += (0.5 if h.turn != 0.0 else 1.0) * (m.slow_residual + (h.turn if m.as_turned else 0.0) - h.turn)
-    return True
+    odd, plain = min(m.limit, TURN_FIRST), m.slow_residual + (h.turn if m.as_turned else 0.0)
+    if m.as_turned:
+        if abs(plain) > odd * m.slow_deviation:
+            h.turns = True
+        if abs(m.z) > 2.0:
+            h.turn += 0.5 * m.slow_residual
+            return True
+    elif abs(m.z) > odd and h.count <= 1:
+        if not h.turns:
+            h.turn = plain
+            h.count, h.side = 0, 0
+            return True
+        h.turns = False  # a fault, or a holiday: what turns do is forgotten only if the next one is odd as well
+    return False
 
 
 @part
@@ -1072,8 +1127,9 @@ def _learn_noise(h, s, m, cap: float, slow_cap: float) -> None:  # type: ignore[
         rate = _weight(HOUR_DEV_RATE, s.hour_seen[m.hour] + 2)
         s.hour_dev[m.hour] += rate * (odd - s.hour_dev[m.hour])
     h.fitted += 1
-    h.dev += _weight(DEV_RATE, h.fitted) * (min(abs(m.residual), cap) - h.dev)
-    h.slow_dev += _weight(SLOW_DEV_RATE, h.fitted) * (min(abs(m.slow_residual), slow_cap) - h.slow_dev)
+    of_late = max(LATE * h.fitted, 1.0) if m.hourly and h.scale == LOG else float(h.fitted)
+    h.dev += _weight(DEV_RATE, of_late) * (min(abs(m.residual), cap) - h.dev)
+    h.slow_dev += _weight(SLOW_DEV_RATE, of_late) * (min(abs(m.slow_residual), slow_cap) - h.slow_dev)
 
 
 @part
@@ -1105,9 +1161,11 @@ def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
     if weekday >= SATURDAY and days > 1:
         own = m.y - h.level - s.hour[hour] - h.day[weekday] - s.rest[weekday - SATURDAY, hour]
         s.rest[weekday - SATURDAY, hour] += _weight(REST_RATE, days + 1) * _clip(own, REST_CLIP * cap)
-    of_hour, of_day = max(1.0 / max(seen, 1e-3), HOUR_RATE), 0.0
+    of_hour, of_day = max(1.0 / seen, HOUR_RATE) if seen > 0 else (DAY_UNSEEN if m.new_kind else HOUR_UNSEEN), 0.0
     if not m.first_day:
         of_day = max(1.0 / (24.0 * days - LIKE_BEFORE), DAY_RATE_HOURLY) if days > LIKE_BEFORE / 24.0 else DAY_UNSEEN
+    if days > 1 and h.gap > EVERY_HOUR:
+        of_day = max(of_day, 1.0 / (DAY_AGAIN * days * days + hour))
     if m.alert and days < 1:  # it may be a fault: the days to come must not be like it
         of_day = min(of_day, 1.0)
     own = (m.y - h.level - s.hour[hour] - h.day[weekday]) / (1.0 + of_hour + of_day)
@@ -1120,10 +1178,11 @@ def _learn_hour(h, s, m, cap: float) -> None:  # type: ignore[no-untyped-def]
 
 @part
 def _shorten(h, s, m) -> None:  # type: ignore[no-untyped-def]
-    """Leave `DIGITS` of what needs no more: means, but for the level, and for those of more than some 200 values.
+    """Leave `DIGITS` of what needs no more: means, but for the level, and for those of more than some 200 values. What
+    hours add is counted in parts of a deviation.
 
-    It makes a stored series a third shorter. Here, and not where it is stored: a state that was stored and loaded must
-    go on as one that was not.
+    It makes a stored series a third shorter, and one with hours two thirds. Here, and not where it is stored: a state
+    that was stored and loaded must go on as one that was not.
     """
     h.gap, h.whole, h.mean, h.alarms = _short(h.gap), _short(h.whole), _short(h.mean), _short(h.alarms)
     h.offset, h.offset_var, h.offset_cov = _short(h.offset), _short(h.offset_var), _short(h.offset_cov)
@@ -1134,16 +1193,30 @@ def _shorten(h, s, m) -> None:  # type: ignore[no-untyped-def]
     h.up, h.down, h.spread = _short(h.up), _short(h.down), _short(h.spread)
     h.day[m.weekday], h.day_odd[m.weekday] = _short(h.day[m.weekday]), _short(h.day_odd[m.weekday])
     if m.hourly:
-        hour, rest = m.hour, max(m.weekday - SATURDAY, 0)
-        s.hour[hour], s.hour_odd[hour] = _short(s.hour[hour]), _short(s.hour_odd[hour])
-        s.rest[rest, hour], s.rest_odd[rest, hour] = _short(s.rest[rest, hour]), _short(s.rest_odd[rest, hour])
-        s.hour_dev[hour] = _short(s.hour_dev[hour])
+        hour, rest, unit = m.hour, max(m.weekday - SATURDAY, 0), _power(h.dev)
+        s.hour[hour], s.hour_odd[hour] = _stepped(s.hour[hour], unit / HOUR_STEPS), _short(s.hour_odd[hour])
+        s.rest[rest, hour] = _stepped(s.rest[rest, hour], unit / REST_STEPS)
+        s.rest_odd[rest, hour] = _short(s.rest_odd[rest, hour])
+        s.hour_dev[hour] = _stepped(s.hour_dev[hour], 1 / HOUR_DEV_STEPS)
 
 
 @part
 def _short(x: float) -> float:
     bits = np.float32(x).view(np.int32)
     return float(np.int32((bits + np.int32(1 << (22 - DIGITS))) & np.int32(-1 << (23 - DIGITS))).view(np.float32))
+
+
+@part
+def _power(x: float) -> float:
+    """The power of two that x, which must not be negative, is at least; 0 of 0."""
+    return float(np.int32(np.float32(x).view(np.int32) & np.int32(EXPONENT)).view(np.float32))
+
+
+@part
+def _stepped(x: float, step: float) -> float:
+    """The multiple of this power of two that is nearest to x, as far as `DIGITS` go."""
+    shift = step * ROUNDER
+    return _short((x + shift) - shift)
 
 
 @compiled
