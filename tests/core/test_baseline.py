@@ -546,7 +546,7 @@ def test_a_first_weekend_teaches_nothing_of_the_hours_of_a_working_day(seed: int
     assert sum(map(abs, far)) / len(far) < 0.06
 
 
-@pytest.mark.parametrize("begins", [0, 6.5])  # on a Monday, on a Sunday at noon
+@pytest.mark.parametrize("begins", [0, 3, 6.5])  # on a Monday, on a Thursday, on a Sunday at noon
 @pytest.mark.parametrize("seed", range(4))
 def test_a_first_weekend_may_be_half_as_large_and_not_empty(begins: float, seed: int) -> None:
     hours = half_full_weekends(10 * 24, seed)[int(begins * 24) :]
