@@ -312,17 +312,21 @@ def test_a_clean_stop_is_quick_and_leaves_a_snapshot_at_the_committed_position(s
 def test_a_stop_that_another_thread_takes_is_a_stop(system: System) -> None:
     process = system.start()
     eventually(lambda: chr(34) + "recovered" in process.text(), "it to work")
-    tasks = Path(f"/proc/{process.popen.pid}/task")
-    takes = [int(task.name) for task in tasks.iterdir() if not blocks_sigterm((task / "status").read_text())]
-    other = next(thread for thread in takes if thread != process.popen.pid)
+    pid = process.popen.pid
+    others = sorted({int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()} - {pid})
+    other = next(filter(takes_sigterm, others))  # the oldest: young ones may be gone the next moment
 
-    assert ctypes.CDLL(None).tgkill(process.popen.pid, other, signal.SIGTERM) == 0
+    assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
     assert process.popen.wait(15) == 0
 
 
-def blocks_sigterm(status: str) -> bool:
-    """Whether a thread blocks it, as those of librdkafka do."""
-    return bool(int(status.partition("SigBlk:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+def takes_sigterm(thread: int) -> bool:
+    """Whether it is there and takes the signal; those of librdkafka block it."""
+    try:
+        status = Path(f"/proc/{thread}/status").read_text()
+    except FileNotFoundError:
+        return False
+    return not int(status.partition("SigBlk:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1
 
 
 def test_a_poisonous_log_record_is_set_aside_byte_for_byte(system: System) -> None:
