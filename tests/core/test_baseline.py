@@ -560,6 +560,36 @@ def test_a_first_weekend_may_be_half_as_large_and_not_empty(begins: float, seed:
     assert begins or model_at(empty, 5 * 24, hours[5 * 24] / 5).alert
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_after_three_days_of_steady_hours_a_third_less_is_told(seed: int) -> None:
+    random, model = Random(seed), Baseline()
+    hours = [1e6 * math.exp(0.5 * math.cos(n / 24 * math.tau) + random.gauss(0, 0.02)) for n in range(3 * 24 + 10)]
+    read(model, [float(round(x)) for x in hours], step=HOUR)
+    usual = 1e6 * math.exp(0.5 * math.cos(10 / 24 * math.tau))
+
+    assert [model_at(model, 3 * 24 + 10, x * usual).alert for x in (1.0, 0.68)] == [False, True]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_first_weekend_of_a_count_may_be_more_than_twice_as_busy(seed: int) -> None:
+    random = Random(seed)
+    hours = [max(round(random.gauss(60, 60**0.5) * (2.5 if hour // 24 >= 5 else 1)), 0) for hour in range(7 * 24)]
+
+    assert judged(list(map(float, hours)), HOUR) == []
+
+
+def test_a_weekday_that_was_odd_the_first_time_is_learned_anew_the_second() -> None:
+    """A fifth was lost on the first Saturday; the second is told for its first hours at most, on one of two series."""
+    count = 0
+    for seed in range(12):
+        random = Random(seed)
+        hours = [1e6 * math.exp(0.5 * math.cos(n / 24 * math.tau) + random.gauss(0, 0.03)) for n in range(14 * 24)]
+        values = [float(round(x * (0.8 if n // 24 == 5 else 1))) for n, x in enumerate(hours)]
+        count += sum(number >= 12 * 24 for number, _ in judged(values, HOUR))
+
+    assert count <= 12  # 17 where each visit counts the same
+
+
 @pytest.mark.parametrize("minutes", [10, 20, 30])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_first_day_is_a_day_however_many_values_it_has(minutes: int, seed: int) -> None:
